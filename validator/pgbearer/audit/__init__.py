@@ -1,0 +1,1 @@
+"""The decision record, written before the answer."""

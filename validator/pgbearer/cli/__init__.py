@@ -1,0 +1,5 @@
+"""The commands: each prints, asks and exits, and does nothing else."""
+
+from pgbearer.cli.app import app, main
+
+__all__ = ["app", "main"]

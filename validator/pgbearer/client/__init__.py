@@ -1,0 +1,1 @@
+"""Log in, hold the token, and connect with it."""

@@ -1,0 +1,1 @@
+"""pgbearer.yaml to typed settings, with every problem at once."""

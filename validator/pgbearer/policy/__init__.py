@@ -1,0 +1,1 @@
+"""Rules and conditions: a pure function of verified claims and a request."""

@@ -1,0 +1,1 @@
+"""The long-running service: login listener, admin, health and metrics."""

@@ -1,0 +1,1 @@
+"""Verify an access token for one issuer; key sets and their refresh."""

@@ -1,0 +1,41 @@
+"""What a verified token is: the one value that flows from tokens to policy, audit and deciders.
+
+It lives below `tokens` and `policy` because both speak of it and neither may import the other. Only
+`pgbearer.tokens` makes one, after every check has passed; it holds no part of the token itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["ClaimValue", "Verified"]
+
+ClaimValue = str | int | bool | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """Claims of a token whose signature and every check passed. Times are seconds since the epoch (UTC)."""
+
+    issuer: str
+    """Name of the issuer in pgbearer.yaml, e.g. ``corp``; `issuer_url` is the token's ``iss``."""
+    issuer_url: str
+    subject: str
+    identity: str
+    """The stable key of who this is, rendered from the issuer's ``identity`` template: PostgreSQL's authn_id."""
+    display: str | None
+    """For people's eyes only (``preferred_username``); nothing decides by it."""
+    client: str | None
+    """``azp``, or ``client_id`` (RFC 9068 section 2.2) for profile rfc9068."""
+    audience: tuple[str, ...]
+    scopes: frozenset[str]
+    token_roles: frozenset[str]
+    groups: frozenset[str]
+    claims: Mapping[str, ClaimValue] = field(default_factory=dict)
+    """Only the claims that the issuer declares, each of its declared type; one that the token lacks is absent."""
+    issued_at: int
+    expires_at: int
+    token_id: str | None
+    session_id: str | None
+    key_id: str
+    token_ref: str
+    """First 12 hex digits of SHA-256(token): names a token in records without being one."""
