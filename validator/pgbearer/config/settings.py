@@ -74,6 +74,8 @@ class Issuer(_Section):
     profile: Literal["keycloak", "rfc9068"]
     issuer: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)]
     """Compared byte for byte with the token's iss."""
+    jwks_uri: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)] | None = None
+    """The jwks_uri to expect in the issuer's metadata; needed only where it is not on the issuer's own origin."""
     audience: Name
     audience_exclusive: bool = True
     clients: tuple[Name, ...] = ()

@@ -1,1 +1,8 @@
 """The only place that makes outbound HTTP: bounded size and time, no redirects, our CA."""
+
+from pgbearer.http.fault import Fault, FetchError
+from pgbearer.http.fetcher import Fetcher
+from pgbearer.http.reply import Reply
+from pgbearer.http.sync import SyncFetcher
+
+__all__ = ["Fault", "FetchError", "Fetcher", "Reply", "SyncFetcher"]

@@ -139,7 +139,7 @@ class Reason(StrEnum):
     )
     LIFETIME_TOO_LONG = (
         "lifetime_too_long",
-        "exp - iat is longer than issuers.*.max_lifetime.",
+        "exp - iat is longer than issuers.*.max_lifetime, or not positive.",
         "Shorten the access token lifespan at the authorization server (5 minutes is usual).",
     )
     TOKEN_REVOKED = (

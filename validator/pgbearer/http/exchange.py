@@ -1,0 +1,65 @@
+"""One exchange within bounds: which URLs are asked, with which TLS, and how much of an answer is read."""
+
+import ssl
+from pathlib import Path
+
+import httpx
+
+from pgbearer.errors import UsageError
+from pgbearer.http.fault import Fault, FetchError
+from pgbearer.http.reply import Reply
+
+__all__ = ["HEADERS", "checked_url", "read_reply", "tls_context"]
+
+HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "pgbearer"}
+
+
+def checked_url(url: str) -> httpx.URL:
+    """The URL, if it is one that we ask: https, a host, no user, no fragment.
+
+    Raises:
+        FetchError: of kind ``url``.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise FetchError(Fault.URL, "not a URL", url="") from error
+    if parsed.scheme != "https":
+        raise FetchError(Fault.URL, "only https is asked", url=url)
+    if not parsed.host or parsed.userinfo or parsed.fragment:
+        raise FetchError(Fault.URL, "a URL needs a host, and may not have a user or a fragment", url="")
+    return parsed
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """TLS 1.2 or later that trusts `ca_file` alone, or the system's store if it is None.
+
+    Raises:
+        UsageError: if the file cannot be read or holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            "cannot read certificates", where=str(ca_file), hint="Give a file of PEM certificates."
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+async def read_reply(response: httpx.Response, *, url: str, max_bytes: int) -> Reply:
+    """Read a streamed response to its end, raw: what would have to be unpacked is refused, not unpacked.
+
+    Raises:
+        FetchError: of kind ``redirect``, ``encoding`` or ``too_large``.
+    """
+    if 300 <= response.status_code < 400:
+        raise FetchError(Fault.REDIRECT, f"answered {response.status_code}, and redirects are not followed", url=url)
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise FetchError(Fault.ENCODING, "answered with a compressed body", url=url)
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > max_bytes:
+            raise FetchError(Fault.TOO_LARGE, f"answered more than {max_bytes} bytes", url=url)
+    return Reply(response.status_code, dict(response.headers), bytes(body))
