@@ -1,0 +1,124 @@
+"""A certificate authority made on the spot, and server certificates from it."""
+
+import datetime
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+__all__ = ["Authority", "Certificate"]
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_DAY = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A server certificate and its private key, as PEM files; the key's mode is 0600."""
+
+    cert_file: Path
+    key_file: Path
+
+
+class Authority:
+    """Signs server certificates that are good for a month.
+
+    Args:
+        folder: where every file goes; made if it is not there. The authority's own key never leaves memory.
+        name: its common name, as a person would see it in a trust store.
+    """
+
+    def __init__(self, folder: Path, name: str = "pgbearer test authority") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.ca_file = folder / "ca.crt"
+        self.ca_file.write_bytes(self._self_signed().public_bytes(serialization.Encoding.PEM))
+
+    def server(self, name: str, hosts: Sequence[str] = LOOPBACK, *, owner: int | None = None) -> Certificate:
+        """A certificate for a server that is reached as any of `hosts` (names or addresses).
+
+        Args:
+            name: names the files: NAME.crt and NAME.key.
+            hosts: subject alternative names.
+            owner: the uid that the key file is given to; None keeps it ours.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
+        made.cert_file.write_bytes(self._signed(key.public_key(), hosts).public_bytes(serialization.Encoding.PEM))
+        _write_key(made.key_file, key, owner)
+        return made
+
+    def _self_signed(self) -> x509.Certificate:
+        public = self._key.public_key()
+        usage = x509.KeyUsage(
+            digital_signature=False,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=True,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        return (
+            self._begun(self._name, public)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _signed(self, public: ec.EllipticCurvePublicKey, hosts: Sequence[str]) -> x509.Certificate:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return (
+            self._begun(subject, public)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(issuer, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _begun(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _DAY)  # clocks differ
+            .not_valid_after(now + 30 * _DAY)
+        )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _write_key(file: Path, key: ec.EllipticCurvePrivateKey, owner: int | None) -> None:
+    """Write the key so that it never was readable by others, not even for a moment."""
+    file.unlink(missing_ok=True)
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as out:
+        out.write(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        if owner is not None:
+            os.fchown(out.fileno(), owner, -1)

@@ -1,0 +1,87 @@
+"""Where what is fetched or built once is kept for later runs: outside the tree, one folder for each version.
+
+A folder appears under its name only when it is complete, so whoever finds it can use it; two runs that want the same
+one build it once. PostgreSQL refuses to run as root, so root's cache stands where another uid can enter it.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.parts.progress import step
+
+__all__ = ["CacheError", "cached", "enterable", "home"]
+
+
+class CacheError(Exception):
+    """The cache cannot be used where it is."""
+
+
+def home() -> Path:
+    """The folder of all that is kept: PGBEARER_CACHE, else /var/cache/pgbearer for root, else below ~/.cache.
+
+    Raises:
+        CacheError: root runs this, and the uid of PostgreSQL could not enter the folder.
+    """
+    folder = _place()
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if os.geteuid() == 0 and not enterable(folder):
+        raise CacheError(f"{folder}: the uid of PostgreSQL cannot enter it; set PGBEARER_CACHE to a folder open to all")
+    return folder
+
+
+def cached(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name`, made by `make` unless a former run did so for the same `key`.
+
+    Args:
+        name: what a person reads in the cache and on the screen, e.g. ``keycloak-26.7.4``.
+        key: everything the content depends on beyond the name: checksums, package lists.
+        make: fills the empty folder it is given; if it raises, nothing is kept.
+
+    Safe between processes: one builds, the others wait for it.
+    """
+    folder = home() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    if folder.is_dir():
+        return folder
+    with _alone(folder.with_name(folder.name + ".lock")):
+        if folder.is_dir():
+            return folder
+        unfinished = folder.with_name(folder.name + ".new")
+        if unfinished.exists():  # its builder was killed: it held this lock
+            shutil.rmtree(unfinished)
+        unfinished.mkdir(mode=0o755)
+        try:
+            with step(f"{name}, once, into {folder}"):
+                make(unfinished)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        unfinished.rename(folder)
+    return folder
+
+
+def enterable(folder: Path) -> bool:
+    """Whether any uid can enter `folder`: each folder on the way has x for others."""
+    way = [folder.resolve(), *folder.resolve().parents]
+    return all(each.stat().st_mode & stat.S_IXOTH for each in way)
+
+
+def _place() -> Path:
+    if chosen := os.environ.get("PGBEARER_CACHE"):
+        return Path(chosen).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/cache/pgbearer")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "pgbearer"
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

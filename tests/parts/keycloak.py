@@ -1,0 +1,199 @@
+"""A real Keycloak over TLS, started for one run: fetched with Maven, built once into the cache, its database in memory.
+
+Keycloak augments itself for its build options; doing that once (`kc.sh build`) halves every later start and keeps the
+shared distribution unwritten, so that a demo and a test run can live side by side.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.parts.authority import Authority
+from tests.parts.cache import cached
+from tests.parts.needs import JAVA, MAVEN, demand
+from tests.parts.ports import free_port
+from tests.parts.processes import Running, TimeUpError, launch, wait_until
+from tests.parts.progress import step
+
+__all__ = ["ADMIN", "VERSION", "Keycloak", "KeycloakError", "distribution", "start"]
+
+VERSION = "26.7.4"
+ADMIN = "demo-admin"
+"""The bootstrap administrator of the realm ``master``; the password is the caller's to choose."""
+
+_ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:tar.gz"
+_SHA256 = "04823c336b797a7e18889a44262a7a64e6bf624cbbcc518c85e2622176ff2eee"
+_BUILD = ("--db=dev-mem", "--health-enabled=true")
+_HEAP = "-Xms64m -Xmx768m"
+_READY_SECONDS = 180.0  # 8 s alone on 2 cores; a loaded machine or a cold disk takes many times that
+
+
+class KeycloakError(Exception):
+    """Keycloak could not be fetched or did not start; the message ends with the tail of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keycloak:
+    """A running Keycloak. Everything it needs to be stopped is in `process`, so another command can do that."""
+
+    url: str
+    management_url: str
+    ca_file: Path
+    log: Path
+    process: Running
+
+    def issuer(self, realm: str = "demo") -> str:
+        """The issuer of `realm`, byte for byte as in its tokens."""
+        return f"{self.url}/realms/{realm}"
+
+    def ready(self) -> bool:
+        """Whether its health endpoint says UP: started, and every realm imported."""
+        try:
+            reply = httpx.get(f"{self.management_url}/health/ready", verify=_trust(self.ca_file), timeout=5)
+        except httpx.HTTPError:
+            return False
+        return reply.status_code == httpx.codes.OK and json.loads(reply.text)["status"] == "UP"
+
+    def stop(self) -> None:
+        """Stop it and wait until it is gone."""
+        self.process.stop()
+
+
+def distribution() -> Path:
+    """The unpacked, built distribution in the cache.
+
+    Raises:
+        MissingError: no Java or no Maven.
+        KeycloakError: Maven could not fetch it, or what it fetched is not what is pinned here.
+    """
+    demand(JAVA, MAVEN)
+    return cached(f"keycloak-{VERSION}", " ".join((_SHA256, *_BUILD)), _fetch_and_build)
+
+
+def start(
+    folder: Path, authority: Authority, realms: Sequence[Path], *, admin_password: str, port: int | None = None
+) -> Keycloak:
+    """Start Keycloak in `folder` and return when it is ready.
+
+    Args:
+        folder: made anew for this run: configuration links, imported realms, log.
+        authority: signs its certificate, for localhost and the loopback addresses.
+        realms: realm files; each is imported under its own file name.
+        admin_password: of the administrator `ADMIN`; handed over in the child's environment only.
+        port: of https on the loopback; None takes a free one.
+
+    Raises:
+        MissingError: no Java or no Maven.
+        KeycloakError: it ended, or was not ready in three minutes.
+    """
+    _lay_out(folder, distribution(), realms)
+    port = port or free_port()
+    management = free_port()
+    log = folder / "keycloak.log"
+    command = _command(folder, authority, port, management)
+    process = launch(command, log=log, env=_environment(admin_password))
+    keycloak = Keycloak(f"https://localhost:{port}", f"https://localhost:{management}", authority.ca_file, log, process)
+    with step(f"Keycloak {VERSION} starts on {keycloak.url}"):
+        _await_ready(keycloak)
+    return keycloak
+
+
+def _command(folder: Path, authority: Authority, port: int, management: int) -> list[str]:
+    certificate = authority.server("keycloak")
+    return [
+        str(folder / "bin" / "kc.sh"),
+        "start",
+        "--optimized",
+        "--import-realm",
+        "--cache=local",
+        "--http-enabled=false",
+        "--http-host=127.0.0.1",
+        f"--https-port={port}",
+        f"--hostname=https://localhost:{port}",
+        f"--https-certificate-file={certificate.cert_file}",
+        f"--https-certificate-key-file={certificate.key_file}",
+        "--http-management-host=127.0.0.1",
+        f"--http-management-port={management}",
+    ]
+
+
+def _environment(admin_password: str) -> Mapping[str, str]:
+    # not ours whole: KC_* and JAVA_OPTS* of the caller would change what is under test
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME", "LANG", "TMPDIR") if name in os.environ}
+    return {
+        **kept,
+        "JAVA_OPTS_KC_HEAP": _HEAP,
+        "KC_BOOTSTRAP_ADMIN_USERNAME": ADMIN,
+        "KC_BOOTSTRAP_ADMIN_PASSWORD": admin_password,
+    }
+
+
+def _lay_out(folder: Path, built: Path, realms: Sequence[Path]) -> None:
+    """A home of its own for this run; kc.sh takes the folder above its own for it, so bin/ is a copy, lib/ a link."""
+    for kept in ("lib", "conf", "providers", "themes"):
+        (folder / kept).symlink_to(built / kept)
+    (folder / "bin").mkdir()
+    shutil.copy(built / "bin" / "kc.sh", folder / "bin" / "kc.sh")
+    imports = folder / "data" / "import"
+    imports.mkdir(parents=True)
+    for realm in realms:
+        shutil.copy(realm, imports)
+
+
+def _await_ready(keycloak: Keycloak) -> None:
+    try:
+        wait_until(
+            lambda: keycloak.ready() or not keycloak.process.alive(), _READY_SECONDS, "Keycloak to be ready", pause=0.5
+        )
+    except TimeUpError as error:
+        keycloak.stop()
+        raise KeycloakError(f"{error}\n{_tail(keycloak.log)}") from None
+    if not keycloak.process.alive():
+        raise KeycloakError(f"Keycloak ended while starting\n{_tail(keycloak.log)}")
+
+
+def _fetch_and_build(folder: Path) -> None:
+    archive = _fetch(folder)
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    archive.unlink()
+    unpacked = folder / f"keycloak-{VERSION}"
+    for entry in unpacked.iterdir():
+        entry.rename(folder / entry.name)
+    unpacked.rmdir()
+    _run([folder / "bin" / "kc.sh", "build", "--cache=local", *_BUILD], "Keycloak's build")
+
+
+def _fetch(folder: Path) -> Path:
+    copy = ["mvn", "-B", "-q", "dependency:copy", f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={folder}"]
+    with step(f"Maven fetches {_ARTIFACT} (176 MB, or what it already has)"):
+        _run(copy, "Maven")
+    archive = folder / f"keycloak-quarkus-dist-{VERSION}.tar.gz"
+    with archive.open("rb") as handle:
+        found = hashlib.file_digest(handle, "sha256").hexdigest()
+    if found != _SHA256:
+        raise KeycloakError(f"{archive.name} is not the pinned one: sha256 {found}, expected {_SHA256}")
+    return archive
+
+
+def _run(command: Sequence[str | Path], who: str) -> None:
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, env=None)
+    if done.returncode != 0:
+        raise KeycloakError(f"{who} failed with exit code {done.returncode}:\n{done.stdout[-2000:]}")
+
+
+def _trust(ca_file: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(ca_file))
+
+
+def _tail(log: Path, characters: int = 3000) -> str:
+    return log.read_text(errors="replace")[-characters:] if log.exists() else "(no log)"

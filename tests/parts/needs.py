@@ -1,0 +1,96 @@
+"""What a machine must have for the real parts, each with the reason and with how to get it.
+
+Nothing here skips a test or ends a run: it only says what is not there. `tests/fix_needs.py` makes of it a named skip,
+or a failure where CI=true; the demo makes of it a message.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["COMPILER", "DEBOOTSTRAP", "JAVA", "MAVEN", "ROOT", "MissingError", "Need", "demand", "missing"]
+
+_JAVA_AT_LEAST = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that a machine has or has not."""
+
+    name: str
+    why: str
+    how: str
+    """How to get it, as a full sentence."""
+    here: Callable[[], bool] = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        """What a person reads who lacks it."""
+        return f"{self.name} ({self.why}). {self.how}"
+
+
+class MissingError(Exception):
+    """This machine lacks `needs`; the message names each, with the reason and how to get it."""
+
+    def __init__(self, needs: Sequence[Need]) -> None:
+        self.needs = tuple(needs)
+        super().__init__("; ".join(str(need) for need in self.needs))
+
+
+def missing(*needs: Need) -> tuple[Need, ...]:
+    """Those of `needs` that this machine lacks."""
+    return tuple(need for need in needs if not need.here())
+
+
+def demand(*needs: Need) -> None:
+    """Nothing if all `needs` are met, else MissingError."""
+    if lacking := missing(*needs):
+        raise MissingError(lacking)
+
+
+def _java_version() -> int:
+    """The major version of `java` in the path; 0 without one, or if it does not run."""
+    java = shutil.which("java")
+    if java is None:
+        return 0
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60).stderr
+    quoted = said.partition('"')[2].partition('"')[0]  # openjdk version "17.0.15" 2025-04-15
+    major = quoted.partition(".")[0].partition("-")[0]
+    return int(major) if major.isdigit() else 0
+
+
+def _tool(*names: str) -> Callable[[], bool]:
+    return lambda: any(shutil.which(name) for name in names)
+
+
+ROOT = Need(
+    "root",
+    "a Debian root is made with debootstrap and entered with chroot",
+    "Run the tests as root, e.g. in a virtual machine.",
+    lambda: os.geteuid() == 0,
+)
+DEBOOTSTRAP = Need(
+    "debootstrap",
+    "it fetches PostgreSQL's own psql with the device flow from Debian",
+    "Install it with: apt-get install debootstrap.",
+    _tool("debootstrap"),
+)
+JAVA = Need(
+    f"Java {_JAVA_AT_LEAST} or newer",
+    "Keycloak runs on it",
+    "Install it with: apt-get install default-jre-headless (or dnf install java-21-openjdk-headless).",
+    lambda: _java_version() >= _JAVA_AT_LEAST,
+)
+MAVEN = Need(
+    "Maven",
+    "it fetches Keycloak",
+    "Install it with: apt-get install maven (or dnf install maven).",
+    _tool("mvn"),
+)
+COMPILER = Need(
+    "a C compiler",
+    "the module is compiled on the spot",
+    "Install it with: apt-get install build-essential (or dnf install gcc make).",
+    _tool("cc", "gcc", "clang"),
+)

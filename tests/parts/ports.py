@@ -1,0 +1,28 @@
+"""Free TCP ports on the loopback."""
+
+import random
+import socket
+
+__all__ = ["free_port"]
+
+# Below the range from which the kernel takes the ports of outgoing connections (ip(7), ip_local_port_range: 32768 on):
+# between our look and the server's bind, no connection of anybody's can have taken the port.
+_FIRST, _LAST = 20000, 32000
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody listens on now.
+
+    Raises:
+        OSError: a hundred tries found none.
+    """
+    for _ in range(100):
+        port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"no free port on 127.0.0.1 between {_FIRST} and {_LAST}")
