@@ -1,1 +1,24 @@
-"""The decision record, written before the answer."""
+"""The decision record: a line in a chain, written before the answer; and the last ones in memory."""
+
+from pgbearer.audit.aggregate import Aggregator, Tally
+from pgbearer.audit.chain import BEGINNING, Chain, Finding, verify_chain
+from pgbearer.audit.log import AuditLog
+from pgbearer.audit.recent import Recent, Remembered, Search
+from pgbearer.audit.record import DecisionRecord, timestamp
+from pgbearer.audit.sink import AuditUnavailable
+
+__all__ = [
+    "BEGINNING",
+    "Aggregator",
+    "AuditLog",
+    "AuditUnavailable",
+    "Chain",
+    "DecisionRecord",
+    "Finding",
+    "Recent",
+    "Remembered",
+    "Search",
+    "Tally",
+    "timestamp",
+    "verify_chain",
+]

@@ -1,0 +1,265 @@
+"""The audit file: what stands in it, when it refuses, how it goes on. Files are the subject here."""
+
+import fcntl
+import json
+import os
+import resource
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgbearer.audit import AuditLog, AuditUnavailable, verify_chain
+from pgbearer.audit.aggregate import FIRST_IN_FULL
+from pgbearer.audit.sink import Sink
+from pgbearer.errors import UsageError
+from pgbearer.wire import Reason
+from tests.parts.records import allowed_record, refused_record
+
+Open = Callable[[], AuditLog]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.jsonl"
+
+
+@pytest.fixture
+def open_log(path: Path) -> Iterator[Open]:
+    logs: list[AuditLog] = []
+
+    def open_log() -> AuditLog:
+        logs.append(AuditLog(str(path), instance="one"))
+        return logs[-1]
+
+    yield open_log
+    for log in logs:
+        log.close()
+
+
+def entries(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def holds(*paths: Path) -> bool:
+    lines = [line for path in paths for line in path.read_bytes().splitlines(keepends=True)]
+    return not list(verify_chain(lines))
+
+
+def test_a_record_is_in_the_file_when_write_returns(open_log: Open, path: Path) -> None:
+    assert open_log().write(allowed_record()) is True
+    (entry,) = entries(path)
+    assert entry | {"prev": "0" * 64} == entry
+    assert {
+        "seq": 1,
+        "time": "2026-01-01T00:00:00.000Z",
+        "instance": "one",
+        "kind": "decision",
+        "decision_id": "d1",
+        "decision": "allow",
+        "reason": "allowed",
+        "rules": ["readers"],
+        "policy": "f" * 12,
+        "server": "local",
+        "identity": "corp:u1",
+        "display": "alice",
+        "token_ref": "0123456789ab",
+        "role": "app_readonly",
+        "database": "appdb",
+        "client": {"address": "192.0.2.7", "port": 50_000},
+        "ends_at": "2026-01-01T01:00:00.000Z",
+        "unverified": {"application_name": "psql"},
+    }.items() <= entry.items()
+
+
+def test_the_file_is_for_its_owner_alone(open_log: Open, path: Path) -> None:
+    open_log()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o644, 0o660])
+def test_a_file_that_others_may_write_or_read_is_refused(path: Path, open_log: Open, mode: int) -> None:
+    path.touch()
+    path.chmod(mode)
+    with pytest.raises(UsageError, match="0600 or 0640"):
+        open_log()
+
+
+def test_a_file_that_its_group_may_read_is_taken(path: Path, open_log: Open) -> None:
+    path.touch()
+    path.chmod(0o640)
+    open_log().note("start")
+
+
+def test_a_symbolic_link_is_not_followed(path: Path, open_log: Open, tmp_path: Path) -> None:
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AuditUnavailable):
+        open_log()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_another_file_is_not_written_to(path: Path, open_log: Open) -> None:
+    path.write_text("root:x:0:0\n")
+    path.chmod(0o600)
+    with pytest.raises(UsageError, match="not an audit file"):
+        open_log()
+    assert path.read_text() == "root:x:0:0\n"
+
+
+def test_the_chain_continues_across_restarts(open_log: Open, path: Path) -> None:
+    for _ in range(3):
+        log = open_log()
+        log.note("start")
+        log.write(allowed_record())
+    assert [entry["seq"] for entry in entries(path)] == [1, 2, 3, 4, 5, 6]
+    assert holds(path)
+
+
+def test_the_chain_continues_after_a_torn_line(open_log: Open, path: Path) -> None:
+    open_log().note("start")
+    with path.open("ab") as file:
+        file.write(b'{"seq":2,"prev"')
+    open_log().note("start")
+    assert holds(path)
+    assert json.loads(path.read_bytes().splitlines()[-1])["torn"] is True
+
+
+def test_the_chain_continues_in_a_rotated_file(open_log: Open, path: Path, tmp_path: Path) -> None:
+    log = open_log()
+    log.write(allowed_record())
+    path.rename(tmp_path / "audit.jsonl.1")
+    log.write(allowed_record())
+    log.reopen()
+    log.write(allowed_record())
+    assert len(entries(tmp_path / "audit.jsonl.1")) == 2
+    assert [entry["kind"] for entry in entries(path)] == ["reopen", "decision"]
+    assert holds(tmp_path / "audit.jsonl.1", path)
+
+
+def test_a_new_file_that_cannot_be_used_leaves_the_old_one_in_use(open_log: Open, path: Path, tmp_path: Path) -> None:
+    log = open_log()
+    old = path.rename(tmp_path / "old")
+    path.symlink_to(old)
+    with pytest.raises(AuditUnavailable):
+        log.reopen()
+    log.write(allowed_record())
+    assert len(entries(old)) == 1
+
+
+@pytest.fixture
+def small_files() -> Iterator[Callable[[int], None]]:
+    """Limit how long this process's files may grow (the kernel's own way to be full), and lift it again."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_records_whole_lines_or_nothing(
+    open_log: Open, path: Path, small_files: Callable[[int], None]
+) -> None:
+    log = open_log()
+    log.write(allowed_record())
+    size = path.stat().st_size
+    small_files(size + 100)
+    for _ in range(2):
+        with pytest.raises(AuditUnavailable):
+            log.write(allowed_record())
+    assert path.stat().st_size == size
+    small_files(resource.RLIM_INFINITY)
+    log.write(allowed_record())
+    assert [entry["seq"] for entry in entries(path)] == [1, 2]
+    assert holds(path)
+
+
+def test_a_full_device_raises() -> None:
+    sink = Sink(os.open("/dev/full", os.O_WRONLY))
+    with pytest.raises(AuditUnavailable, match="No space left"):
+        sink.write(b"line\n")
+    sink.close()
+
+
+def test_a_collector_that_stops_reading_costs_a_refusal_and_not_the_service() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    sink = Sink(writer)
+    for _ in range(fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) // 4096):
+        sink.write(b"x" * 4096)
+    for _ in range(2):
+        with pytest.raises(AuditUnavailable):
+            sink.write(b"line\n")
+    os.read(reader, 65536)
+    assert sink.write(b"line\n") == 5
+    os.close(reader)
+    sink.close()
+
+
+def test_a_disk_that_does_not_sync_refuses_until_it_does(open_log: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log()
+    log.write(allowed_record())
+    log._syncer.fault = "Input/output error"
+    with pytest.raises(AuditUnavailable, match="Input/output error"):
+        log.write(allowed_record())
+    log.reopen()
+    log.write(allowed_record())
+
+
+def test_an_fsync_error_is_seen(open_log: Open, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = open_log()
+
+    def fail(_fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    log._syncer._sync(log._sink)
+    assert log.fault == "Input/output error"
+
+
+def test_a_flood_of_unverified_failures_becomes_a_number(open_log: Open, path: Path) -> None:
+    log = open_log()
+    at = 1_767_225_600_000
+    own_lines = [log.write(refused_record(decision_id=f"d{n}", at=at)) for n in range(100)]
+    assert own_lines == [True] * FIRST_IN_FULL + [False] * (100 - FIRST_IN_FULL)
+    log.flush()
+    *lines, last = entries(path)
+    assert len(lines) == FIRST_IN_FULL
+    assert all(line["verified"] is False for line in lines)
+    assert {
+        "kind": "aggregate",
+        "verified": False,
+        "count": 95,
+        "server": "local",
+        "reason": "signature_invalid",
+        "last_decision_id": "d99",
+        "since": "2026-01-01T00:00:00.000Z",
+    }.items() <= last.items()
+    log.flush()
+    assert len(entries(path)) == FIRST_IN_FULL + 1
+    assert holds(path)
+
+
+def test_a_flood_hides_no_other_kind_nor_anything_verified(open_log: Open, path: Path) -> None:
+    log = open_log()
+    for _ in range(20):
+        log.write(refused_record())
+    assert log.write(refused_record(server="other"))
+    assert log.write(refused_record(reason=Reason.TOKEN_EXPIRED))
+    assert all(log.write(allowed_record(reason=Reason.NO_RULE)) for _ in range(20))
+    assert all(log.write(allowed_record()) for _ in range(20))
+
+
+def test_closing_writes_what_was_still_counted(path: Path) -> None:
+    log = AuditLog(str(path), instance="one")
+    now = time.time_ns() // 1_000_000
+    for _ in range(FIRST_IN_FULL + 3):
+        log.write(refused_record(at=now))
+    log.flush()
+    assert len(entries(path)) == FIRST_IN_FULL
+    log.close()
+    assert entries(path)[-1]["count"] == 3

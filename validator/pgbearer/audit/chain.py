@@ -1,0 +1,125 @@
+"""The audit's lines: each carries its number and the hash of the line before, so that a change anywhere shows.
+
+A chain proves that nothing inside it was altered, removed or put in. It cannot prove that nothing was cut off its end,
+nor stop whoever may write the file from making all of it anew; for that its heads must leave the host.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["BEGINNING", "Chain", "Finding", "digest", "encode_line", "verify_chain"]
+
+BEGINNING: Final = "0" * 64
+"""What the first line of a chain has in place of a hash."""
+
+
+def encode_line(entry: Mapping[str, Any]) -> bytes:
+    """One line of JSON, newline included, that shows what it says.
+
+    Control, bidi and invisible characters (all that `str.isprintable` says no to) are written as escapes, so that no
+    value can end its line or reorder it on a screen; the JSON still holds them exactly.
+    """
+    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else _escape(c) for c in text)
+    return text.encode() + b"\n"
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(units[i : i + 2]):04x}" for i in range(0, len(units), 2))
+
+
+def digest(line: bytes) -> str:
+    """SHA-256 in hex of a line without its newline."""
+    return hashlib.sha256(line.removesuffix(b"\n")).hexdigest()
+
+
+@dataclass(slots=True)
+class Chain:
+    """Where a chain stands: the number and hash of its last line. Used from one thread."""
+
+    sequence: int = 0
+    head: str = BEGINNING
+    torn: bool = False
+    """The last line is incomplete (a crash or a full disk cut it); the next one says so."""
+
+    @classmethod
+    def after(cls, tail: bytes) -> "Chain":
+        """The chain that continues after `tail`, the last bytes of a file.
+
+        Raises:
+            ValueError: no line of the tail is a line of a chain.
+        """
+        if not tail:
+            return cls()
+        lines = tail.removesuffix(b"\n").split(b"\n")
+        sequences = (line["seq"] for line in map(_parse, reversed(lines)) if line is not None)
+        sequence = next(sequences, None)
+        if sequence is None:
+            raise ValueError("not an audit file")
+        return cls(sequence=sequence, head=digest(lines[-1]), torn=not tail.endswith(b"\n"))
+
+    def line(self, entry: Mapping[str, Any]) -> bytes:
+        """The next line, not yet counted: `accept` it once it is written."""
+        link = {"seq": self.sequence + 1, "prev": self.head}
+        if self.torn:
+            return b"\n" + encode_line({**link, "torn": True, **entry})
+        return encode_line({**link, **entry})
+
+    def accept(self, line: bytes) -> None:
+        """`line` is written: the next one follows it."""
+        self.sequence += 1
+        self.head = digest(line.removeprefix(b"\n"))
+        self.torn = False
+
+    def tear(self, part: bytes) -> None:
+        """Only `part` of the line was written and cannot be taken back."""
+        self.head = digest(part.removeprefix(b"\n"))
+        self.torn = True
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A place where a chain does not hold, by line number counted from 1 over all files."""
+
+    line: int
+    what: str
+
+
+def verify_chain(lines: Iterable[bytes]) -> Iterator[Finding]:
+    """Go through the lines of a chain in order, of one file or of several (oldest first), and yield every break.
+
+    The first line is taken as it is: what came before it is in an older file.
+    """
+    head: str | None = None
+    sequence: int | None = None
+    torn: int | None = None
+    for number, line in enumerate(lines, 1):
+        entry = _parse(line)
+        if torn is not None and not (entry and entry.get("torn") is True):
+            yield Finding(torn, "is not a line of the chain")
+        torn = number if entry is None else None
+        if entry is not None:
+            if head is not None and entry["prev"] != head:
+                yield Finding(number, "does not follow the line before it: one was changed, removed or put in")
+            elif sequence is not None and entry["seq"] != sequence + 1:
+                yield Finding(number, f"has number {entry['seq']} after {sequence}")
+            sequence = entry["seq"]
+        head = digest(line)
+    if torn is not None:
+        yield Finding(torn, "is cut short, and nothing follows it")
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """The entry, or None if the line is not one of a chain."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or type(entry.get("seq")) is not int or type(entry.get("prev")) is not str:
+        return None
+    return entry
