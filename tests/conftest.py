@@ -1,3 +1,3 @@
 """Fixtures stand in fix_*.py by topic; this file only names them and prints what is under test."""
 
-pytest_plugins: list[str] = []
+pytest_plugins = ["tests.fix_machine", "tests.e2e.fix_keycloak"]

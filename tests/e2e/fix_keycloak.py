@@ -1,0 +1,128 @@
+"""One real Keycloak for the run, with the realm that people import, and a device that logs in to it."""
+
+import base64
+import json
+import secrets
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.parts import keycloak as keycloak_part
+from tests.parts.authority import Authority
+from tests.parts.device_pages import Person
+from tests.parts.keycloak import Keycloak
+from tests.parts.needs import JAVA, MAVEN
+
+__all__ = ["Codes", "Device", "IssuedToken", "authority", "device", "hasty_device", "keycloak", "person"]
+
+REALM_FILE = Path(__file__).parents[2] / "keycloak-realm" / "demo-realm.json"
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """A device authorization response (RFC 8628 section 3.2)."""
+
+    device_code: str = field(repr=False)
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: int
+    interval: int
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """An access token as it was issued, with its parts decoded and unverified; the token itself is never shown."""
+
+    compact: str = field(repr=False)
+    header: dict[str, Any]
+    payload: dict[str, Any]
+
+
+class Device:
+    """The side of the device grant that a command line plays, against one realm."""
+
+    def __init__(self, issuer: str, ca_file: Path, client_id: str = "pgbearer-cli") -> None:
+        self._endpoint = f"{issuer}/protocol/openid-connect"
+        self._client_id = client_id
+        self._http = httpx.Client(verify=ssl.create_default_context(cafile=str(ca_file)), timeout=30)
+
+    def begin(self, scope: str = "db:demo") -> Codes:
+        """Ask for codes; raises httpx.HTTPStatusError if the client may not."""
+        reply = self._http.post(f"{self._endpoint}/auth/device", data={"client_id": self._client_id, "scope": scope})
+        reply.raise_for_status()
+        return Codes(**reply.json())
+
+    def poll(self, codes: Codes) -> IssuedToken | str:
+        """Ask once for the token: the token, or the error code of RFC 8628 section 3.5."""
+        form = {"client_id": self._client_id, "grant_type": DEVICE_GRANT, "device_code": codes.device_code}
+        answer = self._http.post(f"{self._endpoint}/token", data=form).json()
+        if "error" in answer:
+            return str(answer["error"])
+        compact = answer["access_token"]
+        header, payload, _ = compact.split(".")
+        return IssuedToken(compact, _decode(header), _decode(payload))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+
+def person(username: str) -> Person:
+    """One of the demo realm's people."""
+    return Person(username, f"demo-password-{username}")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The certificate authority of this run."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def keycloak(
+    need: Callable[..., None], authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Keycloak]:
+    """Keycloak with the realm ``demo``, and ``hasty``: the same, but its codes live one second."""
+    need(JAVA, MAVEN)
+    hasty = tmp_path_factory.mktemp("realms") / "hasty-realm.json"
+    hasty.write_text(_hasty(REALM_FILE.read_text()))
+    folder = tmp_path_factory.mktemp("keycloak")
+    password = secrets.token_urlsafe(16)
+    running = keycloak_part.start(folder, authority, [REALM_FILE, hasty], admin_password=password)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def device(keycloak: Keycloak) -> Iterator[Device]:
+    """A device that logs in to the realm ``demo`` as the client pgbearer-cli."""
+    device = Device(keycloak.issuer(), keycloak.ca_file)
+    yield device
+    device.close()
+
+
+@pytest.fixture
+def hasty_device(keycloak: Keycloak) -> Iterator[Device]:
+    """A device whose codes live one second."""
+    device = Device(keycloak.issuer("hasty"), keycloak.ca_file)
+    yield device
+    device.close()
+
+
+def _hasty(realm_text: str) -> str:
+    realm = json.loads(realm_text) | {"realm": "hasty"}
+    (cli,) = (client for client in realm["clients"] if client["clientId"] == "pgbearer-cli")
+    cli["attributes"] |= {"oauth2.device.code.lifespan": "1", "oauth2.device.polling.interval": "1"}
+    return json.dumps(realm)
+
+
+def _decode(segment: str) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    return decoded

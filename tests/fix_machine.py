@@ -1,0 +1,70 @@
+"""What this machine can run: progress shown past pytest's capture, and needs that become named skips or failures."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+from _pytest.capture import CaptureManager
+
+from tests.parts.needs import Need, missing
+from tests.parts.progress import speak_through
+
+__all__ = ["need"]
+
+_NOT_HERE = "not on this machine: "
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[..., None]:
+    """Call it with needs: if this machine lacks one, the test is skipped with its name; where CI=true, it fails."""
+
+    def check(*needs: Need) -> None:
+        lacking = missing(*needs)
+        if not lacking:
+            return
+        reason = _NOT_HERE + "; ".join(map(str, lacking))
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+    return check
+
+
+@pytest.hookimpl(trylast=True)  # after the terminal reporter is there
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the parts' progress reach the screen while a fixture runs."""
+    capture: CaptureManager | None = config.pluginmanager.getplugin("capturemanager")
+    writer = config.get_terminal_writer()
+
+    def voice(line: str) -> None:
+        if capture is None:
+            writer.line(line)
+            return
+        with capture.global_and_fixture_disabled():
+            writer.line(f"\n{line}" if writer.width_of_current_line else line)
+            writer.flush()
+
+    speak_through(voice)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the marker of its folder: unit, integration or e2e."""
+    for item in items:
+        folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
+        if folder in {"unit", "integration", "e2e"}:
+            item.add_marker(folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List by name what did not run here, and why."""
+    skipped: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
+    lines = [
+        f"{report.nodeid}: {reason}"
+        for report in skipped
+        if isinstance(report.longrepr, tuple)
+        and (reason := report.longrepr[2].removeprefix("Skipped: ")).startswith(_NOT_HERE)
+    ]
+    if lines:
+        terminalreporter.section("not run on this machine")
+        for line in lines:
+            terminalreporter.line(line)
