@@ -1,1 +1,40 @@
 """Log in, hold the token, and connect with it."""
+
+from pgbearer.client.connect import connect, connect_async
+from pgbearer.client.failure import ServerUnreachableError, TokenRefusedError
+from pgbearer.client.libpq import LibpqTooOldError
+from pgbearer.client.metadata import MetadataError
+from pgbearer.client.peek import audience_in, claims_in, issuer_in
+from pgbearer.client.pinned import UnsafeServerError
+from pgbearer.client.plain import plain
+from pgbearer.client.prompt import TerminalPrompt
+from pgbearer.client.refusal import LoginRefusedError
+from pgbearer.client.source import DeviceSource, StaticSource, TokenSource
+from pgbearer.client.steps import DeviceCode
+from pgbearer.client.store import MemoryStore, TokenKey, TokenStore
+from pgbearer.client.token import AccessToken, TokenFormatError
+
+__all__ = [
+    "AccessToken",
+    "DeviceCode",
+    "DeviceSource",
+    "LibpqTooOldError",
+    "LoginRefusedError",
+    "MemoryStore",
+    "MetadataError",
+    "ServerUnreachableError",
+    "StaticSource",
+    "TerminalPrompt",
+    "TokenFormatError",
+    "TokenKey",
+    "TokenRefusedError",
+    "TokenSource",
+    "TokenStore",
+    "UnsafeServerError",
+    "audience_in",
+    "claims_in",
+    "connect",
+    "connect_async",
+    "issuer_in",
+    "plain",
+]

@@ -1,0 +1,163 @@
+"""psycopg connections that log in with a token."""
+
+import time
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from pgbearer.client.conninfo import resolve
+from pgbearer.client.failure import TokenRefusedError, explained
+from pgbearer.client.hook import CARRIER, Offer, offer
+from pgbearer.client.known import KnownServers
+from pgbearer.client.peek import issuer_in
+from pgbearer.client.pinned import pin, safe_parameters
+from pgbearer.client.source import StaticSource, TokenSource
+from pgbearer.client.token import AccessToken
+from pgbearer.errors import UsageError
+
+__all__ = ["connect", "connect_async"]
+
+_DRIVER_ARGUMENTS: Final = frozenset({"autocommit", "prepare_threshold", "context", "row_factory", "cursor_factory"})
+_DEFAULT_CLIENT_ID: Final = "pgbearer-cli"  # libpq demands one; only its own device flow would send it
+
+_known = KnownServers()
+
+
+def connect(
+    conninfo: str = "",
+    *,
+    source: TokenSource | None = None,
+    token: AccessToken | str | None = None,
+    issuer: str | None = None,
+    client_id: str | None = None,
+    scope: str | None = None,
+    **kwargs: Any,
+) -> psycopg.Connection[Any]:
+    """Connect to PostgreSQL 18 or later with a token, and return an ordinary psycopg connection.
+
+    The token leaves only for a server reached over a Unix socket, or over TLS with ``sslmode=verify-full`` (set if
+    nothing else is), and only after that server has itself named the pinned issuer. No other login method is open: no
+    password is asked for, read from a file or sent.
+
+    Args:
+        conninfo: connection string or URL; service file, environment and defaults apply as libpq says.
+        source: where the token comes from; give this or `token`.
+        token: a token in hand.
+        issuer: the one issuer whose servers may have it. May be left out where the source, the token or
+            ``oauth_issuer`` names it; all that are there must agree.
+        client_id: libpq's ``oauth_client_id``; of no consequence here but for its messages.
+        scope: libpq's ``oauth_scope``; what the server asks for if None.
+        kwargs: as for `psycopg.Connection.connect`: ``autocommit``, ``row_factory`` ..., and connection keywords.
+
+    Returns:
+        A connection that has nothing to do with the token any more. The session ends when the server says so.
+
+    Raises:
+        UsageError: the arguments or the connection string are not usable; nothing was sent.
+        UnsafeServerError: the token might have reached the wrong server; it was not sent.
+        LibpqTooOldError: psycopg's libpq is older than 18.
+        TokenRefusedError: the server refused; also a `psycopg.OperationalError`.
+        ServerUnreachableError: there was no server to ask; also a `psycopg.OperationalError`.
+        PgbearerError: what `source` raises.
+
+    Safe in threads: any number, with different tokens, at once. `source.token` is called after the checks that need no
+    token, so that nobody logs in for a connection string that would be refused.
+    """
+    giver = _source(source, token)
+    plan = _plan(conninfo, kwargs, (issuer, giver.issuer), client_id, scope)
+    with _attempt(plan, giver.token()) as offered:
+        connection = psycopg.Connection.connect(plan.conninfo, **plan.carrying(offered))
+        if not offered.handed_over:
+            connection.close()
+    return connection
+
+
+async def connect_async(
+    conninfo: str = "",
+    *,
+    source: TokenSource | None = None,
+    token: AccessToken | str | None = None,
+    issuer: str | None = None,
+    client_id: str | None = None,
+    scope: str | None = None,
+    **kwargs: Any,
+) -> psycopg.AsyncConnection[Any]:
+    """`connect` for asyncio: the same arguments, rules and errors, and a `psycopg.AsyncConnection`.
+
+    The token is had with ``await source.token_async()`` before libpq is asked to connect, because libpq's hook cannot
+    wait. Safe in tasks and event loops: any number, with different tokens, at once. Cancelling is safe at any point.
+    """
+    giver = _source(source, token)
+    plan = _plan(conninfo, kwargs, (issuer, giver.issuer), client_id, scope)
+    with _attempt(plan, await giver.token_async()) as offered:
+        connection = await psycopg.AsyncConnection.connect(plan.conninfo, **plan.carrying(offered))
+        if not offered.handed_over:
+            await connection.close()
+    return connection
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A connection that may be made, once there is a token."""
+
+    conninfo: str
+    arguments: Mapping[str, Any]
+    issuer: str
+    server: Hashable | None
+    """What the connection leads to, to know a server again; None where there are several to choose from."""
+
+    def carrying(self, offered: Offer) -> dict[str, Any]:
+        """The keyword arguments of psycopg's connect, with the offer's name among them."""
+        url = _known.discovery_url(self.server)
+        return {**self.arguments, **({"oauth_issuer": url} if url else {}), CARRIER: offered.name}
+
+
+def _source(source: TokenSource | None, token: AccessToken | str | None) -> TokenSource:
+    if (source is None) == (token is None):
+        raise UsageError("give either source= or token=")
+    return source if source is not None else StaticSource(token or "")
+
+
+def _plan(
+    conninfo: str,
+    kwargs: Mapping[str, Any],
+    issuers: tuple[str | None, ...],
+    client_id: str | None,
+    scope: str | None,
+) -> _Plan:
+    """Apply every rule that needs no token."""
+    keywords = {name: value for name, value in kwargs.items() if name not in _DRIVER_ARGUMENTS}
+    options = resolve(conninfo, keywords)
+    issuer = pin((*issuers, options.get("oauth_issuer")))
+    added = safe_parameters(options) | {
+        "oauth_issuer": issuer,
+        "oauth_client_id": client_id or options.get("oauth_client_id", _DEFAULT_CLIENT_ID),
+    }
+    if scope is not None:
+        added["oauth_scope"] = scope
+    final = options | added
+    several = any("," in final.get(name, "") for name in ("host", "hostaddr", "port"))
+    return _Plan(conninfo, {**kwargs, **added}, issuer, None if several else frozenset(final.items()))
+
+
+@contextmanager
+def _attempt(plan: _Plan, token: AccessToken) -> Iterator[Offer]:
+    """Offer the token for one connection, say what went wrong in our words, and remember what the server asked for."""
+    pin((plan.issuer, issuer_in(token)))
+    with offer(token, plan.issuer) as offered:
+        try:
+            yield offered
+        except psycopg.OperationalError as error:
+            _known.forget(plan.server)
+            if offered.error is not None:
+                raise offered.error from None
+            raise explained(error, offered, token, now=time.time()) from error
+    if not offered.handed_over:
+        raise TokenRefusedError(
+            "the connection was opened without our token, and is closed again",
+            hint="Another library in this process answers libpq's PQsetAuthDataHook in our place.",
+        )
+    _known.remember(plan.server, offered.discovery_url)

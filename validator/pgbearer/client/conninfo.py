@@ -1,0 +1,70 @@
+"""What a connection string means once libpq has added service file, environment and defaults."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgbearer.client import libpq
+from pgbearer.client.plain import plain
+from pgbearer.errors import UsageError
+
+__all__ = ["NO_PASSFILE", "ConnectionParameter", "resolve", "uses_only_unix_sockets"]
+
+ConnectionParameter = str | int | None
+
+NO_PASSFILE: Final = "/dev/null/none"
+"""A path that cannot exist: an empty one would mean ~/.pgpass, and libpq warns on stderr about /dev/null itself."""
+
+_PROBE: Final = "resolve-only"
+
+
+def resolve(conninfo: str, parameters: Mapping[str, ConnectionParameter]) -> dict[str, str]:
+    """Return every connection option as libpq sees it: `parameters`, `conninfo`, service file, environment, default.
+
+    libpq itself does the work, so that nothing here can read a service file another way than the connection will. It
+    resolves all options before it checks their values, and connects only after that: one impossible value
+    (``load_balance_hosts``) makes PQconnectStart stop in between (fe-connect.c, pqConnectOptions2). Nothing is sent.
+
+    Args:
+        conninfo: a connection string or URL; may be empty.
+        parameters: keywords that override it, as psycopg takes them.
+
+    Returns:
+        Keyword to value; options without a value are absent. ``password`` is never among them.
+
+    Raises:
+        UsageError: libpq does not understand it; its own words are in the message.
+        LibpqTooOldError: there is no libpq 18.
+    """
+    libpq.load()
+    try:
+        if conninfo_to_dict(conninfo, **parameters).get("password") is not None:
+            raise UsageError("a password has no place in an OAuth login", hint="Take it out of the connection string.")
+        probe = make_conninfo(conninfo, **{**parameters, "load_balance_hosts": _PROBE, "passfile": NO_PASSFILE})
+    except psycopg.ProgrammingError as error:
+        raise UsageError(f"not a connection string: {plain(str(error))}") from None
+    return _resolved(pq.PGconn.connect_start(probe.encode()))
+
+
+def uses_only_unix_sockets(options: Mapping[str, str]) -> bool:
+    """Whether no host among resolved `options` can lead to a TCP connection (fe-connect.c, pqConnectOptions2).
+
+    `hostaddr` wins over `host`; a host that begins with ``/`` or ``@`` is a socket; none at all is the default socket.
+    """
+    if options.get("hostaddr"):
+        return False
+    return all(host == "" or host[0] in "/@" for host in options.get("host", "").split(","))
+
+
+def _resolved(attempt: pq.abc.PGconn) -> dict[str, str]:
+    try:
+        said = attempt.get_error_message()
+        if attempt.status != pq.ConnStatus.BAD or _PROBE not in said:
+            raise UsageError(f"libpq refuses the connection string: {plain(said)}")
+        options = {option.keyword.decode(): option.val.decode() for option in attempt.info if option.val is not None}
+    finally:
+        attempt.finish()
+    return {keyword: value for keyword, value in options.items() if keyword not in ("password", "load_balance_hosts")}

@@ -1,0 +1,152 @@
+"""Where an issuer wants to be asked for tokens: its metadata, as a client reads it (RFC 8414, OpenID Discovery)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pgbearer.client.plain import plain
+from pgbearer.client.steps import Get, Steps, ask
+from pgbearer.errors import UnreachableError, UsageError
+from pgbearer.http import Reply
+
+__all__ = ["Metadata", "MetadataError", "check_issuer", "discover", "issuer_of", "json_object", "well_known_urls"]
+
+_WELL_KNOWN: Final = "/.well-known/"
+_OPENID: Final = "openid-configuration"
+_OAUTH: Final = "oauth-authorization-server"
+_NOT_FOUND: Final = 404
+
+
+class MetadataError(UnreachableError):
+    """The issuer answered, but not with metadata that a client may act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The part of an issuer's metadata that a device login uses. Every URL in it is https."""
+
+    issuer: str
+    token_endpoint: str
+    device_authorization_endpoint: str | None
+    """None if the issuer offers no device authorization grant (RFC 8628 section 4)."""
+
+
+def check_issuer(issuer: str) -> str:
+    """Return `issuer` if it is an issuer identifier: an https URL without user, query and fragment.
+
+    Raises:
+        UsageError: if not (RFC 8414 section 2).
+    """
+    parts = _https_parts(issuer)
+    if parts is None or "?" in issuer or "#" in issuer or parts[1] != plain(parts[1]):
+        raise UsageError(
+            f"not an issuer: {plain(issuer)!r}",
+            hint="Give the issuer's https URL, e.g. https://sso.example.org/realms/corp, without query and fragment.",
+        )
+    return issuer
+
+
+def well_known_urls(issuer: str) -> tuple[str, str]:
+    """Where an issuer's metadata may stand, in the order to ask.
+
+    OpenID Connect Discovery 1.0 section 4 appends (Keycloak, and what PostgreSQL's HBA makes of a plain ``issuer=``);
+    RFC 8414 section 3.1 inserts between host and path.
+    """
+    parts = urlsplit(issuer)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    path = parts.path.rstrip("/")
+    return f"{issuer.rstrip('/')}{_WELL_KNOWN}{_OPENID}", f"{origin}{_WELL_KNOWN}{_OAUTH}{path}"
+
+
+def issuer_of(url: str) -> str | None:
+    """The issuer whose metadata stands at `url`, by the rules of libpq; None if `url` is no such place.
+
+    The same as ``issuer_from_well_known_uri()`` in PostgreSQL's fe-auth-oauth.c: https only, no query, no fragment, the
+    well-known part at the end of the path or at its beginning. Byte for byte, nothing is normalised.
+    """
+    parts = _https_parts(url)
+    if parts is None or "?" in url or "#" in url:
+        return None
+    origin, path = parts
+    before, found, rest = path.partition(_WELL_KNOWN)
+    name, slash, after = rest.partition("/")
+    if not found or name not in (_OPENID, _OAUTH) or (slash and before):
+        return None
+    return f"{origin}{before}{slash}{after}"
+
+
+def discover(issuer: str) -> Steps[Metadata]:
+    """Fetch and check the metadata of `issuer`, as steps.
+
+    Raises:
+        UsageError: `issuer` is not an issuer identifier.
+        MetadataError: no metadata, not JSON, another issuer's (compared byte for byte, RFC 8414 section 3.3), or an
+            endpoint that is not https.
+        FetchError: no answer came.
+    """
+    check_issuer(issuer)
+    for url in well_known_urls(issuer):
+        reply = yield from ask(Get(url))
+        if reply.status != _NOT_FOUND:
+            return _decode(issuer, reply, url)
+    raise MetadataError(
+        "no metadata here (404 at both well-known places)",
+        where=plain(issuer),
+        hint="Give the issuer as the authorization server names itself; for Keycloak it ends in /realms/NAME.",
+    )
+
+
+def json_object(reply: Reply, where: str) -> Mapping[str, Any]:
+    """The reply's body as a JSON object.
+
+    Raises:
+        MetadataError: it is none. The body is not repeated: it may hold a token.
+    """
+    try:
+        value = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise MetadataError(f"answered {reply.status} with something that is not a JSON object", where=where)
+    return value
+
+
+def _decode(issuer: str, reply: Reply, url: str) -> Metadata:
+    if reply.status != 200:
+        raise MetadataError(f"answered {reply.status} when asked for the issuer's metadata", where=url)
+    document = json_object(reply, url)
+    said = document.get("issuer")
+    if said != issuer:
+        raise MetadataError(
+            f"this is the metadata of another issuer: {plain(repr(said))}, not {plain(issuer)!r}",
+            where=url,
+            hint="Give the issuer exactly as the server writes it: scheme, host, port, path, trailing slash.",
+        )
+    token, device = (_endpoint(document, name, url) for name in ("token_endpoint", "device_authorization_endpoint"))
+    if token is None:
+        raise MetadataError("the metadata names no token_endpoint", where=url)
+    return Metadata(issuer, token, device)
+
+
+def _endpoint(document: Mapping[str, Any], name: str, url: str) -> str | None:
+    value = document.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or _https_parts(value) is None:
+        raise MetadataError(f"{name} is not an https URL: {plain(repr(value))}", where=url)
+    return value
+
+
+def _https_parts(url: str) -> tuple[str, str] | None:
+    """Split into origin and path; None unless https, with a host, without user, and all printable."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc and parts.port != 0
+    except ValueError:
+        return None
+    if not usable or any(character.isspace() for character in url) or plain(url, limit=len(url)) != url:
+        return None
+    origin = f"https://{parts.netloc}"
+    return (origin, url[len(origin) :]) if url.startswith(origin) else None

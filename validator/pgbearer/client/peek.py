@@ -1,0 +1,39 @@
+"""What a token says of itself, read without verifying anything: for hints to its holder, never for a decision to allow.
+
+An access token is opaque to its client (RFC 6749 section 1.4); where it happens to be a JWT, a look inside can turn
+"authentication failed" into "this token is for another database". `pgbearer.tokens` is where tokens are verified.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pgbearer.client.token import AccessToken
+
+__all__ = ["audience_in", "claims_in", "issuer_in"]
+
+
+def claims_in(token: AccessToken) -> Mapping[str, Any]:
+    """The unverified claims of a JWT (RFC 7519), or nothing if `token` is not one."""
+    parts = token.reveal().split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def issuer_in(token: AccessToken) -> str | None:
+    """The unverified ``iss``, or None."""
+    issuer = claims_in(token).get("iss")
+    return issuer if isinstance(issuer, str) else None
+
+
+def audience_in(token: AccessToken) -> tuple[str, ...]:
+    """The unverified ``aud`` (RFC 7519 section 4.1.3: a string or an array of them); empty if there is none."""
+    audience = claims_in(token).get("aud", [])
+    listed = [audience] if isinstance(audience, str) else audience
+    return tuple(name for name in listed if isinstance(name, str)) if isinstance(listed, list) else ()

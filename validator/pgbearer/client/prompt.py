@@ -1,0 +1,83 @@
+"""What the person sees when a login needs them: an address, a code, and on request a QR code or a browser."""
+
+import io
+import os
+import sys
+import webbrowser
+from collections.abc import Callable, Mapping
+from typing import TextIO
+
+from pgbearer.client.plain import plain
+from pgbearer.client.steps import DeviceCode
+
+__all__ = ["TerminalPrompt", "browser_is_sensible"]
+
+
+def browser_is_sensible(environ: Mapping[str, str], *, platform: str, terminal: bool) -> bool:
+    """Whether opening a browser would show it to the person who is asking.
+
+    Not over SSH (it would open on another machine's screen, or nowhere), not without a display (``webbrowser`` would
+    then start a text browser in this very terminal), not without a person at a terminal.
+    """
+    if not terminal or any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY", "CI")):
+        return False
+    return platform == "darwin" or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+
+
+class TerminalPrompt:
+    """Shows a device code on a text stream.
+
+    The browser and the QR code get the address without the code (``verification_uri``, never
+    ``verification_uri_complete``): who must type the code from their own screen cannot be led by a link in a mail to
+    approve somebody else's login (RFC 8628 section 5.4).
+
+    Args:
+        stream: where to write; standard error if None, so that standard output stays for results.
+        qr: also draw the address as a QR code.
+        browser: open the address: always, never, or (None) when `browser_is_sensible`.
+        open_browser: opens one; returns whether it could.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        qr: bool = False,
+        browser: bool | None = None,
+        open_browser: Callable[[str], bool] = webbrowser.open,
+    ) -> None:
+        self._stream = stream
+        self._qr = qr
+        self._browser = browser
+        self._open_browser = open_browser
+
+    def __call__(self, code: DeviceCode) -> None:
+        """Show `code` and return at once; the login goes on polling."""
+        stream = self._stream or sys.stderr
+        minutes, seconds = divmod(round(code.expires_in), 60)
+        lines = [
+            "To log in to the database, open this address and enter the code there:",
+            "",
+            f"  {plain(code.verification_uri)}",
+            f"  code: {plain(code.user_code)}",
+            "",
+            f"The code is good for {minutes}:{seconds:02} minutes. Enter it only if you started this login yourself.",
+        ]
+        if self._qr:
+            lines[4:4] = ["", _qr(code.verification_uri)]
+        print(*lines, sep="\n", file=stream, flush=True)
+        if self._wants_browser(stream):
+            self._open_browser(code.verification_uri)
+
+    def _wants_browser(self, stream: TextIO) -> bool:
+        if self._browser is None:
+            return browser_is_sensible(os.environ, platform=sys.platform, terminal=stream.isatty())
+        return self._browser
+
+
+def _qr(address: str) -> str:
+    import segno  # heavy, and rarely asked for
+
+    drawn = io.StringIO()
+    segno.make(address, error="m").terminal(drawn, compact=True)
+    return drawn.getvalue().rstrip("\n")

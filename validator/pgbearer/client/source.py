@@ -1,0 +1,135 @@
+"""Where `connect` gets its token from: one protocol, a token in hand, and a login by device code."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from pgbearer.client.device import DeviceLogin, device_login
+from pgbearer.client.peek import issuer_in
+from pgbearer.client.prompt import TerminalPrompt
+from pgbearer.client.steps import DeviceCode, Steps, run, run_async
+from pgbearer.client.store import MemoryStore, TokenKey, TokenStore
+from pgbearer.client.token import AccessToken
+from pgbearer.http import Fetcher, SyncFetcher
+
+__all__ = ["DeviceSource", "StaticSource", "TokenSource"]
+
+_MARGIN = 30.0  # seconds that a kept token must still have, so that it does not end on its way to the server
+
+
+class TokenSource(Protocol):
+    """Gives a token that is good now. `connect` calls `token`, `connect_async` calls `token_async`, once each."""
+
+    @property
+    def issuer(self) -> str | None:
+        """The issuer whose tokens it gives; None if it cannot tell."""
+
+    def token(self) -> AccessToken:
+        """Return a token; may block, for minutes if a person has to act. Raises PgbearerError."""
+
+    async def token_async(self) -> AccessToken:
+        """Return a token without blocking the event loop. Raises PgbearerError."""
+
+
+class StaticSource:
+    """Gives the one token it was made with. Safe in threads and tasks.
+
+    Args:
+        token: the token, or its text; raises TokenFormatError if that is none.
+    """
+
+    def __init__(self, token: AccessToken | str) -> None:
+        self._token = AccessToken(token) if isinstance(token, str) else token
+
+    @property
+    def issuer(self) -> str | None:
+        """The token's ``iss``, where it is a JWT that says so: read, not verified, for it can only narrow."""
+        return issuer_in(self._token)
+
+    def token(self) -> AccessToken:
+        """As `TokenSource.token`; never blocks."""
+        return self._token
+
+    async def token_async(self) -> AccessToken:
+        """As `TokenSource.token_async`."""
+        return self._token
+
+    def __repr__(self) -> str:
+        return f"<StaticSource of {self._token!r}>"
+
+
+class DeviceSource:
+    """Logs a person in by device code (RFC 8628) when no token in its store is good for another 30 s.
+
+    Callers that come while a login is under way wait for it: one person is not asked twice. Safe in threads, and in the
+    tasks of one event loop.
+
+    Args:
+        issuer: https URL of the authorization server, exactly as it names itself.
+        client_id: a public client that may use the device authorization grant.
+        scope: space-separated; None for the client's default scopes.
+        ca_file: PEM certificates to trust for the issuer instead of the system's.
+        show: puts the code before the person; a `TerminalPrompt` on stderr if None.
+        store: where tokens are kept; memory if None.
+        timeout: seconds for one exchange with the issuer.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        client_id: str,
+        scope: str | None = None,
+        *,
+        ca_file: Path | None = None,
+        show: Callable[[DeviceCode], None] | None = None,
+        store: TokenStore | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self._login = DeviceLogin(issuer, client_id, scope)
+        self._key = TokenKey(issuer, client_id, scope)
+        self._ca_file = ca_file
+        self._show = show or TerminalPrompt()
+        self._store = store or MemoryStore()
+        self._timeout = timeout
+        self._one_at_a_time = threading.Lock()
+        self._one_at_a_time_async = asyncio.Lock()
+
+    @property
+    def issuer(self) -> str:
+        """The issuer it logs in at."""
+        return self._login.issuer
+
+    def token(self) -> AccessToken:
+        """As `TokenSource.token`; raises what `device_login` raises."""
+        with self._one_at_a_time:
+            kept = self._kept()
+            if kept is not None:
+                return kept
+            with SyncFetcher(self._ca_file, self._timeout) as fetcher:
+                return self._keep(run(self._steps(), fetcher, self._show))
+
+    async def token_async(self) -> AccessToken:
+        """As `TokenSource.token_async`; raises what `device_login` raises."""
+        async with self._one_at_a_time_async:
+            kept = self._kept()
+            if kept is not None:
+                return kept
+            fetcher = Fetcher(self._ca_file, self._timeout)
+            try:
+                return self._keep(await run_async(self._steps(), fetcher, self._show))
+            finally:
+                await fetcher.aclose()
+
+    def _steps(self) -> Steps[AccessToken]:
+        return device_login(self._login, monotonic=time.monotonic, wall=time.time)
+
+    def _kept(self) -> AccessToken | None:
+        kept = self._store.load(self._key)
+        return None if kept is None or kept.expired(time.time(), margin=_MARGIN) else kept
+
+    def _keep(self, token: AccessToken) -> AccessToken:
+        self._store.save(self._key, token)
+        return token
