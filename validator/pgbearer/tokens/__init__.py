@@ -1,1 +1,23 @@
 """Verify an access token for one issuer; key sets and their refresh."""
+
+from pgbearer.tokens.denied import Denied, printable
+from pgbearer.tokens.identity import IdentityTemplate
+from pgbearer.tokens.keyset import KeySet, KeyStatus
+from pgbearer.tokens.unverified import Unverified, parse
+from pgbearer.tokens.verifier import Accepted, Verifier
+from pgbearer.tokens.verifiers import Verifiers, build_verifiers, token_ref
+
+__all__ = [
+    "Accepted",
+    "Denied",
+    "IdentityTemplate",
+    "KeySet",
+    "KeyStatus",
+    "Unverified",
+    "Verifier",
+    "Verifiers",
+    "build_verifiers",
+    "parse",
+    "printable",
+    "token_ref",
+]

@@ -1,0 +1,111 @@
+"""Checks that tell an access token for its holder from every other JWT the same key signs."""
+
+from typing import Final
+
+from pgbearer.tokens.denied import Denied
+from pgbearer.tokens.terms import Terms
+from pgbearer.tokens.unverified import Unverified
+from pgbearer.wire import Reason
+
+__all__ = [
+    "MARKS",
+    "bears_no_other_kinds_mark",
+    "no_one_acts_for_the_subject",
+    "no_one_impersonates_the_subject",
+    "not_sender_constrained",
+    "payload_type_is_access_token",
+    "session_is_online_and_own",
+]
+
+MARKS: Final = {
+    "nonce": "an ID token (OpenID Connect Core 1.0 section 2)",
+    "at_hash": "an ID token (OpenID Connect Core 1.0 section 3.1.3.6)",
+    "c_hash": "an ID token (OpenID Connect Core 1.0 section 3.3.2.11)",
+    "s_hash": "an ID token (FAPI 1.0 Advanced section 5.1)",
+    "events": "a logout or security event token (RFC 8417 section 2.2)",
+    "authorization": "a requesting party token (Keycloak authorization services)",
+    "token_introspection": "an introspection response (RFC 9701 section 5)",
+    "active": "an introspection response (RFC 7662 section 2.2)",
+}
+"""Claims that only other kinds of token carry; all of them are signed with the realm's one key."""
+
+_OFFLINE: Final = frozenset({"of", "ft"})
+"""Keycloak, AccessTokenContext.SessionType: offline, and offline of a transient client."""
+_EXCHANGED: Final = "te"
+
+
+def payload_type_is_access_token(token: Unverified, terms: Terms, _now: float) -> None:
+    """The payload's ``typ`` is exactly what the profile's access tokens have.
+
+    Keycloak's is ``Bearer``; others are ``ID``, ``Refresh``, ``Offline``, ``Logout``, ``RegistrationAccessToken``. A
+    profile that knows no such claim may still meet Keycloak's tokens, so there it may be absent but not another.
+
+    Raises:
+        Denied: token_kind.
+    """
+    required = "typ" in terms.profile.required
+    if (required or "typ" in token.payload) and token.payload.get("typ") != "Bearer":
+        raise Denied(Reason.TOKEN_KIND, f"payload typ is {token.payload.get('typ')!r}")
+
+
+def bears_no_other_kinds_mark(token: Unverified, _terms: Terms, _now: float) -> None:
+    """No claim that marks another kind of token is there, whatever its value.
+
+    Raises:
+        Denied: token_kind.
+    """
+    found = MARKS.keys() & token.payload.keys()
+    if found:
+        mark = min(found)
+        raise Denied(Reason.TOKEN_KIND, f"claim {mark!r} marks {MARKS[mark]}")
+
+
+def session_is_online_and_own(token: Unverified, terms: Terms, _now: float) -> None:
+    """Keycloak: the token is of an online session, and of its own grant rather than of a token exchange.
+
+    ``jti`` is ``<session><type><grant>:<id>``, two letters each (AccessTokenContext): undocumented, so it is used to
+    deny and never to allow. The scope ``offline_access`` says the same of the session.
+
+    Raises:
+        Denied: token_kind.
+    """
+    if not terms.profile.session_in_jti:
+        return
+    kind, colon, _ = str(token.payload["jti"]).partition(":")
+    if colon and kind[:2] in _OFFLINE:
+        raise Denied(Reason.TOKEN_KIND, "of an offline session")
+    if colon and kind[4:6] == _EXCHANGED:
+        raise Denied(Reason.TOKEN_KIND, "made by token exchange")
+    if "offline_access" in str(token.payload.get("scope", "")).split():
+        raise Denied(Reason.TOKEN_KIND, "of an offline session (scope offline_access)")
+
+
+def not_sender_constrained(token: Unverified, _terms: Terms, _now: float) -> None:
+    """No ``cnf``: a bound token is only good with a proof (RFC 7800, 8705, 9449), and OAUTHBEARER carries none.
+
+    Raises:
+        Denied: sender_constrained.
+    """
+    if "cnf" in token.payload:
+        raise Denied(Reason.SENDER_CONSTRAINED, "claim 'cnf' binds the token to a key")
+
+
+def no_one_impersonates_the_subject(token: Unverified, _terms: Terms, _now: float) -> None:
+    """No claim mapped from Keycloak's session notes ``IMPERSONATOR_ID`` and ``IMPERSONATOR_USERNAME``.
+
+    Raises:
+        Denied: impersonated.
+    """
+    for name in token.payload:
+        if name[:12].lower() == "impersonator":
+            raise Denied(Reason.IMPERSONATED, f"claim {name!r}")
+
+
+def no_one_acts_for_the_subject(token: Unverified, _terms: Terms, _now: float) -> None:
+    """No ``act`` (RFC 8693 section 4.1). ``may_act`` only says who may exchange the token, and is no actor.
+
+    Raises:
+        Denied: actor_not_allowed.
+    """
+    if "act" in token.payload:
+        raise Denied(Reason.ACTOR_NOT_ALLOWED, "claim 'act'")

@@ -1,0 +1,161 @@
+"""All issuers together: which one a token belongs to, whether this login may use it, and what was verified before."""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pgbearer.config.settings import Settings
+from pgbearer.http import Fetcher
+from pgbearer.tokens.cache import ClaimsCache
+from pgbearer.tokens.denied import Denied
+from pgbearer.tokens.discovery import Getter
+from pgbearer.tokens.keyset import KeySet, KeyStatus
+from pgbearer.tokens.unverified import MAX_TOKEN_BYTES, Unverified, parse
+from pgbearer.tokens.verifier import Accepted, Verifier
+from pgbearer.verified import Verified
+from pgbearer.wire import Reason
+
+__all__ = ["Verifiers", "build_verifiers", "token_ref"]
+
+
+class Verifiers:
+    """Verifies tokens of any configured issuer. For one event loop.
+
+    Args:
+        verifiers: one an issuer.
+        token_bytes: the longest token that is looked at.
+        cached_tokens: the most verified tokens that are remembered; 0 for none.
+        cache: for tests, one with another clock.
+    """
+
+    def __init__(
+        self,
+        verifiers: Iterable[Verifier],
+        *,
+        token_bytes: int = MAX_TOKEN_BYTES,
+        cached_tokens: int = 10_000,
+        cache: ClaimsCache | None = None,
+    ) -> None:
+        self.by_name = {verifier.name: verifier for verifier in verifiers}
+        self.cache = cache or ClaimsCache(cached_tokens)
+        self._token_bytes = token_bytes
+        self._by_issuer: dict[str, list[Verifier]] = defaultdict(list)
+        for verifier in self.by_name.values():
+            self._by_issuer[verifier.terms.issuer].append(verifier)
+
+    async def start(self) -> None:
+        """Fetch every issuer's keys and keep them fresh; an unreachable issuer is no error, `status` tells."""
+        await asyncio.gather(*(verifier.keys.start() for verifier in self.by_name.values()))
+
+    async def aclose(self) -> None:
+        """Stop fetching and forget what was verified."""
+        self.cache.clear()
+        await asyncio.gather(*(verifier.keys.aclose() for verifier in self.by_name.values()))
+
+    def status(self) -> tuple[KeyStatus, ...]:
+        """How every issuer's keys stand."""
+        return tuple(verifier.keys.status() for verifier in self.by_name.values())
+
+    async def verify(
+        self, token: str, *, hba_issuer: str, hba_scopes: Sequence[str], database: str, now: float
+    ) -> Verified:
+        """What the token says, once everything about it is verified.
+
+        Args:
+            token: as the client sent it.
+            hba_issuer: ``issuer`` of the HBA line, or its well-known URL.
+            hba_scopes: ``scope`` of the HBA line; all must be in the token.
+            database: that the login is for.
+            now: epoch seconds.
+
+        Raises:
+            Denied: with the reason of the first check that failed.
+        """
+        verifier, accepted = await self._verify(token, hba_issuer, database, now)
+        _admit_issuer(verifier, hba_issuer, database)
+        _admit_scopes(accepted.verified, hba_scopes)
+        return accepted.verified
+
+    async def _verify(self, token: str, hba_issuer: str, database: str, now: float) -> tuple[Verifier, Accepted]:
+        if len(token) <= self._token_bytes and token.isascii():
+            digest = hashlib.sha256(token.encode("ascii")).digest()
+            known = self.cache.recall(digest, now)
+            if known is not None:
+                return known
+        unverified = parse(token, max_bytes=self._token_bytes)
+        verifier = self._choose(unverified)
+        _admit_issuer(verifier, hba_issuer, database)
+        accepted = await verifier.verify(unverified, now)
+        self.cache.remember(unverified.digest, verifier, accepted)
+        return verifier, accepted
+
+    def _choose(self, token: Unverified) -> Verifier:
+        """The issuer whose keys are to be tried, by exact ``iss``; unverified, that claim decides nothing else.
+
+        Raises:
+            Denied: claim_missing, claim_type, issuer_unknown or issuer_ambiguous.
+        """
+        issuer = token.payload.get("iss")
+        if issuer is None:
+            raise Denied(Reason.CLAIM_MISSING, "claim 'iss'")
+        if not isinstance(issuer, str):
+            raise Denied(Reason.CLAIM_TYPE, "claim 'iss' is not a string")
+        found = self._by_issuer.get(issuer, [])
+        if not found:
+            raise Denied(Reason.ISSUER_UNKNOWN, f"iss {issuer!r}")
+        if len(found) > 1:
+            raise Denied(Reason.ISSUER_AMBIGUOUS, f"iss {issuer!r} is that of {', '.join(v.name for v in found)}")
+        return found[0]
+
+
+def build_verifiers(
+    settings: Settings,
+    *,
+    previous: Verifiers | None = None,
+    fetcher: Callable[[Path | None], Getter] = Fetcher,
+) -> Verifiers:
+    """Verifiers for `settings`, not started yet; on a reload they take over the keys that `previous` knows.
+
+    The cache starts empty: what was accepted under other terms is verified again.
+
+    Args:
+        settings: the whole file.
+        previous: what served until now; it is left as it is, for the caller to close once the new ones serve.
+        fetcher: makes the fetcher for a CA file; for tests.
+
+    Raises:
+        UsageError: for an identity template that makes no stable key, or an unusable CA file.
+    """
+    known: Mapping[str, Verifier] = previous.by_name if previous else {}
+    verifiers = [
+        Verifier(name, issuer, KeySet(name, issuer, fetcher(issuer.ca_file), inherit=_keys(known.get(name))))
+        for name, issuer in settings.issuers.items()
+    ]
+    return Verifiers(verifiers, token_bytes=settings.limits.token_bytes, cached_tokens=settings.limits.cached_tokens)
+
+
+def token_ref(token: str | bytes) -> str:
+    """The first 12 hex digits of SHA-256(token), for records of tokens that were refused; `Verified` has its own."""
+    raw = token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(raw).hexdigest()[:12]
+
+
+def _keys(verifier: Verifier | None) -> KeySet | None:
+    return verifier.keys if verifier else None
+
+
+def _admit_issuer(verifier: Verifier, hba_issuer: str, database: str) -> None:
+    """The HBA line names this issuer, or the issuer is opened to the database by name."""
+    if hba_issuer not in verifier.terms.hba_issuers and database not in verifier.terms.databases:
+        raise Denied(Reason.ISSUER_MISMATCH, f"the HBA line names {hba_issuer!r}, the token is of {verifier.name!r}")
+
+
+def _admit_scopes(verified: Verified, hba_scopes: Sequence[str]) -> None:
+    """Every scope of the HBA line is in the token, exactly (RFC 6749 section 3.3: scopes are case-sensitive)."""
+    missing = {scope for listed in hba_scopes for scope in listed.split()} - verified.scopes
+    if missing:
+        denied = Denied(Reason.SCOPE_MISSING, f"scope {min(missing)!r}")
+        denied.authentic = True
+        raise denied
