@@ -6,7 +6,6 @@
 import base64
 import functools
 import gzip
-import ipaddress
 import json
 import socket
 import ssl
@@ -16,18 +15,15 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Self
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 
-__all__ = ["ABSENT", "AUDIENCE", "CLIENT", "Issuer", "Mint", "SigningKey", "b64", "certificate_authority"]
+from tests.parts.authority import Authority
+
+__all__ = ["ABSENT", "AUDIENCE", "CLIENT", "Issuer", "Mint", "SigningKey", "b64"]
 
 ABSENT: Any = object()
 """As a claim or header parameter: leave it out."""
@@ -159,11 +155,11 @@ class Issuer(Mint):
     `requests` counts requests by path. Every method that breaks it holds until `mend()` or the next one.
     """
 
-    def __init__(self, folder: Path, *, algorithm: str = "RS256", ca: "CertificateAuthority | None" = None) -> None:
-        self.ca = ca or certificate_authority()
-        self.ca_file = folder / "issuer-ca.pem"
-        self.ca_file.write_bytes(self.ca.pem)
-        self.context = self.ca.server_context(folder)
+    def __init__(self, authority: Authority, *, algorithm: str = "RS256") -> None:
+        self.ca_file = authority.ca_file
+        certificate = authority.server(f"issuer-{uuid.uuid4().hex[:8]}")
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate.cert_file, certificate.key_file)
         self.requests: Counter[str] = Counter()
         self._misbehave: _Misbehaviour | None = None
         self._released = threading.Event()
@@ -384,66 +380,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         """Say nothing."""
-
-
-@dataclass(frozen=True)
-class CertificateAuthority:
-    """A CA and one server certificate for localhost and the loopback addresses."""
-
-    pem: bytes
-    server_pem: bytes
-
-    def server_context(self, folder: Path) -> ssl.SSLContext:
-        """TLS for a server on loopback; the certificate and key are left in `folder`."""
-        path = folder / f"server-{uuid.uuid4().hex[:8]}.pem"
-        path.write_bytes(self.server_pem)
-        path.chmod(0o600)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
-
-
-def certificate_authority(*, hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")) -> CertificateAuthority:
-    """A new CA, and a server certificate for `hosts` signed by it."""
-    ca_key, ca_name = ec.generate_private_key(ec.SECP256R1()), _name("pgbearer test CA")
-    ca_usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
-    ca = _builder(ca_name, ca_name, ca_key.public_key()).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
-    ca = ca.add_extension(ca_usage, critical=True)
-    ca = ca.add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName([_host(host) for host in hosts])
-    leaf = _builder(_name(hosts[0]), ca_name, key.public_key()).add_extension(names, critical=False)
-    leaf = leaf.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    leaf = leaf.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-    certificate = leaf.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem = ca.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return CertificateAuthority(pem, certificate + private)
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _host(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=2))
-    )
