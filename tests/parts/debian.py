@@ -1,0 +1,148 @@
+"""A Debian root with PostgreSQL as Debian ships it: psql with its device flow, and servers to compile the module for.
+
+A root is made once by debootstrap and never written to again. Each command runs in mount and process namespaces of its
+own: what it needs of this run (the authority it trusts, folders, /tmp) is mounted over the root, and no mount and no
+process outlives it. The network is the host's, so 127.0.0.1 is the same machine. Needs root.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.parts.cache import cached
+from tests.parts.needs import DEBOOTSTRAP, ROOT, demand
+
+__all__ = ["CLIENT", "COMPILE_18", "COMPILE_19", "DebianError", "DebianRoot", "Recipe"]
+
+_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+
+# $1 root, $2 user, $3 folder inside, then FROM TO pairs up to --, then the command
+_ENTER = """
+root=$1 user=$2 folder=$3; shift 3
+mount -t proc proc "$root/proc"
+mount -t sysfs -o ro sysfs "$root/sys"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount --bind /etc/hosts "$root/etc/hosts"
+while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done
+shift
+group=$(chroot "$root" id -g "$user")
+exec chroot "$root" setpriv --reuid="$user" --regid="$group" --init-groups --no-new-privs env --chdir="$folder" "$@"
+"""
+
+
+class DebianError(Exception):
+    """A root could not be made; the message ends with the tail of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a root is made of: a suite and packages, and packages added from a second suite."""
+
+    suite: str
+    packages: tuple[str, ...]
+    extra_suite: str | None = None
+    extra_packages: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the cache calls it: the suite and the most telling package."""
+        return f"debian-{self.suite}-{(self.extra_packages or self.packages)[0]}"
+
+
+CLIENT = Recipe("forky", ("postgresql-client-18", "libpq-oauth", "ca-certificates"))
+"""psql 18 with its device flow."""
+COMPILE_18 = Recipe("forky", ("postgresql-server-dev-18", "postgresql-18", "make"))
+"""PostgreSQL 18 built with OpenSSL, and what compiles the module for it."""
+COMPILE_19 = Recipe("sid", ("make", "ca-certificates"), "experimental", ("postgresql-server-dev-19", "postgresql-19"))
+"""The same for the pre-release 19."""
+
+
+@dataclass(frozen=True, slots=True)
+class DebianRoot:
+    """A root in the cache, ready to run commands in."""
+
+    path: Path
+    binds: Mapping[Path, str] = field(default_factory=dict)
+    """Host folders or files, and where each stands inside."""
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "DebianRoot":
+        """The root of `recipe`, made now if it is not in the cache: a minute, or three with compilers.
+
+        Raises:
+            MissingError: not root, or no debootstrap.
+            DebianError: debootstrap or apt failed.
+        """
+        demand(ROOT, DEBOOTSTRAP)
+        return cls(cached(recipe.name, repr(recipe), lambda folder: _make(folder, recipe)))
+
+    def trusting(self, ca_file: Path, folder: Path) -> "DebianRoot":
+        """The same root with `ca_file` in its system store; `folder` keeps the bundle for as long as it is used."""
+        bundle = folder / "ca-certificates.crt"
+        bundle.write_bytes((self.path / _BUNDLE).read_bytes() + ca_file.read_bytes())
+        return self.with_bind(bundle, f"/{_BUNDLE}")
+
+    def with_bind(self, outside: Path, inside: str) -> "DebianRoot":
+        """The same root with `outside` visible as `inside`, which must exist in the root (/mnt/work does, for this)."""
+        return DebianRoot(self.path, {**self.binds, outside: inside})
+
+    def command(self, *words: str | Path, user: str = "nobody", folder: str = "/") -> list[str]:
+        """The command line, to be run by root on the host, that runs `words` inside as `user`.
+
+        Its environment goes in with it. Killing it kills everything that was started inside.
+        """
+        pairs = [part for outside, inside in self.binds.items() for part in (str(outside), inside)]
+        own = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+        inside = [str(word) for word in words]
+        return [*own, "sh", "-ec", _ENTER, "enter", str(self.path), user, folder, *pairs, "--", *inside]
+
+
+def _make(folder: Path, recipe: Recipe) -> None:
+    log = folder.with_name(folder.name + ".log")
+    packages = ",".join(recipe.packages)
+    own = ["unshare", "--mount", "--pid", "--fork", "--mount-proc"]  # servers that packages start end with it
+    script = [] if _knows(recipe.suite) else ["", "sid"]  # an empty mirror: debootstrap's own default
+    _logged([*own, "debootstrap", "--variant=minbase", f"--include={packages}", recipe.suite, folder, *script], log)
+    (folder / "mnt/work").mkdir()
+    (folder / "etc/hosts").touch()
+    if recipe.extra_suite:
+        _add_suite(folder, recipe, log)
+    for package in (folder / "var/cache/apt/archives").glob("*.deb"):
+        package.unlink()
+    log.unlink()
+
+
+def _add_suite(folder: Path, recipe: Recipe, log: Path) -> None:
+    sources = folder / "etc/apt/sources.list"
+    line = sources.read_text().splitlines()[0]
+    sources.write_text(f"{line}\n{line.replace(f' {recipe.suite} ', f' {recipe.extra_suite} ')}\n")
+    shutil.copy("/etc/resolv.conf", folder / "etc/resolv.conf")
+    inside: list[str | Path] = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        f"--mount-proc={folder / 'proc'}",
+        "chroot",
+        folder,
+    ]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    _logged([*inside, "apt-get", "update"], log, environment)
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", f"--target-release={recipe.extra_suite}"]
+    _logged([*inside, *install, *recipe.extra_packages], log, environment)
+
+
+def _knows(suite: str) -> bool:
+    scripts = Path(os.environ.get("DEBOOTSTRAP_DIR", "/usr/share/debootstrap")) / "scripts"
+    return (scripts / suite).exists()
+
+
+def _logged(command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    with log.open("ab") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, env=environment, check=False)
+    if done.returncode != 0:
+        raise DebianError(f"{command[-1]}: exit code {done.returncode}\n{log.read_text(errors='replace')[-2000:]}")
