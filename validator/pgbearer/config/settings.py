@@ -1,16 +1,19 @@
 """pgbearer.yaml as typed settings: what each key means, its default and its bounds.
 
-Decoding says what is *shaped* right; whether conditions and templates make sense is `pgbearer.policy.compile`'s to say.
+Decoding says what is *shaped* right. What must agree between keys is in `pgbearer.config.checks`; whether conditions
+make sense is `pgbearer.policy.compile`'s to say. The text under each field is what users read: `pgbearer config schema`
+and docs/settings.md are generated from it.
 """
 
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 __all__ = [
     "Admin",
+    "Algorithm",
     "Audit",
     "ClaimType",
     "Defaults",
@@ -21,169 +24,236 @@ __all__ = [
     "Limits",
     "RolesFrom",
     "Rule",
+    "RuleSession",
+    "Section",
     "Server",
     "Session",
     "Settings",
 ]
 
 ClaimType = Literal["string", "int", "bool", "string_list"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 def _seconds(value: object) -> object:
-    """``90s``, ``15m``, ``10h``, ``7d`` as seconds; anything else is left for the type check to refuse."""
+    """``90s``, ``15m``, ``10h``, ``7d`` as seconds; anything else is refused."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     if isinstance(value, str) and value[:-1].isascii() and value[:-1].isdigit() and value[-1:] in units:
-        return int(value[:-1]) * units[value[-1]]
+        return int(value[:-1]) * units[value[-1]] if len(value) <= 12 else 2**31
     raise ValueError("must be a duration such as 30s, 15m, 10h or 7d")
 
 
-Duration = Annotated[int, BeforeValidator(_seconds), Field(ge=0, le=366 * 86400)]
+Duration = Annotated[
+    int,
+    BeforeValidator(_seconds),
+    Field(ge=0, le=366 * 86400),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhd]$", "examples": ["30s", "15m", "10h", "7d"]}),
+]
 """Seconds, written as ``30s``, ``15m``, ``10h`` or ``7d``."""
 
+AbsolutePath = Annotated[Path, Field(strict=False), WithJsonSchema({"type": "string", "pattern": "^/"})]
 
-class _Section(BaseModel):
+
+class Section(BaseModel):
     """Strict and closed: no coercion, no unknown key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, validate_default=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        populate_by_name=True,
+        validate_default=False,
+        use_attribute_docstrings=True,
+    )
 
 
-class Server(_Section):
+class Server(Section):
     """A PostgreSQL server that may ask, known by the uid of its process."""
 
-    socket: Annotated[Path, Field(strict=False)] = Path("/run/pgbearer/login/login.sock")
+    socket: AbsolutePath = Path("/run/pgbearer/login/login.sock")
+    """Where this service listens for the server's logins: a Unix socket, at most 107 bytes. Servers may share one."""
     uid: int | str = "postgres"
-    """The uid that PostgreSQL runs as, or its name."""
+    """The uid that PostgreSQL runs as, or its name. The kernel tells it; the request cannot."""
     group: int | str | None = None
-    """The group that may reach the socket; default: the primary group of `uid`."""
+    """The group that may reach the socket. Default: the primary group of `uid`."""
 
 
-class Keys(_Section):
+class Keys(Section):
     """How an issuer's signing keys are kept fresh, and how long old ones last."""
 
-    refresh: Duration = 300
+    refresh: Annotated[Duration, Field(ge=10)] = 300
+    """How often the keys are fetched, ahead of need."""
     max_stale: Duration = 3600
+    """How long after the last successful fetch logins go on while the issuer cannot be reached."""
     max_stale_critical: Duration = 600
-    deny: tuple[str, ...] = ()
-    """Key ids (kid) that are refused at once."""
+    """The same for rules of the critical tier."""
+    deny: tuple[Name, ...] = ()
+    """Key ids (kid) that are refused at once, whatever the issuer publishes."""
 
 
-class Issuer(_Section):
+class Issuer(Section):
     """An authorization server whose access tokens are accepted."""
 
     profile: Literal["keycloak", "rfc9068"]
+    """Which kind of authorization server it is, and so what its access tokens look like."""
     issuer: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)]
-    """Compared byte for byte with the token's iss."""
+    """The issuer's address; the token's iss must equal it byte for byte."""
     jwks_uri: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)] | None = None
-    """The jwks_uri to expect in the issuer's metadata; needed only where it is not on the issuer's own origin."""
+    """The jwks_uri that the issuer's metadata must name. Needed only where it is not on the issuer's own origin."""
     audience: Name
+    """What the token's aud must name: one cluster or trust zone, never one word for the whole company."""
     audience_exclusive: bool = True
+    """Refuse tokens whose aud names others as well: a token good at two places can be replayed by one at the other."""
     clients: tuple[Name, ...] = ()
-    """azp allowlist; required for profile keycloak."""
+    """Clients whose tokens are accepted (azp). Required for profile keycloak."""
     identity: Name
-    """Template of the stable key, e.g. ``corp:{sub}``."""
-    display: str = "preferred_username"
-    token_roles: tuple[Name, ...] | None = None
-    """Path to the list of roles; default by profile (keycloak: realm_access, roles; rfc9068: roles)."""
-    groups: tuple[Name, ...] = ("groups",)
+    """Template of the stable key of a person or workload, e.g. `corp:{sub}`. Fields: sub, client, and declared
+    claims of type string. With more than one issuer each must begin with its own literal text."""
+    display: Name = "preferred_username"
+    """The claim shown to people and written to the audit. Nothing is decided by it."""
+    token_roles: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """The path to the token's roles, a name a step. Default by profile: keycloak `[realm_access, roles]`,
+    rfc9068 `[roles]`."""
+    groups: Annotated[tuple[Name, ...], Field(min_length=1)] = ("groups",)
+    """The path to the token's groups, a name a step."""
     claims: dict[Name, ClaimType] = Field(default_factory=dict)
+    """Claims that conditions, templates and SQL may use, with their types: string, int, bool or string_list."""
     databases: tuple[Name, ...] = ()
-    """Databases to which this issuer is opened although the HBA line names another issuer."""
-    algorithms: tuple[
-        Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...
-    ] = (
-        "RS256",
-        "PS256",
-        "ES256",
-        "EdDSA",
-    )
+    """Databases to which this issuer is opened although the HBA line names another. Exact names."""
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "PS256", "ES256", "EdDSA")
+    """Signature algorithms that are accepted."""
     insecure_header_typ_jwt: bool = False
     """Accept header typ JWT as well as at+jwt; other kinds of token are then told apart by the payload only."""
-    max_lifetime: Annotated[Duration, Field(ge=1)] = 900
+    max_lifetime: Annotated[Duration, Field(ge=1, le=86400)] = 900
+    """The longest a token may be valid for (exp - iat)."""
     leeway: Annotated[Duration, Field(le=300)] = 10
+    """How far the clocks of the issuer, the database server and this service may differ."""
     not_before: datetime | None = None
-    """Tokens issued before this moment are refused."""
-    ca_file: Annotated[Path, Field(strict=False)] | None = None
+    """Tokens issued before this moment are refused at once."""
+    ca_file: AbsolutePath | None = None
+    """Certificates (PEM) that the issuer's TLS is checked with, in place of the system's."""
     keys: Keys = Keys()
 
 
-class Session(_Section):
-    """When a session ends: with the sign-on session, with the token, or after a fixed time; never later than `max`."""
+class Session(Section):
+    """When a session ends, unless the client ends it first."""
 
     until: Literal["sso", "token", "fixed"]
+    """`sso`: with the single sign-on session, `token`: with the token, `fixed`: after `max`. In this release `sso`
+    means `max`."""
     max: Annotated[Duration, Field(ge=1)]
+    """The longest a session may last, whatever `until` says."""
 
 
-class Defaults(_Section):
+class RuleSession(Section):
+    """What a rule says otherwise than `defaults.session`; what it leaves out is taken from there."""
+
+    until: Literal["sso", "token", "fixed"] | None = None
+    """When sessions that this rule allows end."""
+    max: Annotated[Duration, Field(ge=1)] | None = None
+    """The longest such a session may last."""
+
+
+class Defaults(Section):
     """What rules get that do not say otherwise."""
 
     session: Session
 
 
-class RolesFrom(_Section):
+class RolesFrom(Section):
     """Database roles named by the token itself: one rule for many teams."""
 
     claim: Name
-    strip: str = ""
+    """`token_roles`, `groups`, or a declared claim of type string or string_list."""
+    strip: Annotated[str, Field(max_length=128)] = ""
+    """Only values that begin with this count, and it is cut off."""
 
 
-class Rule(_Section):
-    """Who gets which role in which database, or is denied. All that is said must hold."""
+class Rule(Section):
+    """Who gets which role in which database, or is denied. All that a rule says must hold; order does not matter."""
 
     name: Name
+    """What the audit and `explain` call the rule. Unique."""
     deny: bool = False
+    """Refuse what matches. A deny rule wins over every allow rule; what it leaves out means all."""
     servers: tuple[Name, ...] = ()
+    """Servers (names under `servers`) it holds for. Left out: all."""
     issuers: tuple[Name, ...] = ()
+    """Issuers (names under `issuers`) it holds for. Left out: all."""
     databases: tuple[Name, ...] = ()
+    """Databases: exact names, globs with `*` and `?`, or templates. Required in an allow rule, except for physical
+    replication alone."""
     roles: tuple[Name, ...] = ()
+    """Database roles: exact names, globs with `*` and `?`, or templates. An allow rule has this or `roles_from`."""
     roles_from: RolesFrom | None = None
     any_role: tuple[Name, ...] = ()
+    """The token has at least one of these roles (from `token_roles`)."""
     all_roles: tuple[Name, ...] = ()
+    """The token has every one of these roles."""
     any_group: tuple[Name, ...] = ()
-    from_: Annotated[tuple[str, ...], Field(alias="from")] = ()
-    when: str | None = None
-    session: Session | None = None
+    """The token has at least one of these groups."""
+    from_: Annotated[tuple[Name, ...], Field(alias="from")] = ()
+    """The client connects from one of these networks (CIDR). A Unix socket is in none."""
+    when: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """A condition in CEL; it counts only if it is true."""
+    session: RuleSession | None = None
     privileged: bool = False
+    """The rule may give a role that the catalog says is privileged, named exactly."""
     replication: tuple[Literal["logical", "physical"], ...] = ()
+    """Kinds of replication connection that an allow rule is for; left out: none. A deny rule without it is for all."""
     expires: date | None = None
-    ticket: str | None = None
+    """The last day (UTC) on which the rule holds; no session it allows lasts longer."""
+    ticket: Annotated[str, Field(max_length=256)] | None = None
+    """Why the rule is there, for people."""
 
 
-class Audit(_Section):
-    """Where decisions are recorded: a file, or ``-`` for standard output."""
+class Audit(Section):
+    """Where decisions are recorded."""
 
-    file: str = "/var/log/pgbearer/audit.jsonl"
-
-
-class Admin(_Section):
-    """The admin socket, in a folder of its own (0700)."""
-
-    socket: Annotated[Path, Field(strict=False)] = Path("/run/pgbearer/admin/admin.sock")
+    file: Annotated[str, Field(min_length=1)] = "/var/log/pgbearer/audit.jsonl"
+    """The file that a line is appended to before each answer, or `-` for standard output."""
 
 
-class Http(_Section):
+class Admin(Section):
+    """The admin socket. It is never reachable from a login socket."""
+
+    socket: AbsolutePath = Path("/run/pgbearer/admin/admin.sock")
+    """A Unix socket in a folder of its own (0700)."""
+
+
+class Http(Section):
     """The listener for health and metrics. It never answers logins."""
 
     address: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")] = "127.0.0.1:8431"
+    """Address and port."""
 
 
-class Limits(_Section):
+class Limits(Section):
     """Bounds on what one service takes at a time."""
 
     token_bytes: Annotated[int, Field(ge=1024, le=65535)] = 32768
+    """The longest token, in bytes."""
     in_flight: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    """Logins being decided at once; more are refused as `overloaded`."""
     per_caller_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
+    """Logins a second from one server; more are refused as `overloaded`."""
     cached_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+    """Tokens whose verified claims are remembered, each for at most 60 s."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole file."""
 
     version: Literal[1]
+    """The version of this format."""
     servers: dict[Name, Server] = Field(default_factory=lambda: {"local": Server()}, min_length=1)
+    """Database servers by name. Default: one, `local`."""
     issuers: dict[Name, Issuer] = Field(min_length=1)
+    """Authorization servers by name."""
     defaults: Defaults
     rules: tuple[Rule, ...]
+    """Who may do what. Deny wins, then any allow, else deny."""
     audit: Audit = Audit()
     admin: Admin = Admin()
     http: Http = Http()

@@ -1,0 +1,227 @@
+"""What keys must agree on with one another: small checks over decoded settings, each yielding what it finds.
+
+The list `CHECKS` is the whole of it; none depends on another.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from typing import Final
+
+from pgbearer.config.problems import KeyPath, Problem, did_you_mean
+from pgbearer.config.settings import Issuer, Rule, Settings
+from pgbearer.config.template import Template, TemplateError, parse_template
+
+__all__ = ["CHECKS", "identity_fields"]
+
+MAX_SOCKET_PATH: Final = 107
+"""Bytes that fit sockaddr_un.sun_path with its NUL (unix(7))."""
+
+
+def sockets_fit(settings: Settings) -> Iterator[Problem]:
+    """A Unix socket's path is absolute and short enough; two servers are told apart by socket or uid."""
+    places: list[tuple[KeyPath, bytes]] = [
+        (("servers", name, "socket"), bytes(server.socket)) for name, server in settings.servers.items()
+    ]
+    places.append((("admin", "socket"), bytes(settings.admin.socket)))
+    for path, socket in places:
+        if not socket.startswith(b"/"):
+            yield Problem(path=path, message="must be an absolute path")
+        elif len(socket) > MAX_SOCKET_PATH:
+            yield Problem(
+                path=path, message=f"longer than the {MAX_SOCKET_PATH} bytes that a Unix socket's path may have"
+            )
+    for (name, server), (other, twin) in combinations(settings.servers.items(), 2):
+        if (server.socket, server.uid) == (twin.socket, twin.uid):
+            yield Problem(path=("servers", other), message=f'cannot be told from "{name}": same socket, same uid')
+    for name, server in settings.servers.items():
+        if server.socket.parent == settings.admin.socket.parent:
+            yield Problem(path=("servers", name, "socket"), message="stands in the folder of the admin socket")
+
+
+def clients_are_named(settings: Settings) -> Iterator[Problem]:
+    """Keycloak gives every client of the realm tokens; without an allowlist any of them would do."""
+    for name, issuer in settings.issuers.items():
+        if issuer.clients:
+            continue
+        if issuer.profile == "keycloak":
+            yield Problem(path=("issuers", name, "clients"), message="required for profile keycloak")
+        else:
+            yield Problem(
+                path=("issuers", name, "clients"),
+                message="any client of this issuer may log in",
+                hint="name the clients",
+                severity="warning",
+            )
+
+
+def issuers_differ(settings: Settings) -> Iterator[Problem]:
+    """Two issuers with one iss could not be told apart."""
+    for (name, issuer), (other, twin) in combinations(settings.issuers.items(), 2):
+        if issuer.issuer == twin.issuer:
+            yield Problem(path=("issuers", other, "issuer"), message=f'the same iss as issuer "{name}"')
+
+
+def identity_fields(issuer: Issuer) -> tuple[str, ...]:
+    """Names that a template may hold for this issuer: ``sub``, ``client`` and the declared claims of type string."""
+    return ("sub", "client", *(name for name, kind in issuer.claims.items() if kind == "string"))
+
+
+def identities_are_apart(settings: Settings) -> Iterator[Problem]:
+    """Each identity template is one, and no issuer can mint an identity of another."""
+    templates: dict[str, Template] = {}
+    for name, issuer in settings.issuers.items():
+        path = ("issuers", name, "identity")
+        try:
+            template = templates[name] = parse_template(issuer.identity)
+        except TemplateError as error:
+            yield Problem(path=path, message=str(error))
+            continue
+        yield from _unknown_fields(path, template, identity_fields(issuer))
+        if "sub" not in template.fields:
+            yield Problem(path=path, message="does not hold {sub}, which alone is stable", severity="warning")
+    for (name, template), (other, twin) in combinations(templates.items(), 2):
+        if template.prefix.startswith(twin.prefix) or twin.prefix.startswith(template.prefix):
+            yield Problem(
+                path=("issuers", other, "identity"),
+                message=f'could yield an identity of issuer "{name}"',
+                hint=f"begin each with literal text of its own, such as {other}:{{sub}}",
+            )
+
+
+def databases_are_exact(settings: Settings) -> Iterator[Problem]:
+    """An issuer is opened to a database by name."""
+    for name, issuer in settings.issuers.items():
+        for index, database in enumerate(issuer.databases):
+            if set(database) & set("*?{}"):
+                yield Problem(path=("issuers", name, "databases", index), message="must be an exact name")
+
+
+def rule_names_are_unique(settings: Settings) -> Iterator[Problem]:
+    """The audit names rules."""
+    seen: set[str] = set()
+    for index, rule in enumerate(settings.rules):
+        if rule.name in seen:
+            yield Problem(path=("rules", index, "name"), message=f'another rule is called "{rule.name}"')
+        seen.add(rule.name)
+
+
+def allow_rules_are_explicit(settings: Settings) -> Iterator[Problem]:
+    """What an allow rule leaves out must not mean everything."""
+    for index, rule in enumerate(settings.rules):
+        if rule.deny:
+            continue
+        if not rule.databases and rule.replication != ("physical",):
+            yield Problem(
+                path=("rules", index, "databases"), message="required in an allow rule", hint='write ["*"] for all'
+            )
+        if not rule.roles and rule.roles_from is None:
+            yield Problem(path=("rules", index, "roles"), message="an allow rule needs roles or roles_from")
+
+
+def deny_rules_give_nothing(settings: Settings) -> Iterator[Problem]:
+    """A deny rule has no session and lifts no one."""
+    for index, rule in enumerate(settings.rules):
+        if rule.deny and rule.session is not None:
+            yield Problem(path=("rules", index, "session"), message="means nothing in a deny rule")
+        if rule.deny and rule.privileged:
+            yield Problem(path=("rules", index, "privileged"), message="means nothing in a deny rule")
+
+
+def references_exist(settings: Settings) -> Iterator[Problem]:
+    """Rules speak of servers and issuers that are there."""
+    for index, rule in enumerate(settings.rules):
+        for key, names, known in (
+            ("servers", rule.servers, tuple(settings.servers)),
+            ("issuers", rule.issuers, tuple(settings.issuers)),
+        ):
+            for position, name in enumerate(names):
+                if name not in known:
+                    message = f'no "{name}" under {key}'
+                    yield Problem(path=("rules", index, key, position), message=message, hint=did_you_mean(name, known))
+
+
+def networks_are_networks(settings: Settings) -> Iterator[Problem]:
+    """``from`` is CIDR, without bits that the mask would hide."""
+    for index, rule in enumerate(settings.rules):
+        for position, text in enumerate(rule.from_):
+            try:
+                ipaddress.ip_network(text)
+            except ValueError as error:
+                yield Problem(
+                    path=("rules", index, "from", position), message=f"not a network: {error}", hint=_network(text)
+                )
+
+
+def roles_from_is_declared(settings: Settings) -> Iterator[Problem]:
+    """The claim that names roles is there, with a type that can, for every issuer the rule holds for."""
+    for index, rule in enumerate(settings.rules):
+        if rule.roles_from is None:
+            continue
+        for name in rule.issuers or settings.issuers:
+            issuer = settings.issuers.get(name)
+            lists = [key for key, kind in issuer.claims.items() if kind in {"string", "string_list"}] if issuer else []
+            known = ("token_roles", "groups", *lists)
+            if issuer and rule.roles_from.claim not in known:
+                yield Problem(
+                    path=("rules", index, "roles_from", "claim"),
+                    message=f'no claim "{rule.roles_from.claim}" of type string or string_list at issuer "{name}"',
+                    hint=did_you_mean(rule.roles_from.claim, known),
+                )
+
+
+def templates_are_known(settings: Settings) -> Iterator[Problem]:
+    """Templates in databases and roles hold known fields, and no glob beside them."""
+    for index, rule in enumerate(settings.rules):
+        for key, names in (("databases", rule.databases), ("roles", rule.roles)):
+            for position, name in enumerate(names):
+                yield from _name_problems(("rules", index, key, position), name, rule, settings)
+
+
+def _name_problems(path: KeyPath, name: str, rule: Rule, settings: Settings) -> Iterator[Problem]:
+    if "{" not in name and "}" not in name:
+        if len(name.encode()) > 63:
+            yield Problem(path=path, message="longer than the 63 bytes that a name in PostgreSQL has")
+        return
+    try:
+        template = parse_template(name)
+    except TemplateError as error:
+        yield Problem(path=path, message=str(error))
+        return
+    if set("*?") & set("".join(template.literals)):
+        yield Problem(path=path, message="a template yields exact names; it cannot hold a glob")
+    for issuer in rule.issuers or settings.issuers:
+        if issuer in settings.issuers:
+            yield from _unknown_fields(
+                path, template, identity_fields(settings.issuers[issuer]), f' for issuer "{issuer}"'
+            )
+
+
+def _unknown_fields(path: KeyPath, template: Template, known: Sequence[str], of: str = "") -> Iterator[Problem]:
+    for field in template.fields:
+        if field not in known:
+            message = f'"{field}" is neither sub, client nor a declared claim of type string{of}'
+            yield Problem(path=path, message=message, hint=did_you_mean(field, known))
+
+
+def _network(text: str) -> str | None:
+    try:
+        return f"write {ipaddress.ip_network(text, strict=False)}"
+    except ValueError:
+        return None
+
+
+CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
+    sockets_fit,
+    clients_are_named,
+    issuers_differ,
+    identities_are_apart,
+    databases_are_exact,
+    rule_names_are_unique,
+    allow_rules_are_explicit,
+    deny_rules_give_nothing,
+    references_exist,
+    networks_are_networks,
+    roles_from_is_declared,
+    templates_are_known,
+)

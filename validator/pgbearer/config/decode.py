@@ -1,0 +1,142 @@
+"""Plain values to `Settings`, and what pydantic finds wrong in our own words."""
+
+import typing
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pgbearer.config.problems import KeyPath, Problem, did_you_mean
+from pgbearer.config.settings import Section, Settings
+from pgbearer.config.yaml_file import Document
+
+__all__ = ["Decoded", "decode", "keys_of"]
+
+_WORDS = {
+    "missing": "required, but not given",
+    "string_type": "must be text; quote it if it looks like a number, a date, true or false",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list: [one, two]",
+    "dict_type": "must be a mapping of names to values",
+    "model_type": "must be a mapping of keys to values",
+    "date_type": "must be a date such as 2027-01-31",
+    "datetime_type": "must be a moment such as 2027-01-31T12:00:00Z",
+}
+
+
+class Decoded(typing.NamedTuple):
+    """What could be decoded. `settings` is for use only if there is no problem."""
+
+    settings: Settings | None
+    problems: tuple[Problem, ...]
+    rules: tuple[int, ...]
+    """For each of ``settings.rules`` its index in the file: rules that do not decode are left out, so that the others
+    can still be looked at."""
+
+
+def decode(document: Document) -> Decoded:
+    """Decode the whole file; where only rules are wrong, the other rules are decoded all the same.
+
+    What the YAML reader has refused is not complained of a second time.
+    """
+    decoded = _decode(document)
+    refused = {problem.path for problem in document.problems}
+    return decoded._replace(
+        problems=tuple(
+            problem
+            for problem in decoded.problems
+            if not any(problem.path[:length] in refused for length in range(len(problem.path) + 1))
+        )
+    )
+
+
+def _decode(document: Document) -> Decoded:
+    if not isinstance(document.value, dict):
+        return Decoded(None, (Problem(path=(), message="must be a mapping of keys to values"),), ())
+    settings, problems = _validate(document.value, document)
+    rules = document.value.get("rules")
+    if not isinstance(rules, tuple):
+        return Decoded(settings, problems, ())
+    indices = tuple(range(len(rules)))
+    if settings is None:
+        wrong = {problem.path[1] for problem in problems if problem.path[:1] == ("rules",) and len(problem.path) > 1}
+        indices = tuple(index for index in indices if index not in wrong)
+        settings, _ = _validate({**document.value, "rules": tuple(rules[index] for index in indices)}, document)
+    return Decoded(settings, problems, indices)
+
+
+def keys_of(path: KeyPath) -> tuple[str, ...] | None:
+    """The keys that a section at `path` may have, or None if there is no section."""
+    kind: Any = Settings
+    for part in path:
+        kind = _step(kind, part)
+    sections = [option for option in _options(kind) if isinstance(option, type) and issubclass(option, Section)]
+    return tuple(field.alias or name for name, field in sections[0].model_fields.items()) if sections else None
+
+
+def _validate(value: object, document: Document) -> tuple[Settings | None, tuple[Problem, ...]]:
+    try:
+        return Settings.model_validate(value), ()
+    except ValidationError as error:
+        found = (_problem(details, document) for details in error.errors(include_url=False))
+        return None, tuple({(problem.path, problem.message): problem for problem in found}.values())
+
+
+def _problem(details: ErrorDetails, document: Document) -> Problem:
+    path = _path(details, document)
+    kind = details["type"]
+    if kind == "extra_forbidden":
+        word = str(path[-1])
+        line, column = document.keys[path]
+        hint = did_you_mean(word, keys_of(path[:-1]) or ())
+        return Problem(path=path, message=f'unknown key "{word}"', hint=hint, line=line, column=column)
+    if kind == "value_error":
+        return Problem(path=path, message=str(details["ctx"]["error"]))
+    if kind == "string_pattern_mismatch":
+        return Problem(path=path, message=f"must match {details['ctx']['pattern']}")
+    if kind == "literal_error":
+        hint = did_you_mean(str(details["input"]), details["ctx"]["expected"].replace("'", "").split(", "))
+        return Problem(path=path, message=f"must be {details['ctx']['expected']}", hint=hint)
+    return Problem(path=path, message=_WORDS.get(kind) or details["msg"].replace("Input should", "must"))
+
+
+def _path(details: ErrorDetails, document: Document) -> KeyPath:
+    """Where pydantic saw it, without what it adds of its own (branches of a union, ``[key]``)."""
+    location = details["loc"]
+    if details["type"] == "missing":
+        return location
+    path: KeyPath = ()
+    for part in location:
+        if (*path, part) not in document.values:
+            break
+        path = (*path, part)
+    return path
+
+
+def _step(kind: Any, part: str | int) -> Any:
+    """The annotation one step below `kind`."""
+    for option in _options(kind):
+        if isinstance(option, type) and issubclass(option, Section):
+            for name, field in option.model_fields.items():
+                if part == (field.alias or name):
+                    return field.annotation
+        arguments = typing.get_args(option)
+        if typing.get_origin(option) is dict:
+            return arguments[1]
+        if typing.get_origin(option) is tuple:
+            return arguments[0]
+    return None
+
+
+def _options(kind: Any) -> Iterator[Any]:
+    """The members of a union, without Annotated around them."""
+    while typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if typing.get_origin(kind) in {typing.Union, UnionType}:
+        for option in typing.get_args(kind):
+            yield from _options(option)
+    else:
+        yield kind

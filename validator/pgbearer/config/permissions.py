@@ -1,0 +1,48 @@
+"""Whether a file, and the folder that could swap it, belong to someone we trust (THREATS: files writable by others)."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["read_trusted", "untrusted"]
+
+
+def untrusted(path: Path) -> Iterator[str]:
+    """Every reason not to trust the file at `path`: its owner or mode, or those of its folder.
+
+    Trusted is what root or this process's own user owns and neither group nor others can write. Links are followed:
+    the file and folder that count are the real ones, and the folder of the link as well.
+
+    Raises:
+        OSError: the file or folder cannot be looked at.
+    """
+    real = path.resolve(strict=True)
+    yield from _findings(real, real.stat())
+    for folder in dict.fromkeys((real.parent, path.absolute().parent)):
+        yield from _findings(folder, folder.stat())
+
+
+def read_trusted(path: Path, max_bytes: int) -> tuple[bytes, tuple[str, ...]]:
+    """The bytes of a regular file of at most `max_bytes`, and why not to trust them (empty if there is no reason).
+
+    What is judged is the file that was opened, so it cannot be exchanged between the look and the reading.
+
+    Raises:
+        OSError: not there, not readable, not a regular file, or too large.
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"not a regular file: {path}")
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise OSError(f"larger than {max_bytes} bytes: {path}")
+    return data, tuple(dict.fromkeys((*_findings(path, status), *untrusted(path))))
+
+
+def _findings(path: Path, status: os.stat_result) -> Iterator[str]:
+    if status.st_uid not in {0, os.geteuid()}:
+        yield f"{path} belongs to uid {status.st_uid}, neither root nor this user"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        yield f"{path} is writable by group or others (mode {stat.S_IMODE(status.st_mode):04o})"

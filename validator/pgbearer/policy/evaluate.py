@@ -1,0 +1,142 @@
+"""The decision: a pure function of the policy, a verified token, a request and the time.
+
+Deny wins, then any allow, else deny; the order of rules never matters. No I/O, no clock, no logging: the same values
+give the same answer, in a test, in a diff, and when the audit is replayed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pgbearer.policy.conditions import Environment
+from pgbearer.policy.fields import Asked
+from pgbearer.policy.index import Index
+from pgbearer.policy.match import Question, consider, gives_a_role
+from pgbearer.policy.names import nameable
+from pgbearer.policy.outcome import Allow, Considered, Deny, Outcome
+from pgbearer.policy.rule import PolicyRule
+from pgbearer.verified import Verified
+from pgbearer.wire import AccessRequest, Reason, Replication
+
+__all__ = ["Policy", "evaluate", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Compiled rules. Immutable: safe to share between threads and to swap whole on reload."""
+
+    index: Index
+    environments: Mapping[str, Environment]
+    """By issuer name."""
+
+    @property
+    def rules(self) -> tuple[PolicyRule, ...]:
+        """All rules, in the order of the file."""
+        return self.index.rules
+
+
+def evaluate(policy: Policy, verified: Verified, request: AccessRequest, *, server: str, now: int) -> Outcome:
+    """Decide one login.
+
+    Args:
+        policy: the rules.
+        verified: who asks, from `pgbearer.tokens`.
+        request: what is asked.
+        server: the asking server's name under ``servers:``, known from the peer of the connection.
+        now: epoch seconds by this service's clock.
+    """
+    question = Question(Asked(verified=verified, request=request, server=server, now=now), policy.environments)
+    if unusable := _unusable(request):
+        return unusable
+    rules = tuple(policy.index.candidates(question))
+    considered = tuple(consider(rule, question) for rule in rules)
+    if denied := _denied(considered):
+        return denied
+    matched = tuple(rule for rule, one in zip(rules, considered, strict=True) if one.matched)
+    if matched:
+        return _allowed(matched, question.asked, considered)
+    return _not_allowed(policy, question, considered)
+
+
+def explain(
+    policy: Policy, verified: Verified, request: AccessRequest, *, server: str, now: int
+) -> tuple[Considered, ...]:
+    """What every rule of the file says to a login, in the order of the file; arguments as for `evaluate`."""
+    question = Question(Asked(verified=verified, request=request, server=server, now=now), policy.environments)
+    return tuple(consider(rule, question) for rule in policy.rules)
+
+
+def _unusable(request: AccessRequest) -> Deny | None:
+    """Names that PostgreSQL cannot have, and roles that it says it has not."""
+    physical = request.replication is Replication.PHYSICAL
+    if not nameable(request.role) or not (physical or nameable(request.database)):
+        detail = "the requested role or database is no name of 1 to 63 bytes"
+        return Deny(reason=Reason.NAME_NOT_EXPRESSIBLE, rule=None, detail=detail, considered=())
+    if not request.role_attributes.exists:
+        return Deny(reason=Reason.ROLE_UNKNOWN, rule=None, detail="the catalog has no such role", considered=())
+    return None
+
+
+def _denied(considered: Sequence[Considered]) -> Deny | None:
+    """A deny rule that matches, or else one that cannot be judged: it might have matched."""
+    deny = [one for one in considered if one.deny and (one.matched or one.error)]
+    if not deny:
+        return None
+    one = min(deny, key=lambda one: (not one.matched, one.rule))
+    if one.matched:
+        return Deny(
+            reason=Reason.DENIED_BY_RULE, rule=one.rule, detail="a deny rule matches", considered=tuple(considered)
+        )
+    detail = f"{one.unmet}: {one.detail}"
+    return Deny(reason=one.error or Reason.POLICY_ERROR, rule=one.rule, detail=detail, considered=tuple(considered))
+
+
+def _allowed(rules: Sequence[PolicyRule], asked: Asked, considered: tuple[Considered, ...]) -> Outcome:
+    """Several allow rules: the earliest end."""
+    ends_at = min(_end(rule, asked) for rule in rules)
+    names = tuple(sorted(rule.name for rule in rules))
+    if ends_at <= asked.now:
+        detail = "the session would be over at once"
+        return Deny(reason=Reason.SESSION_OVER, rule=names[0], detail=detail, considered=considered)
+    verified = asked.verified
+    return Allow(
+        identity=verified.identity, rules=names, ends_at=ends_at, claims=verified.claims, considered=considered
+    )
+
+
+def _end(rule: PolicyRule, asked: Asked) -> int:
+    """When a session that this rule allows ends, epoch seconds."""
+    ends = [asked.now + rule.max]
+    if rule.until == "token":
+        ends.append(asked.verified.expires_at)
+    if rule.ends is not None:
+        ends.append(rule.ends)
+    return min(ends)
+
+
+_TOLD: Sequence[tuple[Reason, str]] = (
+    (Reason.ROLE_PRIVILEGED, "privileged"),
+    (Reason.REPLICATION_NOT_ALLOWED, "replication"),
+)
+
+
+def _not_allowed(policy: Policy, question: Question, considered: tuple[Considered, ...]) -> Deny:
+    """No rule matches: the reason that helps most, from the rule that came nearest."""
+    inexpressible = [one for one in considered if one.error is Reason.NAME_NOT_EXPRESSIBLE]
+    if inexpressible:
+        one = min(inexpressible, key=lambda one: one.rule)
+        return _refusal(Reason.NAME_NOT_EXPRESSIBLE, one, considered)
+    for reason, unmet in _TOLD:
+        near = [one for one in considered if one.unmet == unmet]
+        if near:
+            return _refusal(reason, min(near, key=lambda one: one.rule), considered)
+    for rule in policy.index.for_other_roles(question):
+        one = consider(rule, question)
+        if one.unmet == "roles" and not one.error and gives_a_role(rule, question):
+            return _refusal(Reason.ROLE_NOT_ALLOWED, None, tuple(dict.fromkeys((*considered, one))))
+    failed = min((one for one in considered if one.error), key=lambda one: one.rule, default=None)
+    return _refusal(Reason.NO_RULE, failed, considered)
+
+
+def _refusal(reason: Reason, one: Considered | None, considered: tuple[Considered, ...]) -> Deny:
+    detail = (one.detail if one else None) or reason.meaning
+    return Deny(reason=reason, rule=one.rule if one else None, detail=detail, considered=considered)

@@ -1,0 +1,225 @@
+"""Whether one rule matches: every key of a rule is a small function, and `KEYS` is the order they are asked in.
+
+First who and where (so that "matches, but for another role" can be told), then what; the costly and privileged last.
+"""
+
+import ipaddress
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from pgbearer.policy.conditions import ConditionError, Environment, Facts
+from pgbearer.policy.fields import Asked
+from pgbearer.policy.names import expressible
+from pgbearer.policy.outcome import Considered
+from pgbearer.policy.rule import Names, PolicyRule
+from pgbearer.wire import Reason, Replication
+
+__all__ = ["KEYS", "Question", "consider", "gives_a_role"]
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(slots=True)
+class Question:
+    """One login as rules are asked about it. Holds what is worked out once and used by many rules."""
+
+    asked: Asked
+    environments: Mapping[str, Environment]
+    principals: frozenset[str | None] = field(init=False)
+    """The token's roles and groups as `pgbearer.policy.index` files rules by them."""
+    _facts: Facts | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        verified = self.asked.verified
+        roles = (f"role {role}" for role in verified.token_roles)
+        self.principals = frozenset((None, *roles, *(f"group {group}" for group in verified.groups)))
+
+    @property
+    def facts(self) -> Facts:
+        """The values for conditions, made when the first condition is met."""
+        if self._facts is None:
+            self._facts = self.environments[self.asked.verified.issuer].facts(self.asked)
+        return self._facts
+
+
+class _UnjudgeableError(Exception):
+    """A key that can be found neither to hold nor not to."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def consider(rule: PolicyRule, question: Question) -> Considered:
+    """Ask a rule's keys in turn until one does not hold."""
+    for key, holds in KEYS:
+        try:
+            if not holds(rule, question):
+                return Considered(rule=rule.name, deny=rule.deny, unmet=key)
+        except _UnjudgeableError as error:
+            return Considered(rule=rule.name, deny=rule.deny, unmet=key, error=error.reason, detail=error.detail)
+    return Considered(rule=rule.name, deny=rule.deny)
+
+
+def not_expired(rule: PolicyRule, question: Question) -> bool:
+    """``expires``: the rule holds to the end of that day, UTC."""
+    return rule.ends is None or question.asked.now < rule.ends
+
+
+def for_server(rule: PolicyRule, question: Question) -> bool:
+    """``servers``: by the name that the peer of the connection has."""
+    return not rule.servers or question.asked.server in rule.servers
+
+
+def for_issuer(rule: PolicyRule, question: Question) -> bool:
+    """``issuers``: by the issuer that verified the token."""
+    return not rule.issuers or question.asked.verified.issuer in rule.issuers
+
+
+def has_any_role(rule: PolicyRule, question: Question) -> bool:
+    """``any_role``."""
+    return not rule.any_role or not rule.any_role.isdisjoint(question.asked.verified.token_roles)
+
+
+def has_all_roles(rule: PolicyRule, question: Question) -> bool:
+    """``all_roles``."""
+    return rule.all_roles <= question.asked.verified.token_roles
+
+
+def has_any_group(rule: PolicyRule, question: Question) -> bool:
+    """``any_group``."""
+    return not rule.any_group or not rule.any_group.isdisjoint(question.asked.verified.groups)
+
+
+def comes_from(rule: PolicyRule, question: Question) -> bool:
+    """``from``: a Unix socket is in no network; an IPv4 address mapped into IPv6 is the IPv4 address."""
+    if not rule.networks:
+        return True
+    text = question.asked.request.client.address
+    if text is None:
+        return False
+    address = _address(text)
+    return any(address in network for network in rule.networks)
+
+
+def for_database(rule: PolicyRule, question: Question) -> bool:
+    """``databases``. Physical replication is connected to none and reads all: nothing to compare."""
+    if question.asked.request.replication is Replication.PHYSICAL:
+        return True
+    return _named(rule.databases, question.asked.request.database, question)
+
+
+def for_role(rule: PolicyRule, question: Question) -> bool:
+    """``roles`` or ``roles_from``."""
+    role = question.asked.request.role
+    return _named(rule.roles, role, question) or _from_token(rule, role, question)
+
+
+def for_replication(rule: PolicyRule, question: Question) -> bool:
+    """``replication``: an allow rule that does not say it is for ordinary connections only, a deny rule for all."""
+    kind = question.asked.request.replication
+    if rule.deny:
+        return not rule.replication or kind in rule.replication
+    return kind in rule.replication or (kind is Replication.NONE and not rule.replication)
+
+
+def condition_holds(rule: PolicyRule, question: Question) -> bool:
+    """``when``."""
+    if rule.conditions is None:
+        return True
+    issuer = question.asked.verified.issuer
+    if issuer not in rule.conditions:
+        raise _UnjudgeableError(Reason.POLICY_ERROR, f"the condition is not compiled for issuer {issuer!r}")
+    try:
+        return rule.conditions[issuer].holds(question.facts)
+    except ConditionError as error:
+        raise _UnjudgeableError(Reason.POLICY_ERROR, str(error)) from None
+
+
+def gives_a_role(rule: PolicyRule, question: Question) -> bool:
+    """Whether the rule gives this token any role at all: one with ``roles_from`` may find none in it."""
+    if rule.roles != Names():
+        return True
+    return any(value.startswith(rule.strip) and value != rule.strip for value in _token_values(rule, question))
+
+
+def privilege_is_meant(rule: PolicyRule, question: Question) -> bool:
+    """``privileged``: an allow rule gives a privileged role only if it says so and names that role exactly."""
+    request = question.asked.request
+    return rule.deny or not request.role_attributes.privileged or (rule.privileged and request.role in rule.roles.exact)
+
+
+KEYS: Final[tuple[tuple[str, Callable[[PolicyRule, Question], bool]], ...]] = (
+    ("expires", not_expired),
+    ("servers", for_server),
+    ("issuers", for_issuer),
+    ("any_role", has_any_role),
+    ("all_roles", has_all_roles),
+    ("any_group", has_any_group),
+    ("from", comes_from),
+    ("databases", for_database),
+    ("roles", for_role),
+    ("replication", for_replication),
+    ("when", condition_holds),
+    ("privileged", privilege_is_meant),
+)
+
+
+def _address(text: str) -> Address:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        raise _UnjudgeableError(Reason.POLICY_ERROR, "the client's address is not a numeric one") from None
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def _named(names: Names, name: str, question: Question) -> bool:
+    """Whether `name` is among `names`, byte for byte: no folding of case, no Unicode normalisation."""
+    if names.everything or name in names.exact or any(pattern.fullmatch(name) for pattern in names.globs):
+        return True
+    failed: _UnjudgeableError | None = None
+    for template in names.templates:
+        try:
+            if template.render(lambda key: _substitute(key, question)) == name:
+                return True
+        except _UnjudgeableError as error:
+            failed = error
+    if failed:
+        raise failed
+    return False
+
+
+def _substitute(key: str, question: Question) -> str:
+    verified = question.asked.verified
+    value = {"sub": verified.subject, "client": verified.client}.get(key) or verified.claims.get(key)
+    if not isinstance(value, str):
+        raise _UnjudgeableError(Reason.POLICY_ERROR, f"the token has no {key!r} for the template")
+    if not expressible(value):
+        raise _UnjudgeableError(Reason.NAME_NOT_EXPRESSIBLE, f"the token's {key!r} cannot be part of a name")
+    return value
+
+
+def _from_token(rule: PolicyRule, role: str, question: Question) -> bool:
+    """Whether the token itself names the role. Only the requested name matters: others may be inexpressible."""
+    if rule.strip + role not in _token_values(rule, question):
+        return False
+    if not expressible(role):
+        raise _UnjudgeableError(Reason.NAME_NOT_EXPRESSIBLE, f"{rule.roles_from!r} names a role that cannot be a name")
+    return True
+
+
+def _token_values(rule: PolicyRule, question: Question) -> Collection[str]:
+    """What the token says under ``roles_from.claim``; empty if it lacks that claim."""
+    verified = question.asked.verified
+    if rule.roles_from is None:
+        return ()
+    if rule.roles_from == "token_roles":
+        return verified.token_roles
+    if rule.roles_from == "groups":
+        return verified.groups
+    value = verified.claims.get(rule.roles_from, ())
+    if isinstance(value, str):
+        return (value,)
+    return value if isinstance(value, tuple) else ()

@@ -1,0 +1,57 @@
+"""A rule as it is evaluated: every key in the form in which it is compared."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+from pgbearer.config import Template
+from pgbearer.policy.conditions import Condition
+from pgbearer.wire import Replication
+
+__all__ = ["Names", "PolicyRule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Databases or roles that a rule speaks of. `everything` is what a deny rule means by saying nothing."""
+
+    exact: frozenset[str] = frozenset()
+    globs: tuple[re.Pattern[str], ...] = ()
+    templates: tuple[Template, ...] = ()
+    everything: bool = False
+
+    @property
+    def only_exact(self) -> bool:
+        """Whether the names are known before a token is seen, so that the rule can be found by them."""
+        return bool(self.exact) and not (self.globs or self.templates or self.everything)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRule:
+    """One compiled rule; the keys are those of `pgbearer.config.Rule`, an empty set meaning "not said"."""
+
+    index: int
+    """Its place in the file, from 0."""
+    name: str
+    deny: bool
+    servers: frozenset[str]
+    issuers: frozenset[str]
+    databases: Names
+    roles: Names
+    roles_from: str | None
+    strip: str
+    any_role: frozenset[str]
+    all_roles: frozenset[str]
+    any_group: frozenset[str]
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    conditions: Mapping[str, Condition] | None
+    """By issuer, as each declares its own claims; None: the rule has no ``when``."""
+    until: Literal["sso", "token", "fixed"]
+    max: int
+    """Seconds."""
+    privileged: bool
+    replication: frozenset[Replication]
+    ends: int | None
+    """Epoch seconds at which the rule stops holding."""
