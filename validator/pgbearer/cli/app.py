@@ -5,6 +5,9 @@ import sys
 import click
 import typer
 
+from pgbearer.cli.connect import connect
+from pgbearer.cli.login import login
+from pgbearer.cli.token import token
 from pgbearer.errors import PgbearerError
 
 __all__ = ["app", "main"]
@@ -26,6 +29,11 @@ def root(
 ) -> None:
     """Set what every command shares."""
     context.obj = {"debug": debug}
+
+
+app.command()(login)
+app.command()(token)
+app.command()(connect)
 
 
 def main() -> None:

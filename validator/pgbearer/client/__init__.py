@@ -1,6 +1,7 @@
 """Log in, hold the token, and connect with it."""
 
 from pgbearer.client.connect import connect, connect_async
+from pgbearer.client.conninfo import OAuthSettings, oauth_settings
 from pgbearer.client.failure import ServerUnreachableError, TokenRefusedError
 from pgbearer.client.libpq import LibpqTooOldError
 from pgbearer.client.metadata import MetadataError
@@ -22,6 +23,7 @@ __all__ = [
     "LoginRefusedError",
     "MemoryStore",
     "MetadataError",
+    "OAuthSettings",
     "ServerUnreachableError",
     "StaticSource",
     "TerminalPrompt",
@@ -36,5 +38,6 @@ __all__ = [
     "connect",
     "connect_async",
     "issuer_in",
+    "oauth_settings",
     "plain",
 ]

@@ -1,17 +1,18 @@
 """What a connection string means once libpq has added service file, environment and defaults."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgbearer.client import libpq
+from pgbearer.client.metadata import issuer_of
 from pgbearer.client.plain import plain
 from pgbearer.errors import UsageError
 
-__all__ = ["NO_PASSFILE", "ConnectionParameter", "resolve", "uses_only_unix_sockets"]
+__all__ = ["NO_PASSFILE", "ConnectionParameter", "OAuthSettings", "oauth_settings", "resolve", "uses_only_unix_sockets"]
 
 ConnectionParameter = str | int | None
 
@@ -19,6 +20,14 @@ NO_PASSFILE: Final = "/dev/null/none"
 """A path that cannot exist: an empty one would mean ~/.pgpass, and libpq warns on stderr about /dev/null itself."""
 
 _PROBE: Final = "resolve-only"
+
+
+class OAuthSettings(NamedTuple):
+    """``oauth_issuer`` (the issuer, even where its metadata's URL stands), ``oauth_client_id`` and ``oauth_scope``."""
+
+    issuer: str | None
+    client_id: str | None
+    scope: str | None
 
 
 def resolve(conninfo: str, parameters: Mapping[str, ConnectionParameter]) -> dict[str, str]:
@@ -57,6 +66,20 @@ def uses_only_unix_sockets(options: Mapping[str, str]) -> bool:
     if options.get("hostaddr"):
         return False
     return all(host == "" or host[0] in "/@" for host in options.get("host", "").split(","))
+
+
+def oauth_settings(conninfo: str) -> OAuthSettings:
+    """What a connection string, its service file or the environment say about the login.
+
+    Raises:
+        UsageError: libpq does not understand it.
+        LibpqTooOldError: there is no libpq 18.
+    """
+    options = resolve(conninfo, {})
+    issuer = options.get("oauth_issuer")
+    return OAuthSettings(
+        issuer and (issuer_of(issuer) or issuer), options.get("oauth_client_id"), options.get("oauth_scope")
+    )
 
 
 def _resolved(attempt: pq.abc.PGconn) -> dict[str, str]:

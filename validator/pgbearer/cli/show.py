@@ -1,0 +1,64 @@
+"""How results look: JSON for machines, aligned columns and plain sentences for people. Never a token."""
+
+import datetime
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.cells import cell_len
+
+if TYPE_CHECKING:
+    from pgbearer.client import AccessToken
+
+__all__ = ["as_json", "facts", "pairs", "table", "until"]
+
+
+def as_json(value: object) -> None:
+    """Print `value` as JSON; what JSON has no type for (dates, decimals) is printed as its text."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def facts(token: "AccessToken") -> dict[str, Any]:
+    """What may be known of a token: whom it says it is for, until when, and its `token_ref`."""
+    from pgbearer.client import audience_in, claims_in
+
+    claims = claims_in(token)
+    return {
+        "user": claims.get("preferred_username") or claims.get("sub"),
+        "audience": list(audience_in(token)),
+        "scope": token.scope,
+        "expires_at": token.expires_at and round(token.expires_at),
+        "token_ref": token.ref,
+    }
+
+
+def until(expires_at: float | None, now: float) -> str:
+    """A moment and how far it is, e.g. ``2026-11-23 18:05:00 UTC (in 4 min 58 s)``; both in seconds since the epoch."""
+    if expires_at is None:
+        return "not known"
+    moment = datetime.datetime.fromtimestamp(expires_at, datetime.UTC)
+    minutes, seconds = divmod(max(round(expires_at - now), 0), 60)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC (in {minutes} min {seconds} s)"
+
+
+def pairs(named: Mapping[str, str]) -> None:
+    """Print names and values in two columns."""
+    width = max(map(len, named))
+    for name, value in named.items():
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under their columns, as wide as they are: what is piped on must not be cut or wrapped."""
+    lines = [columns, *rows]
+    widths = [max(cell_len(line[index]) for line in lines) for index in range(len(columns))]
+    padded = [
+        [cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)] for line in lines
+    ]
+    typer.echo(" | ".join(padded[0]).rstrip())
+    typer.echo("-+-".join("-" * width for width in widths))
+    for cells in padded[1:]:
+        typer.echo(" | ".join(cells).rstrip())
+    count = len(lines) - 1
+    typer.echo(f"({count} row{'' if count == 1 else 's'})")
