@@ -1,0 +1,80 @@
+"""``pgbearer config``: check a file before the service reads it, and the schema for editors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from pgbearer.errors import MissingExtraError
+
+__all__ = ["config"]
+
+config = typer.Typer(name="config", help="Check pgbearer.yaml, and print its schema.", no_args_is_help=True)
+
+
+@config.command()
+def check(
+    file: Path = typer.Argument(..., help="The file, usually /etc/pgbearer/pgbearer.yaml."),
+    *,
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object for machines."),
+) -> int:
+    """Read a file exactly as the service would and print every problem with its place.
+
+    Exits 0 if the service would use the file, 2 if it would refuse it. Warnings do not change that.
+
+    Example: pgbearer config check examples/pgbearer.yaml
+    """
+    result = _check(file)
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        for problem in result["problems"]:
+            typer.echo(problem["text"])
+        typer.echo(f"{file}: {result['summary']}")
+    return 0 if result["ok"] else 2
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema of pgbearer.yaml.
+
+    Example: pgbearer config schema
+    """
+    try:
+        from pgbearer.config.schema import json_schema
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("serve", error.name or "") from None
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _check(file: Path) -> dict[str, Any]:
+    """What both the table and the JSON are printed from."""
+    try:
+        from pgbearer import policy
+        from pgbearer.config import ConfigError, load, render_path
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("serve", error.name or "") from None
+    result: dict[str, Any] = {"file": str(file), "ok": True, "digest": None}
+    try:
+        loaded = load(file, policy.compile)
+        problems = loaded.warnings
+        result["digest"] = loaded.digest
+        result["summary"] = f"good, {len(loaded.settings.rules)} rules, sha256 {loaded.digest[:12]}"
+    except ConfigError as error:
+        problems = error.problems
+        result["ok"] = False
+        result["summary"] = f"{error.what}; the service would refuse this file"
+    result["problems"] = [
+        {
+            "severity": problem.severity,
+            "line": problem.line,
+            "column": problem.column,
+            "path": render_path(problem.path),
+            "message": problem.message,
+            "hint": problem.hint,
+            "text": str(problem),
+        }
+        for problem in problems
+    ]
+    return result
