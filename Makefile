@@ -4,24 +4,61 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help lint lock test unit integration e2e clean
+PG_CONFIG ?= pg_config
+
+.PHONY: help lint lock test unit integration e2e clean module install-module
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+prerequisites: # what the machine itself must have; says what is missing and how to get it
+	@PYTHON=$(PYTHON) tests/parts/prerequisites.sh
+
 $(STAMP): requirements/dev.txt pyproject.toml
+	@PYTHON=$(PYTHON) tests/parts/prerequisites.sh python
 	@echo ">> Python environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-lint: $(STAMP) ## style, types and the import contract
+demo: prerequisites $(STAMP) ## start Keycloak, PostgreSQL and the service, and tell the story with them
+	@$(BIN)/python -m demo up
+
+demo-logs: $(STAMP) ## what the parts of the running demo have logged
+	@$(BIN)/python -m demo logs
+
+demo-down: $(STAMP) ## stop the demo and remove what it made
+	@$(BIN)/python -m demo down
+
+test: prerequisites $(STAMP) ## everything: lint, types, unit, integration, e2e
+	@tests/suite.sh lint types unit integration e2e
+
+lint: $(STAMP) ## style and the import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+unit: $(STAMP) ## tests without network and processes
+	tests/parts/no_network.sh $(BIN)/pytest tests/unit
+
+integration: $(STAMP) ## tests with PostgreSQL and the module, a programmable issuer and a programmable service
+	$(BIN)/pytest tests/integration
+
+e2e: $(STAMP) ## tests with Keycloak, its pages, and psql's own device flow
+	$(BIN)/pytest tests/e2e
 
 lock: $(STAMP) ## renew requirements/*.txt from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev --extra serve pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.12 --no-deps --generate-hashes --no-header --no-annotate requirements/parts.in -o requirements/parts.txt
+
+# Compiled anew each time: objects made for one server must not end up in the module for another.
+module: ## compile pgbearer.so: make module PG_CONFIG=/path/to/pg_config
+	@$(RM) -r build/pgmodule && mkdir -p build/pgmodule
+	@$(MAKE) --no-print-directory -C build/pgmodule -f $(CURDIR)/validator/pgmodule/Makefile PG_CONFIG=$(PG_CONFIG)
+
+install-module: module ## compile and put it where that server loads libraries from
+	@$(MAKE) --no-print-directory -C build/pgmodule -f $(CURDIR)/validator/pgmodule/Makefile PG_CONFIG=$(PG_CONFIG) install

@@ -1,3 +1,9 @@
 """Fixtures stand in fix_*.py by topic; this file only names them and prints what is under test."""
 
-pytest_plugins = ["tests.fix_machine", "tests.e2e.fix_keycloak", "tests.integration.fix_issuer"]
+pytest_plugins = [
+    "tests.fix_machine",
+    "tests.e2e.fix_keycloak",
+    "tests.integration.fix_issuer",
+    "tests.unit.fix_tokens",
+    "tests.integration.fix_postgres",
+]

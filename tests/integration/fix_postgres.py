@@ -1,0 +1,152 @@
+"""Real PostgreSQL servers with the module, and a lying service for them to ask."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests import oauth_token
+from tests.lying_service import LyingService
+from tests.parts.module import module_for
+from tests.parts.needs import COMPILER
+from tests.parts.postgres import Installation, Server, embedded
+
+__all__ = [
+    "ISSUER",
+    "LOCAL",
+    "OAUTH",
+    "TOKEN",
+    "BearerServer",
+    "MakeServer",
+    "bearer",
+    "module_settings",
+    "postgres",
+    "postgres_server",
+    "service",
+    "shared_server",
+]
+
+ISSUER = "https://issuer.test/realms/corp"
+TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJlLW9mLWEtdGVzdC10b2tlbg"
+
+LOCAL = "local all postgres trust"
+"""Break-glass comes first, and needs nobody."""
+OAUTH = f'local all all oauth issuer="{ISSUER}" scope="db:demo openid" delegate_ident_mapping=1'
+
+
+class BearerServer(Server):
+    """A server with the module, asking at `socket`."""
+
+    @property
+    def socket(self) -> Path:
+        """Where its service is expected."""
+        return self.folder / "login.sock"
+
+    def login(
+        self, role: str = "app", database: str = "postgres", token: str = TOKEN, **conninfo: str | int
+    ) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection as `role` with `token`.
+
+        Raises:
+            psycopg.OperationalError: refused.
+        """
+        where = {"host": str(self.folder), "user": role, "dbname": database, **conninfo}
+        return oauth_token.connect(token, issuer=ISSUER, **where)
+
+    def refusal(self, **how: Any) -> str:
+        """Log in, which must be refused; returns what the server logged of it."""
+        before = len(self.log)
+        with pytest.raises(psycopg.OperationalError, match="OAuth bearer authentication failed"):
+            self.login(**how)
+        return self.log[before:]
+
+
+MakeServer = Callable[..., BearerServer]
+
+
+@pytest.fixture(scope="session")
+def postgres(need: Callable[..., None]) -> Installation:
+    """PostgreSQL 18, to start servers of."""
+    need(COMPILER)
+    return embedded()
+
+
+@pytest.fixture
+def postgres_server(postgres: Installation) -> Iterator[MakeServer]:
+    """Call it for a server with the module; all of them are gone after the test.
+
+    Keywords: `settings` (postgresql.conf, over ours), `hba` (all lines, else break-glass and OAuth), `ident`,
+    `preload` (else the backend of each login loads the module).
+    """
+    made: list[BearerServer] = []
+
+    def make(
+        settings: Mapping[str, str] | None = None,
+        hba: Sequence[str] = (LOCAL, OAUTH),
+        ident: Sequence[str] = (),
+        *,
+        preload: bool = True,
+    ) -> BearerServer:
+        server = _make(postgres, settings or {}, hba, ident, preload=preload)
+        made.append(server)
+        server.start()
+        return server
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+def module_settings(installation: Installation, *, preload: bool) -> dict[str, str]:
+    """What makes a server load the module."""
+    return {
+        "dynamic_library_path": f"{module_for(installation.pg_config)}:$libdir",
+        "oauth_validator_libraries": "pgbearer",
+        "shared_preload_libraries": "pgbearer" if preload else "",
+    }
+
+
+def _make(
+    installation: Installation, settings: Mapping[str, str], hba: Sequence[str], ident: Sequence[str], *, preload: bool
+) -> BearerServer:
+    ours = module_settings(installation, preload=preload)
+    server = BearerServer(installation, ours, hba, ident)
+    endpoint = {"pgbearer.endpoints": f"unix:{server.socket}"}
+    server.configure({**ours, **endpoint, **settings}, hba, ident)
+    return server
+
+
+@pytest.fixture(scope="module")
+def shared_server(postgres: Installation) -> Iterator[BearerServer]:
+    """One preloaded server for all tests of a file, with the role ``app``; tests leave it as they found it."""
+    server = _make(postgres, {"pgbearer.timeout": "2s"}, (LOCAL, OAUTH), (), preload=True)
+    try:
+        server.start()
+        server.sql("CREATE ROLE app LOGIN")
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def service(shared_server: BearerServer) -> Iterator[LyingService]:
+    """The service of `shared_server`, which denies until told otherwise."""
+    lying = LyingService(shared_server.socket)
+    lying.start()
+    yield lying
+    lying.stop()
+
+
+@pytest.fixture
+def bearer(shared_server: BearerServer) -> Iterator[BearerServer]:
+    """`shared_server`, of which no backend crashes during the test, and which never logs the token."""
+    postmaster, before = shared_server.pid, len(shared_server.log)
+    yield shared_server
+    said = shared_server.log[before:]
+    assert shared_server.alive()
+    assert shared_server.pid == postmaster
+    assert "was terminated by signal" not in said
+    assert "reinitializing" not in said
+    assert not any(part in said for part in TOKEN.split("."))

@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * endpoints.c
+ *	  Where the service listens, and the memory of which endpoint is down.
+ *
+ * Preloaded, all backends share that memory; otherwise there is none and every
+ * login finds out for itself.  It only orders the endpoints, it never excludes
+ * one: if all are down, all are tried.
+ *
+ * validator/pgmodule/endpoints.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "pgbearer.h"
+
+/* How long a failed endpoint stays behind the others, in ms */
+#define DOWN_FOR			5000
+
+/* More than endpoints; two that share a slot only share their luck */
+#define DOWN_SLOTS			64
+
+typedef struct DownMemory
+{
+	pg_atomic_uint64 until[DOWN_SLOTS]; /* monotonic_ms(), 0 if up */
+} DownMemory;
+
+const EndpointList *endpoint_list = NULL;
+
+static DownMemory *down_memory = NULL;
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static bool parse_endpoint(const char *text, Endpoint *endpoint);
+static bool avoid(const Endpoint *endpoint);
+static pg_atomic_uint64 *slot_of(const Endpoint *endpoint);
+static void request_down_memory(void);
+static void attach_down_memory(void);
+
+/*
+ * Ask for the shared memory; possible only while preloading.
+ */
+void
+endpoints_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_down_memory;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = attach_down_memory;
+}
+
+static void
+request_down_memory(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(DownMemory)));
+}
+
+static void
+attach_down_memory(void)
+{
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	down_memory = ShmemInitStruct("pgbearer endpoints", sizeof(DownMemory), &found);
+	if (!found)
+	{
+		for (int i = 0; i < DOWN_SLOTS; i++)
+			pg_atomic_init_u64(&down_memory->until[i], 0);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/*
+ * GUC check hook: "unix:/path, unix:/path".
+ */
+bool
+check_endpoints(char **newval, void **extra, GucSource source)
+{
+	EndpointList *list = guc_malloc(LOG, sizeof(EndpointList));
+	char	   *copy = pstrdup(*newval);
+	List	   *texts;
+
+	if (list == NULL)
+		return false;
+	list->count = 0;
+	if (!SplitGUCList(copy, ',', &texts))
+	{
+		GUC_check_errdetail("List syntax is invalid.");
+		guc_free(list);
+		return false;
+	}
+	foreach_ptr(char, text, texts)
+	{
+		if (list->count == MAX_ENDPOINTS || !parse_endpoint(text, &list->items[list->count++]))
+		{
+			GUC_check_errdetail("\"%s\" is not an endpoint, or is one too many.", text);
+			GUC_check_errhint("Name up to %d endpoints as unix:/absolute/path, each path up to %d bytes.",
+							  MAX_ENDPOINTS, MAX_UNIX_PATH);
+			guc_free(list);
+			return false;
+		}
+	}
+	list_free(texts);
+	pfree(copy);
+	*extra = list;
+	return true;
+}
+
+void
+assign_endpoints(const char *newval, void *extra)
+{
+	endpoint_list = extra;
+}
+
+static bool
+parse_endpoint(const char *text, Endpoint *endpoint)
+{
+	static const char scheme[] = "unix:/";
+	const char *path = text + strlen(scheme) - 1;
+
+	if (strncmp(text, scheme, strlen(scheme)) != 0 || strlen(path) > MAX_UNIX_PATH)
+		return false;
+	strlcpy(endpoint->path, path, sizeof(endpoint->path));
+	endpoint->hash = hash_bytes((const unsigned char *) path, strlen(path));
+	return true;
+}
+
+/*
+ * The endpoints in the order in which to try them: as configured, those that
+ * are remembered as down last.  Returns their number, at most MAX_ENDPOINTS.
+ */
+int
+order_endpoints(const Endpoint **ordered)
+{
+	const Endpoint *last[MAX_ENDPOINTS];
+	int			count = 0;
+	int			avoided = 0;
+
+	for (int i = 0; endpoint_list != NULL && i < endpoint_list->count; i++)
+	{
+		const Endpoint *endpoint = &endpoint_list->items[i];
+
+		if (endpoint_list->count > 1 && avoid(endpoint))
+			last[avoided++] = endpoint;
+		else
+			ordered[count++] = endpoint;
+	}
+	for (int i = 0; i < avoided; i++)
+		ordered[count++] = last[i];
+	return count;
+}
+
+/*
+ * Is the endpoint down?  Once its time is over, the first login to notice
+ * tries it on behalf of all others, which avoid it until the outcome is known.
+ */
+static bool
+avoid(const Endpoint *endpoint)
+{
+	pg_atomic_uint64 *slot = slot_of(endpoint);
+	uint64		now = monotonic_ms();
+	uint64		until;
+
+	if (slot == NULL)
+		return false;
+	until = pg_atomic_read_u64(slot);
+	if (until == 0)
+		return false;
+	return now < until || !pg_atomic_compare_exchange_u64(slot, &until, now + DOWN_FOR);
+}
+
+void
+endpoint_is_down(const Endpoint *endpoint)
+{
+	pg_atomic_uint64 *slot = slot_of(endpoint);
+
+	if (slot != NULL)
+		pg_atomic_write_u64(slot, monotonic_ms() + DOWN_FOR);
+}
+
+void
+endpoint_is_up(const Endpoint *endpoint)
+{
+	pg_atomic_uint64 *slot = slot_of(endpoint);
+
+	if (slot != NULL && pg_atomic_read_u64(slot) != 0)
+		pg_atomic_write_u64(slot, 0);
+}
+
+static pg_atomic_uint64 *
+slot_of(const Endpoint *endpoint)
+{
+	return down_memory ? &down_memory->until[endpoint->hash % DOWN_SLOTS] : NULL;
+}

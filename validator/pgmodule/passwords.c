@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * passwords.c
+ *	  Keeps roles that log in through OAuth from being given a password.
+ *
+ * A password would be a second way in, beside every rule and revocation, as
+ * soon as some HBA line asks for one.  pgbearer.forbid_passwords lists whom
+ * that concerns in the manner of pg_hba.conf: role names, +group for the
+ * members of a role, * for everybody.
+ *
+ * The check sees every CREATE or ALTER ROLE ... PASSWORD, hashed or not, by
+ * superusers too; PASSWORD NULL is always allowed.  It sees neither passwords
+ * that are there already nor a role's later joining of a group.
+ *
+ * validator/pgmodule/passwords.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/user.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "pgbearer.h"
+
+static check_password_hook_type prev_check_password_hook = NULL;
+
+static void refuse_password(const char *username, const char *shadow_pass, PasswordType password_type,
+							Datum validuntil_time, bool validuntil_null);
+static bool is_forbidden(const char *username);
+static bool names_role(const char *entry, const char *username);
+
+void
+passwords_init(void)
+{
+	prev_check_password_hook = check_password_hook;
+	check_password_hook = refuse_password;
+}
+
+/*
+ * GUC check hook: a list that can be split.
+ */
+bool
+check_forbid_passwords(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *entries;
+	bool		ok = SplitGUCList(copy, ',', &entries);
+
+	if (!ok)
+		GUC_check_errdetail("List syntax is invalid.");
+	list_free(entries);
+	pfree(copy);
+	return ok;
+}
+
+static void
+refuse_password(const char *username, const char *shadow_pass, PasswordType password_type,
+				Datum validuntil_time, bool validuntil_null)
+{
+	if (prev_check_password_hook)
+		prev_check_password_hook(username, shadow_pass, password_type, validuntil_time, validuntil_null);
+
+	if (is_forbidden(username))
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PASSWORD),
+				errmsg("role \"%s\" must not have a password", username),
+				errdetail("It logs in through OAuth only: \"pgbearer.forbid_passwords\" names it."),
+				errhint("Log in with a token. PASSWORD NULL removes a password that is there."));
+}
+
+static bool
+is_forbidden(const char *username)
+{
+	char	   *copy = pstrdup(guc_forbid_passwords);
+	List	   *entries;
+
+	if (!SplitGUCList(copy, ',', &entries))
+		return true;			/* the check hook lets none of these in */
+	foreach_ptr(char, entry, entries)
+	{
+		if (names_role(entry, username))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A role that is just being created belongs to no group yet, so +group finds
+ * it only by its own name.
+ */
+static bool
+names_role(const char *entry, const char *username)
+{
+	Oid			group;
+	Oid			member;
+
+	if (strcmp(entry, "*") == 0 || strcmp(entry, username) == 0)
+		return true;
+	if (entry[0] != '+')
+		return false;
+	group = get_role_oid(entry + 1, true);
+	member = get_role_oid(username, true);
+	return OidIsValid(group) && OidIsValid(member) && is_member_of_role_nosuper(member, group);
+}

@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * pgbearer.h
+ *	  What the files of the module share.
+ *
+ * One login goes through them in this order: pgbearer.c (entry), request.c
+ * with role.c (what is asked), endpoints.c and exchange.c with http.c (asking),
+ * answer.c with json.c (what was said), session_end.c (the timer).
+ *
+ * validator/pgmodule/pgbearer.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGBEARER_H
+#define PGBEARER_H
+
+#include "lib/stringinfo.h"
+#include "libpq/libpq-be.h"
+#include "nodes/pg_list.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "reasons.h"
+
+/* Bounds of docs/protocol.md, in bytes */
+#define PROTOCOL_VERSION	1
+#define MAX_REQUEST			(128 * 1024)
+#define MAX_ANSWER_HEAD		(8 * 1024)
+#define MAX_ANSWER_BODY		(64 * 1024)
+#define MAX_ANSWER_DEPTH	8
+#define MAX_IDENTITY		512
+#define MAX_CODE			64	/* a reason or a decision id */
+
+#define MAX_ENDPOINTS		8
+#define MAX_UNIX_PATH		107 /* sun_path without its terminator */
+
+#define REQUEST_ID_LEN		32	/* hex digits of 128 random bits */
+#define TOKEN_REF_LEN		12	/* hex digits of SHA-256(token) */
+
+/* Why the module refuses: FAULT_service_timeout and so on, see reasons.h */
+typedef enum Fault
+{
+#define FAULT_MEMBER(name, meaning, remedy) FAULT_##name,
+	PGBEARER_REASONS(FAULT_MEMBER)
+#undef FAULT_MEMBER
+} Fault;
+
+/*
+ * One login.  It is refused until every step has said otherwise; `reason` and
+ * `trail` are for the server log and hold nothing from the token.
+ */
+typedef struct Login
+{
+	const char *token;			/* owned by the server, never copied but into the request */
+	const char *role;
+	const char *database;		/* "" for physical replication */
+	const Port *port;
+	char		request_id[REQUEST_ID_LEN + 1];
+	char		token_ref[TOKEN_REF_LEN + 1];
+	int64		deadline;		/* monotonic_ms() by which the answer must be here */
+
+	const char *reason;			/* the last fault, or the service's reason */
+	const char *decision_id;	/* NULL if there is no decision */
+	const char *endpoint;		/* who answered, or NULL */
+	StringInfoData trail;		/* what went wrong where, in sentences */
+} Login;
+
+/* A block of fixed size: text that holds a token must not leave copies behind by growing */
+typedef struct Block
+{
+	char	   *data;
+	size_t		len;
+	size_t		size;
+	bool		overflowed;
+} Block;
+
+/* What the catalog says of a role and of everything it can become by SET ROLE */
+typedef struct RoleAttributes
+{
+	bool		exists;
+	bool		super;
+	bool		replication;
+	bool		createrole;
+	bool		createdb;
+	bool		bypassrls;
+	List	   *member_of;		/* names of predefined roles (char *) */
+} RoleAttributes;
+
+typedef struct Endpoint
+{
+	char		path[MAX_UNIX_PATH + 1];
+	uint32		hash;
+} Endpoint;
+
+typedef struct EndpointList
+{
+	int			count;
+	Endpoint	items[MAX_ENDPOINTS];
+} EndpointList;
+
+/* Where in an HTTP answer the body lies */
+typedef struct HttpHead
+{
+	int			status;
+	size_t		head_len;
+	size_t		body_len;
+} HttpHead;
+
+typedef enum HttpResult
+{
+	HTTP_INCOMPLETE,
+	HTTP_COMPLETE,
+	HTTP_INVALID,
+} HttpResult;
+
+typedef enum JsonKind
+{
+	JSON_STRING,
+	JSON_INTEGER,
+	JSON_NUMBER,				/* with fraction, exponent, or out of range */
+	JSON_BOOL,
+	JSON_NULL,
+	JSON_OBJECT,
+	JSON_ARRAY,
+} JsonKind;
+
+typedef struct JsonValue
+{
+	JsonKind	kind;
+	char	   *string;			/* JSON_STRING: unescaped UTF-8 without NUL, terminated */
+	int64		integer;		/* JSON_INTEGER */
+} JsonValue;
+
+/* Called for each member of the outermost object; false stops, having set *error */
+typedef bool (*JsonMemberCallback) (void *arg, const char *name, const JsonValue *value, const char **error);
+
+typedef struct Answer
+{
+	bool		allow;
+	char	   *identity;		/* UTF-8, NULL unless allow */
+	bool		ends;			/* false: the session has no end of its own */
+	int64		ends_at;		/* epoch ms, by this machine's clock */
+} Answer;
+
+/* pgbearer.c */
+extern int	guc_connect_timeout;
+extern int	guc_timeout;
+extern char *guc_instance;
+extern char *guc_forbid_passwords;
+extern bool fail(Login *login, Fault fault, const char *fmt,...) pg_attribute_printf(3, 4);
+extern int64 monotonic_ms(void);
+extern int64 epoch_ms(TimestampTz at);
+extern void sha256_hex(const void *data, size_t len, char *hex, size_t hex_len);
+
+/* request.c */
+extern bool build_request(Login *login, Block *request);
+
+/* role.c */
+extern void look_up_role(const char *role, RoleAttributes *attributes);
+
+/* block.c */
+extern void block_init(Block *block, size_t size);
+extern void block_bytes(Block *block, const char *bytes, size_t len);
+extern void block_text(Block *block, const char *text);
+extern void block_open(Block *block, const char *name, char bracket);
+extern void block_close(Block *block, char bracket);
+extern void block_string(Block *block, const char *name, const char *value);
+extern void block_integer(Block *block, const char *name, int64 value);
+extern void block_bool(Block *block, const char *name, bool value);
+
+/* endpoints.c */
+extern const EndpointList *endpoint_list;
+extern void endpoints_init(void);
+extern bool check_endpoints(char **newval, void **extra, GucSource source);
+extern void assign_endpoints(const char *newval, void *extra);
+extern int	order_endpoints(const Endpoint **ordered);
+extern void endpoint_is_down(const Endpoint *endpoint);
+extern void endpoint_is_up(const Endpoint *endpoint);
+
+/* peer.c */
+extern bool check_service_user(char **newval, void **extra, GucSource source);
+extern void assign_service_user(const char *newval, void *extra);
+extern bool service_user_is_known(void);
+extern bool peer_is_trusted(pgsocket sock, uid_t *uid);
+
+/* exchange.c */
+extern bool exchange(Login *login, const Block *request, char **body, size_t *body_len);
+
+/* http.c */
+extern HttpResult parse_http_head(const char *data, size_t len, HttpHead *head, const char **error);
+
+/* json.c */
+extern bool read_json_object(const char *data, size_t len, JsonMemberCallback callback, void *arg, const char **error);
+
+/* answer.c */
+extern bool read_answer(Login *login, const char *body, size_t len, Answer *answer);
+
+/* session_end.c */
+extern bool end_session_at(int64 ends_at, const char *decision_id);
+
+/* passwords.c */
+extern void passwords_init(void);
+extern bool check_forbid_passwords(char **newval, void **extra, GucSource source);
+
+#endif							/* PGBEARER_H */
