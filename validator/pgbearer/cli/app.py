@@ -5,6 +5,7 @@ import sys
 import click
 import typer
 
+from pgbearer.cli.config import config
 from pgbearer.cli.connect import connect
 from pgbearer.cli.login import login
 from pgbearer.cli.token import token
@@ -34,6 +35,7 @@ def root(
 app.command()(login)
 app.command()(token)
 app.command()(connect)
+app.add_typer(config)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,9 @@ config = typer.Typer(name="config", help="Check pgbearer.yaml, and print its sch
 
 @config.command()
 def check(
-    file: Path = typer.Argument(..., help="The file, usually /etc/pgbearer/pgbearer.yaml."),
+    file: Annotated[Path, typer.Argument(help="The file, usually /etc/pgbearer/pgbearer.yaml.")],
     *,
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object for machines."),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")] = False,
 ) -> int:
     """Read a file exactly as the service would and print every problem with its place.
 

@@ -1,7 +1,7 @@
-"""Every setting as data (path, type, default, bounds, meaning), so that the reference page is generated and cannot lie."""
+"""Every setting as data, so that the reference page is generated and cannot lie."""
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -9,13 +9,14 @@ from types import UnionType
 from typing import Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pgbearer.config.settings import Section, Settings
+from pgbearer.config.settings import Duration, Section, Settings
 
 __all__ = ["Setting", "duration_text", "reference"]
 
+_DURATION = Duration.__metadata__[0]  # type: ignore[attr-defined]
 _NAMES = {str: "text", int: "whole number", bool: "true or false", Path: "path", date: "date", datetime: "moment"}
 
 
@@ -58,9 +59,18 @@ def duration_text(seconds: int) -> str:
 
 def is_duration(field: FieldInfo) -> bool:
     """Whether the field is a duration, which is written as text."""
-    return any(isinstance(item, BeforeValidator) for item in field.metadata) or "BeforeValidator" in repr(
-        field.annotation
-    )
+    return _DURATION in _metadata(field)
+
+
+def _metadata(field: FieldInfo) -> list[Any]:
+    """Bounds and validators of the field, also those inside ``... | None``."""
+    inside = [getattr(option, "__metadata__", ()) for option in typing.get_args(field.annotation)]
+    return [*field.metadata, *(item for items in inside for item in _flat(items))]
+
+
+def _flat(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        yield from _flat(item.metadata) if isinstance(item, FieldInfo) else (item,)
 
 
 def _inner(annotation: Any) -> tuple[type[Section] | None, str]:
@@ -121,15 +131,14 @@ def _default(field: FieldInfo) -> str | None:
 
 def _bounds(field: FieldInfo) -> str:
     shown = duration_text if is_duration(field) else str
+    metadata = _metadata(field)
     parts = []
-    lowest = [item.ge for item in field.metadata if isinstance(item, Ge)]
-    highest = [item.le for item in field.metadata if isinstance(item, Le)]
+    lowest = [item.ge for item in metadata if isinstance(item, Ge)]
+    highest = [item.le for item in metadata if isinstance(item, Le)]
     if lowest and highest:
         parts.append(f"{shown(max(lowest))} to {shown(min(highest))}")  # type: ignore[arg-type, type-var]
-    parts += [
-        f"at least {item.min_length}" for item in field.metadata if isinstance(item, MinLen) and item.min_length > 1
-    ]
-    parts += [f"at most {item.max_length} characters" for item in field.metadata if isinstance(item, MaxLen)]
+    parts += [f"at least {item.min_length}" for item in metadata if isinstance(item, MinLen) and item.min_length > 1]
+    parts += [f"at most {item.max_length} characters" for item in metadata if isinstance(item, MaxLen)]
     return ", ".join(parts)
 
 
