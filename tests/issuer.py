@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
@@ -204,6 +205,11 @@ class Issuer(Mint):
             return _Answer(json.dumps(self._keys_change(keys) if self._keys_change else keys).encode())
         return None
 
+    def answer_form(self, path: str, fields: Mapping[str, str]) -> tuple[int, Mapping[str, Any]] | None:
+        """Status and JSON for a form sent to a path; None if there is none: this issuer only serves keys."""
+        del path, fields
+        return None
+
     def misbehaviour(self) -> _Misbehaviour | None:
         """How it answers now, if not well."""
         return self._misbehave
@@ -357,9 +363,17 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
+        self._reply(self.server.issuer.answer(self.path))
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        answer = self.server.issuer.answer_form(self.path, dict(parse_qsl(body, keep_blank_values=True)))
+        self._reply(None if answer is None else _Answer(json.dumps(answer[1]).encode(), answer[0]))
+
+    def _reply(self, found: _Answer | None) -> None:
         issuer = self.server.issuer
         issuer.requests[self.path] += 1
-        answer = issuer.answer(self.path) or _Answer(b"{}", 404)
+        answer = found or _Answer(b"{}", 404)
         misbehave = issuer.misbehaviour()
         if misbehave is None:
             self.send(answer)
