@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PG_CONFIG ?= pg_config
 
-.PHONY: help lint lock test unit integration e2e clean module install-module
+.PHONY: help prerequisites parts demo demo-logs demo-down test lint types unit integration e2e lock clean module install-module
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -31,7 +31,7 @@ demo-down: $(STAMP) ## stop the demo and remove what it made
 	@$(BIN)/python -m demo down
 
 test: prerequisites $(STAMP) ## everything: lint, types, unit, integration, e2e
-	@tests/suite.sh lint types unit integration e2e
+	@tests/suite.sh lint types unit parts integration e2e
 
 lint: $(STAMP) ## style and the import contract
 	$(BIN)/ruff format --check .
@@ -44,10 +44,13 @@ types: $(STAMP) ## mypy, strict
 unit: $(STAMP) ## tests without network and processes
 	tests/parts/no_network.sh $(BIN)/pytest tests/unit
 
-integration: $(STAMP) ## tests with PostgreSQL and the module, a programmable issuer and a programmable service
+parts: $(STAMP) ## fetch and build the real parts that tests and demo use; what is there is reused
+	@$(BIN)/python -m tests.parts
+
+integration: parts ## tests with PostgreSQL and the module, a programmable issuer and a programmable service
 	$(BIN)/pytest tests/integration
 
-e2e: $(STAMP) ## tests with Keycloak, its pages, and psql's own device flow
+e2e: parts ## tests with Keycloak, its pages, and psql's own device flow
 	$(BIN)/pytest tests/e2e
 
 lock: $(STAMP) ## renew requirements/*.txt from pyproject.toml
@@ -62,3 +65,6 @@ module: ## compile pgbearer.so: make module PG_CONFIG=/path/to/pg_config
 
 install-module: module ## compile and put it where that server loads libraries from
 	@$(MAKE) --no-print-directory -C build/pgmodule -f $(CURDIR)/validator/pgmodule/Makefile PG_CONFIG=$(PG_CONFIG) install
+
+clean: ## remove what was built here; what is kept outside the tree for later runs stays
+	$(RM) -r build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -30,7 +30,8 @@ mount --bind /etc/hosts "$root/etc/hosts"
 while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done
 shift
 group=$(chroot "$root" id -g "$user")
-exec chroot "$root" setpriv --reuid="$user" --regid="$group" --init-groups --no-new-privs env --chdir="$folder" "$@"
+exec chroot "$root" setpriv --reuid="$user" --regid="$group" --init-groups --no-new-privs \
+  env -i --chdir="$folder" HOME=/tmp LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 """
 
 
@@ -53,11 +54,13 @@ class Recipe:
         return f"debian-{self.suite}-{(self.extra_packages or self.packages)[0]}"
 
 
+_COMPILER = ("gcc", "libc6-dev", "libssl-dev", "make")
+
 CLIENT = Recipe("forky", ("postgresql-client-18", "libpq-oauth", "ca-certificates"))
 """psql 18 with its device flow."""
-COMPILE_18 = Recipe("forky", ("postgresql-server-dev-18", "postgresql-18", "make"))
+COMPILE_18 = Recipe("forky", ("postgresql-server-dev-18", "postgresql-18", *_COMPILER))
 """PostgreSQL 18 built with OpenSSL, and what compiles the module for it."""
-COMPILE_19 = Recipe("sid", ("make", "ca-certificates"), "experimental", ("postgresql-server-dev-19", "postgresql-19"))
+COMPILE_19 = Recipe("sid", _COMPILER, "experimental", ("postgresql-server-dev-19", "postgresql-19"))
 """The same for the pre-release 19."""
 
 
@@ -93,7 +96,7 @@ class DebianRoot:
     def command(self, *words: str | Path, user: str = "nobody", folder: str = "/") -> list[str]:
         """The command line, to be run by root on the host, that runs `words` inside as `user`.
 
-        Its environment goes in with it. Killing it kills everything that was started inside.
+        Nothing of its environment goes in: begin with ``env NAME=VALUE`` for that. Killing it kills all that it began.
         """
         pairs = [part for outside, inside in self.binds.items() for part in (str(outside), inside)]
         own = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
@@ -131,9 +134,10 @@ def _add_suite(folder: Path, recipe: Recipe, log: Path) -> None:
         folder,
     ]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    _logged([*inside, "apt-get", "update"], log, environment)
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", f"--target-release={recipe.extra_suite}"]
-    _logged([*inside, *install, *recipe.extra_packages], log, environment)
+    apt = [*inside, "apt-get", "--option=Acquire::Check-Valid-Until=false"]  # a mirror may lag behind by weeks
+    _logged([*apt, "update"], log, environment)
+    install = ["install", "--yes", "--no-install-recommends", f"--target-release={recipe.extra_suite}"]
+    _logged([*apt, *install, *recipe.extra_packages], log, environment)
 
 
 def _knows(suite: str) -> bool:

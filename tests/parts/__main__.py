@@ -1,0 +1,32 @@
+"""Fetch and build what the tests need before they run, so that no test's time limit pays for a download.
+
+    python -m tests.parts
+
+What this machine cannot have is left out and named; the tests say it again, where it counts.
+"""
+
+from collections.abc import Callable
+
+from tests.parts import debian, keycloak, module, postgres, tls_postgres
+from tests.parts.needs import MissingError
+from tests.parts.progress import say
+
+
+PARTS: dict[str, Callable[[], object]] = {
+    "PostgreSQL and the module": lambda: module.module_for(postgres.embedded().pg_config),
+    "PostgreSQL with TLS and the module": lambda: module.module_for(tls_postgres.pg_config()),
+    "Keycloak": keycloak.distribution,
+    "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
+}
+
+
+def main() -> None:
+    """Make each part that is not in the cache."""
+    for name, make in PARTS.items():
+        try:
+            make()
+        except MissingError as error:
+            say(f"without {name}: {error}")
+
+
+main()
