@@ -10,7 +10,7 @@ from pgbearer.policy.conditions import Condition, ConditionError, Environment
 from pgbearer.policy.evaluate import Policy
 from pgbearer.policy.index import Index
 from pgbearer.policy.lint import lint
-from pgbearer.policy.names import glob, is_glob
+from pgbearer.policy.names import Glob, is_glob
 from pgbearer.policy.rule import Names, PolicyRule
 from pgbearer.wire import Replication
 
@@ -126,7 +126,7 @@ def _names(names: tuple[str, ...], *, everything: bool) -> Names:
     plain = [name for name in names if "{" not in name and "}" not in name]
     return Names(
         exact=frozenset(name for name in plain if not is_glob(name)),
-        globs=tuple(glob(name) for name in plain if is_glob(name)),
+        globs=tuple(Glob.of(name) for name in plain if is_glob(name)),
         templates=tuple(templates),
         everything=everything,
     )

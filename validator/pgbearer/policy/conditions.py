@@ -66,6 +66,7 @@ class Environment:
 
     def __init__(self, claims: Mapping[str, FieldType]) -> None:
         self._claims = dict(claims)
+        self._used: set[str] = set()
         self.names = (*FIELDS, *(f"claims.{name}" for name in claims))
         variables = {name: _TYPES[field.type] for name, field in FIELDS.items()}
         variables |= {f"claims.{name}": _TYPES[kind] for name, kind in claims.items()}
@@ -88,11 +89,12 @@ class Environment:
         kind = expression.return_type()
         if kind != cel.Type.BOOL:
             raise ConditionError(f"is of type {kind.name().lower()}, not bool", "compare it with something")
+        self._used.update(name for name in FIELDS if name in source.compact)
         return Condition(expression, source)
 
     def facts(self, asked: Asked) -> Facts:
-        """The values for one decision."""
-        return Facts(self._env.Activation(values_of(asked, self._claims)))
+        """The values for one decision: those that some condition compiled here can ask for."""
+        return Facts(self._env.Activation(values_of(asked, self._claims, self._used)))
 
     def pattern(self, literal: str) -> str:
         """The pattern that a literal (quotes included) spells.

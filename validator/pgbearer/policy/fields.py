@@ -1,6 +1,6 @@
 """What a condition can name: every field of the request and the token, its type, its meaning, where it comes from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -89,12 +89,12 @@ FIELDS: Final[Mapping[str, Field]] = {
 }
 
 
-def values_of(asked: Asked, claims: Mapping[str, FieldType]) -> dict[str, FieldValue]:
-    """Every field of `FIELDS`, and the declared claims that the token has, each of its declared type.
+def values_of(asked: Asked, claims: Mapping[str, FieldType], used: Collection[str]) -> dict[str, FieldValue]:
+    """The fields of `FIELDS` that are `used`, and the declared claims that the token has, each of its declared type.
 
     A claim of another type is left out, so that a condition on it fails rather than judges by it.
     """
-    values = {name: field.value(asked) for name, field in FIELDS.items()}
+    values = {name: field.value(asked) for name, field in FIELDS.items() if name in used}
     for name, kind in claims.items():
         value = _claim(asked.verified.claims.get(name), kind)
         if value is not None:

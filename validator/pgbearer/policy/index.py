@@ -1,7 +1,7 @@
 """Finding the few rules that can matter among many, by database, role and whom they are for.
 
 Only a sieve: what it lets through is asked in full, and what it holds back could not have matched. A rule is filed
-under each exact combination it names; where a name is a glob or a template, under None, which every login looks at.
+under each combination it names: exact names as they are, globs under their literal prefix, templates under none.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from pgbearer.policy.match import Question
-from pgbearer.policy.rule import Names, PolicyRule
+from pgbearer.policy.rule import PolicyRule
 from pgbearer.wire import Replication
 
 __all__ = ["Index"]
@@ -18,6 +18,20 @@ _MOST_PLACES = 64
 """A rule that names more combinations than this is filed more coarsely: the index must not outgrow the rules."""
 
 _Shelf = dict[str | None, list[PolicyRule]]
+"""Rules by the token role or group that they need, or None."""
+
+
+@dataclass(slots=True)
+class _Keys:
+    """The keys that a name may be filed under; knows how long the prefixes in use are."""
+
+    lengths: set[int] = field(default_factory=set)
+
+    def note(self, keys: Iterable[str]) -> None:
+        self.lengths |= {len(key) - 1 for key in keys if key.endswith("*")}
+
+    def of(self, name: str) -> list[str]:
+        return [name, *(f"{name[:length]}*" for length in self.lengths if length <= len(name))]
 
 
 @dataclass(slots=True)
@@ -25,12 +39,16 @@ class Index:
     """All rules, filed. Made once, then only read."""
 
     rules: tuple[PolicyRule, ...]
-    _by_place: dict[tuple[str | None, str | None], _Shelf] = field(default_factory=dict, init=False)
-    _by_database: dict[str | None, _Shelf] = field(default_factory=dict, init=False)
+    _by_place: dict[tuple[str, str], _Shelf] = field(default_factory=dict, init=False)
+    _by_database: dict[str, _Shelf] = field(default_factory=dict, init=False)
+    _databases: _Keys = field(default_factory=_Keys, init=False)
+    _roles: _Keys = field(default_factory=_Keys, init=False)
 
     def __post_init__(self) -> None:
         for rule in self.rules:
             databases, roles, principals = _places(rule)
+            self._databases.note(databases)
+            self._roles.note(roles)
             for database, role, principal in product(databases, roles, principals):
                 self._by_place.setdefault((database, role), {}).setdefault(principal, []).append(rule)
             if not rule.deny:
@@ -42,14 +60,12 @@ class Index:
         request = question.asked.request
         if request.replication is Replication.PHYSICAL:
             return self.rules  # connected to no database; rare
-        database, role = request.database, request.role
-        keys = ((database, role), (database, None), (None, role), (None, None))
-        return _once(question, (self._by_place.get(key) for key in keys))
+        places = product(self._databases.of(request.database), self._roles.of(request.role))
+        return _once(question, map(self._by_place.get, places))
 
     def for_other_roles(self, question: Question) -> Iterable[PolicyRule]:
         """Allow rules that could match this login if it asked for another role."""
-        database = question.asked.request.database
-        return _once(question, (self._by_database.get(key) for key in (database, None)))
+        return _once(question, map(self._by_database.get, self._databases.of(question.asked.request.database)))
 
 
 def _once(question: Question, shelves: Iterable[_Shelf | None]) -> list[PolicyRule]:
@@ -61,21 +77,17 @@ def _once(question: Question, shelves: Iterable[_Shelf | None]) -> list[PolicyRu
     return [found[index] for index in sorted(found)]
 
 
-def _places(rule: PolicyRule) -> tuple[list[str | None], list[str | None], list[str | None]]:
-    databases = _exact(rule.databases)
-    roles: list[str | None] = [None] if rule.roles_from else _exact(rule.roles)
-    principals = list(_principals(rule)) or [None]
+def _places(rule: PolicyRule) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str | None, ...]]:
+    databases = rule.databases.keys
+    roles = ("*",) if rule.roles_from else rule.roles.keys
+    principals = tuple(_principals(rule)) or (None,)
     if len(databases) * len(roles) * len(principals) > _MOST_PLACES:
-        principals = [None]
+        principals = (None,)
     if len(databases) * len(roles) > _MOST_PLACES:
-        roles = [None]
+        roles = ("*",)
     if len(databases) > _MOST_PLACES:
-        databases = [None]
+        databases = ("*",)
     return databases, roles, principals
-
-
-def _exact(names: Names) -> list[str | None]:
-    return list(names.exact) if names.only_exact else [None]
 
 
 def _principals(rule: PolicyRule) -> Iterator[str | None]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from pgbearer.config import Problem, Rule, Settings
 from pgbearer.policy.conditions import ConditionError, Environment
-from pgbearer.policy.names import glob, is_glob
+from pgbearer.policy.names import Glob, is_glob
 from pgbearer.policy.source import Source, read_source
 
 __all__ = ["LINTS", "lint"]
@@ -119,9 +119,9 @@ def _within(inner: Collection[str], outer: Collection[str]) -> bool:
 def _names_within(inner: Collection[str], outer: Collection[str]) -> bool:
     if not outer or "*" in outer:
         return True
-    patterns = [glob(name) for name in outer]
+    globs = [Glob.of(name) for name in outer]
     return bool(inner) and all(
-        name in outer or (not is_glob(name) and any(p.fullmatch(name) for p in patterns)) for name in inner
+        name in outer or (not is_glob(name) and any(glob.matches(name) for glob in globs)) for name in inner
     )
 
 

@@ -177,7 +177,7 @@ def _address(text: str) -> Address:
 
 def _named(names: Names, name: str, question: Question) -> bool:
     """Whether `name` is among `names`, byte for byte: no folding of case, no Unicode normalisation."""
-    if names.everything or name in names.exact or any(pattern.fullmatch(name) for pattern in names.globs):
+    if names.everything or name in names.exact or any(glob.matches(name) for glob in names.globs):
         return True
     failed: _UnjudgeableError | None = None
     for template in names.templates:

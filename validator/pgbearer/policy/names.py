@@ -2,8 +2,9 @@
 
 import fnmatch
 import re
+from dataclasses import dataclass
 
-__all__ = ["MAX_NAME_BYTES", "expressible", "glob", "is_glob", "nameable"]
+__all__ = ["MAX_NAME_BYTES", "Glob", "expressible", "is_glob", "nameable"]
 
 MAX_NAME_BYTES = 63
 """NAMEDATALEN - 1 (src/include/pg_config_manual.h). Longer names are refused, never truncated."""
@@ -29,9 +30,19 @@ def is_glob(pattern: str) -> bool:
     return "*" in pattern or "?" in pattern
 
 
-def glob(pattern: str) -> re.Pattern[str]:
-    """The pattern to `fullmatch` a name with: ``*`` any text, ``?`` one character, byte for byte otherwise.
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A pattern for names: ``*`` any text, ``?`` one character, byte for byte otherwise."""
 
-    `fnmatch.translate` uses atomic groups, so the time is bounded whatever the pattern.
-    """
-    return re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
+    prefix: str
+    """What every name that matches begins with: the text before the first ``*`` or ``?``."""
+    _pattern: re.Pattern[str]
+
+    @classmethod
+    def of(cls, text: str) -> "Glob":
+        """The pattern that `text` spells. `fnmatch.translate` makes it take bounded time, whatever the text."""
+        return cls(re.split(r"[*?]", text, maxsplit=1)[0], re.compile(fnmatch.translate(text.replace("[", "[[]"))))
+
+    def matches(self, name: str) -> bool:
+        """Whether the whole name fits."""
+        return self._pattern.fullmatch(name) is not None

@@ -1,6 +1,5 @@
 """A rule as it is evaluated: every key in the form in which it is compared."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -8,6 +7,7 @@ from typing import Literal
 
 from pgbearer.config import Template
 from pgbearer.policy.conditions import Condition
+from pgbearer.policy.names import Glob
 from pgbearer.wire import Replication
 
 __all__ = ["Names", "PolicyRule"]
@@ -18,14 +18,16 @@ class Names:
     """Databases or roles that a rule speaks of. `everything` is what a deny rule means by saying nothing."""
 
     exact: frozenset[str] = frozenset()
-    globs: tuple[re.Pattern[str], ...] = ()
+    globs: tuple[Glob, ...] = ()
     templates: tuple[Template, ...] = ()
     everything: bool = False
 
     @property
-    def only_exact(self) -> bool:
-        """Whether the names are known before a token is seen, so that the rule can be found by them."""
-        return bool(self.exact) and not (self.globs or self.templates or self.everything)
+    def keys(self) -> tuple[str, ...]:
+        """What the rule is found by: exact names, and ``prefix*`` for names known only by their beginning."""
+        if self.everything or self.templates:
+            return ("*",)
+        return (*self.exact, *(f"{glob.prefix}*" for glob in self.globs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

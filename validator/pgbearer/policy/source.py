@@ -51,8 +51,13 @@ class Source:
     """Claims whose presence is asked for."""
     patterns: tuple[str, ...]
     """The literals given to ``matches()``, as written."""
-    unverified: bool
-    """Whether it looks at what the client merely claims."""
+    compact: str
+    """The text to compile without space and comments, to look for names in."""
+
+    @property
+    def unverified(self) -> bool:
+        """Whether it looks at what the client merely claims."""
+        return "request.unverified." in self.compact
 
 
 class _Token(NamedTuple):
@@ -81,8 +86,8 @@ def read_source(text: str) -> Source:
             rewritten = rewritten[: token.start] + (PRESENCE + claim).ljust(end - token.start) + rewritten[end:]
         elif token.text == "matches":
             patterns.append(_pattern(tokens, at))
-    unverified = any(words[at : at + 3] == ["request", ".", "unverified"] for at in range(len(words)))
-    return Source(rewritten, tuple(present), tuple(patterns), unverified)
+    compact = "".join(token.text for token in _tokens(rewritten) if token.kind != "skip")
+    return Source(rewritten, tuple(present), tuple(patterns), compact)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
