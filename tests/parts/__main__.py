@@ -11,7 +11,6 @@ from tests.parts import debian, keycloak, module, postgres, tls_postgres
 from tests.parts.needs import MissingError
 from tests.parts.progress import say
 
-
 PARTS: dict[str, Callable[[], object]] = {
     "PostgreSQL and the module": lambda: module.module_for(postgres.embedded().pg_config),
     "PostgreSQL with TLS and the module": lambda: module.module_for(tls_postgres.pg_config()),

@@ -12,6 +12,8 @@ __all__ = ["SOURCE", "build_module", "module_for"]
 SOURCE = Path(__file__).parents[2] / "validator" / "pgmodule"
 """The C source and its Makefile."""
 
+_STAND_INS = Path(__file__).with_name("headers")
+
 
 class BuildError(Exception):
     """The compiler refused; the message has its output."""
@@ -24,7 +26,7 @@ def build_module(pg_config: Path, out: Path) -> Path:
         BuildError: it does not compile, or not without warnings.
     """
     done = subprocess.run(
-        ["make", "-s", "-f", SOURCE / "Makefile", f"PG_CONFIG={pg_config}", "COPT=-Werror"],
+        ["make", "-s", "-f", SOURCE / "Makefile", f"PG_CONFIG={pg_config}", *_options()],
         cwd=out,
         capture_output=True,
         text=True,
@@ -33,6 +35,17 @@ def build_module(pg_config: Path, out: Path) -> Path:
     if done.returncode != 0:
         raise BuildError(done.stderr)
     return out / "pgbearer.so"
+
+
+def _options() -> list[str]:
+    """Warnings are errors, and a server's OpenSSL and GSSAPI headers need not be here (headers/README.md)."""
+    options = ["COPT=-Werror", f"PG_CPPFLAGS=-idirafter {_STAND_INS}"]
+    look = subprocess.run(
+        ["cc", "-E", "-x", "c", "-"], input="#include <openssl/ssl.h>", text=True, capture_output=True
+    )
+    if look.returncode != 0:
+        options.append("SHLIB_LINK=-lrt")  # libcrypto comes with the server that loads the module
+    return options
 
 
 def module_for(pg_config: Path) -> Path:

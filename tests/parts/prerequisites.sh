@@ -40,11 +40,8 @@ compiles() { echo "$1" | "$CC" -E -x c - >/dev/null 2>&1; }
 
 if [ "$1" != python ]; then
   has make || missing "make" "apt-get install make; dnf install make"
-  if ! compiles '#include <stdio.h>'; then
+  compiles '#include <stdio.h>' ||
     missing "a C compiler (as $CC), which builds the PostgreSQL module" "apt-get install build-essential; dnf install gcc"
-  elif ! compiles '#include <openssl/ssl.h>'; then
-    missing "the OpenSSL headers, which a PostgreSQL with TLS includes" "apt-get install libssl-dev; dnf install openssl-devel"
-  fi
   if ! engine_runs; then
     java_is_new_enough ||
       missing "Java 17 or newer, which runs Keycloak (or a container engine that is running)" \
