@@ -39,7 +39,7 @@ class Verifiers:
         cache: ClaimsCache | None = None,
     ) -> None:
         self.by_name = {verifier.name: verifier for verifier in verifiers}
-        self.cache = cache or ClaimsCache(cached_tokens)
+        self.cache = ClaimsCache(cached_tokens) if cache is None else cache  # an empty cache is falsy
         self._token_bytes = token_bytes
         self._by_issuer: dict[str, list[Verifier]] = defaultdict(list)
         for verifier in self.by_name.values():

@@ -1,0 +1,280 @@
+"""When keys are fetched, for whom, and how long they last: DESIGN decision 3, by a clock that the test turns."""
+
+import asyncio
+
+import pytest
+
+from pgbearer.config.settings import Keys
+from pgbearer.tokens import Denied, KeySet
+from pgbearer.tokens.discovery import Getter
+from pgbearer.tokens.keyset import REFETCH_INTERVAL, RETRY_MOST, Timing
+from pgbearer.wire import Reason
+from tests.issuer import Mint
+from tests.unit.fix_tokens import Documents, FakeClock, settings_for
+
+
+class Pauses:
+    """A pause that lasts until the test lets it end; `lengths` are those asked for."""
+
+    def __init__(self) -> None:
+        self.lengths: list[float] = []
+        self._asked = asyncio.Event()
+        self._over = asyncio.Event()
+
+    async def __call__(self, seconds: float) -> None:
+        self.lengths.append(seconds)
+        self._asked.set()
+        await self._over.wait()
+        self._over.clear()
+
+    async def until_asked(self) -> float:
+        await self._asked.wait()
+        self._asked.clear()
+        return self.lengths[-1]
+
+    async def end(self) -> float:
+        """End the pause; the length of the next."""
+        self._over.set()
+        return await self.until_asked()
+
+
+class Held(Documents):
+    """Documents that come only when the test lets them."""
+
+    def __init__(self, mint: Mint) -> None:
+        super().__init__(mint)
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def get(self, url: str):  # type: ignore[no-untyped-def]
+        self.asked.set()
+        await self.let.wait()
+        return await super().get(url)
+
+
+class Shelf:
+    """A key set with everything a test turns."""
+
+    def __init__(self, mint: Mint, documents: Documents | None = None, keys: Keys | None = None) -> None:
+        self.mint = mint
+        self.documents = documents or Documents(mint)
+        self.clock = FakeClock()
+        self.pauses = Pauses()
+        self.keys = self.made(self.documents, keys=keys)
+
+    def made(self, fetcher: Getter, inherit: KeySet | None = None, keys: Keys | None = None) -> KeySet:
+        timing = Timing(steady=self.clock, pause=self.pauses, jitter=lambda: 0.5)
+        settings = settings_for(self.mint, keys=keys or Keys())
+        return KeySet("corp", settings, fetcher, inherit=inherit, timing=timing)
+
+    @property
+    def fetches(self) -> int:
+        return self.keys.status().fetches
+
+    async def reason(self, kid: str = "key-1") -> Reason:
+        try:
+            await self.keys.key(kid, "RS256")
+        except Denied as denied:
+            return denied.reason
+        return Reason.ALLOWED
+
+
+@pytest.fixture
+async def shelf(mint: Mint) -> Shelf:
+    return Shelf(mint)
+
+
+async def test_before_the_first_fetch_nothing_is_allowed_and_nothing_is_ready(shelf: Shelf) -> None:
+    assert await shelf.reason() is Reason.KEYS_UNAVAILABLE
+    status = shelf.keys.status()
+    assert (status.ready, status.age, status.generation) == (False, None, 0)
+
+
+async def test_a_fetch_makes_it_ready(shelf: Shelf) -> None:
+    await shelf.keys.refresh()
+    assert await shelf.reason() is Reason.ALLOWED
+    status = shelf.keys.status()
+    assert (status.ready, status.keys, status.age, status.last_error) == (True, ("key-1",), 0, None)
+
+
+async def test_known_keys_cost_no_fetch(shelf: Shelf) -> None:
+    await shelf.keys.refresh()
+    for _ in range(50):
+        await shelf.reason()
+    assert shelf.fetches == 1
+
+
+async def test_a_new_key_is_found_at_once(shelf: Shelf, mint: Mint) -> None:
+    await shelf.keys.refresh()
+    mint.rotate_keys(keep=True)
+    assert await shelf.reason("key-2") is Reason.ALLOWED
+    assert await shelf.reason("key-1") is Reason.ALLOWED
+    assert shelf.fetches == 2
+
+
+async def test_unknown_kids_cause_one_fetch_in_an_interval(shelf: Shelf) -> None:
+    await shelf.keys.refresh()
+    for number in range(50):
+        assert await shelf.reason(f"junk-{number}") is Reason.KEY_UNKNOWN
+    assert shelf.fetches == 2
+    shelf.clock.seconds += REFETCH_INTERVAL
+    assert await shelf.reason("junk") is Reason.KEY_UNKNOWN
+    assert shelf.fetches == 3
+
+
+async def test_many_logins_at_once_share_one_fetch(mint: Mint) -> None:
+    documents = Held(mint)
+    shelf = Shelf(mint, documents)
+    documents.let.set()
+    await shelf.keys.refresh()
+    documents.let.clear()
+    mint.rotate_keys()
+    logins = [asyncio.create_task(shelf.reason("key-2")) for _ in range(50)]
+    await documents.asked.wait()
+    documents.let.set()
+    assert set(await asyncio.gather(*logins)) == {Reason.ALLOWED}
+    assert shelf.fetches == 2
+
+
+async def test_a_login_that_goes_away_leaves_the_fetch_to_the_others(mint: Mint) -> None:
+    documents = Held(mint)
+    shelf = Shelf(mint, documents)
+    first, second = (asyncio.create_task(shelf.keys.refresh()) for _ in range(2))
+    await documents.asked.wait()
+    first.cancel()
+    documents.let.set()
+    await second
+    assert await shelf.reason() is Reason.ALLOWED
+
+
+async def test_a_withdrawn_key_is_gone_with_the_next_fetch(shelf: Shelf, mint: Mint) -> None:
+    await shelf.keys.refresh()
+    mint.rotate_keys()
+    await shelf.keys.refresh()
+    assert await shelf.reason("key-1") is Reason.KEY_UNKNOWN
+    assert shelf.keys.status().generation == 2
+
+
+async def test_an_unchanged_key_stays_the_same_object(shelf: Shelf, mint: Mint) -> None:
+    await shelf.keys.refresh()
+    before = shelf.keys.find("key-1")
+    mint.rotate_keys(keep=True)
+    await shelf.keys.refresh()
+    assert shelf.keys.find("key-1") is before
+
+
+async def test_another_key_under_the_same_kid_is_another_object(shelf: Shelf, mint: Mint) -> None:
+    await shelf.keys.refresh()
+    before = shelf.keys.find("key-1")
+    mint.keys = [type(mint.key)("key-1", serial=2)]
+    await shelf.keys.refresh()
+    assert shelf.keys.find("key-1") is not before
+
+
+async def test_an_outage_stops_no_login_until_max_stale_and_every_login_after_it(shelf: Shelf) -> None:
+    await shelf.keys.refresh()
+    shelf.documents.broken = True
+    shelf.clock.seconds += 3600
+    await shelf.keys.refresh()
+    assert await shelf.reason() is Reason.ALLOWED
+    assert shelf.keys.status().last_error is not None
+    shelf.clock.seconds += 0.001
+    assert await shelf.reason() is Reason.KEYS_STALE
+    assert (shelf.keys.status().stale, shelf.keys.status().ready) == (True, False)
+
+
+async def test_after_an_outage_logins_go_on_with_the_first_good_fetch(shelf: Shelf) -> None:
+    await shelf.keys.refresh()
+    shelf.clock.seconds += 10_000
+    assert await shelf.reason() is Reason.KEYS_STALE
+    await shelf.keys.refresh()
+    assert await shelf.reason() is Reason.ALLOWED
+
+
+async def test_failed_fetches_do_not_make_keys_younger(shelf: Shelf) -> None:
+    await shelf.keys.refresh()
+    shelf.documents.broken = True
+    shelf.clock.seconds += 100
+    await shelf.keys.refresh()
+    assert shelf.keys.status().age == 100
+    assert shelf.keys.status().failures == 1
+
+
+async def test_denied_kids_are_refused_before_anything_else(mint: Mint) -> None:
+    shelf = Shelf(mint, keys=Keys(deny=("key-1",)))
+    assert await shelf.reason() is Reason.KEY_DENIED
+    await shelf.keys.refresh()
+    assert await shelf.reason() is Reason.KEY_DENIED
+    assert shelf.keys.status().keys == ()
+    assert not shelf.keys.status().ready
+
+
+async def test_an_empty_key_set_is_taken_at_its_word(shelf: Shelf, mint: Mint) -> None:
+    await shelf.keys.refresh()
+    mint.keys = []
+    await shelf.keys.refresh()
+    assert await shelf.reason() is Reason.KEY_UNKNOWN
+    assert not shelf.keys.status().ready
+
+
+async def test_it_refreshes_ahead_of_time(mint: Mint) -> None:
+    shelf = Shelf(mint)
+    await shelf.keys.start()
+    assert await shelf.pauses.until_asked() == pytest.approx(270)  # jitter 0.5 of the fifth that is left to chance
+    await shelf.pauses.end()
+    assert shelf.fetches == 2
+    await shelf.keys.aclose()
+
+
+async def test_it_retries_sooner_after_a_failure_then_ever_less_often(mint: Mint) -> None:
+    shelf = Shelf(mint)
+    shelf.documents.broken = True
+    await shelf.keys.start()
+    lengths = [await shelf.pauses.until_asked()] + [await shelf.pauses.end() for _ in range(9)]
+    assert lengths[:4] == pytest.approx([0.9, 1.8, 3.6, 7.2])
+    assert lengths[-1] == pytest.approx(RETRY_MOST * 0.9)
+    shelf.documents.broken = False
+    assert await shelf.pauses.end() == pytest.approx(270)
+    assert await shelf.reason() is Reason.ALLOWED
+    await shelf.keys.aclose()
+
+
+async def test_closing_ends_the_fetch_under_way(mint: Mint) -> None:
+    documents = Held(mint)
+    shelf = Shelf(mint, documents)
+    waiting = asyncio.create_task(shelf.keys.refresh())
+    await documents.asked.wait()
+    await shelf.keys.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert documents.closed
+
+
+async def test_a_reload_takes_over_what_is_known_of_the_same_source(shelf: Shelf, mint: Mint) -> None:
+    await shelf.keys.refresh()
+    heir = shelf.made(Documents(mint), inherit=shelf.keys, keys=Keys(deny=("key-9",)))
+    await heir.start()
+    assert heir.status().ready
+    assert heir.status().fetches == 0
+    await heir.aclose()
+
+
+async def test_a_reload_takes_over_nothing_of_another_source(shelf: Shelf) -> None:
+    await shelf.keys.refresh()
+    settings = settings_for(Mint("https://other.example"))
+    heir = KeySet("corp", settings, shelf.documents, inherit=shelf.keys)
+    assert not heir.status().ready
+
+
+async def test_a_bug_in_refreshing_is_told(mint: Mint, caplog: pytest.LogCaptureFixture) -> None:
+    shelf = Shelf(mint)
+    await shelf.keys.start()
+    await shelf.pauses.until_asked()
+    mint.jwks = None  # type: ignore[method-assign,assignment] # no fault of an issuer's raises a TypeError
+    task = shelf.keys._keeper
+    assert task is not None
+    shelf.pauses._over.set()
+    await asyncio.wait({task})
+    assert shelf.keys.status().last_error == "refreshing stopped: TypeError"
+    assert "no longer refreshed" in caplog.text
+    await shelf.keys.aclose()
