@@ -6,4 +6,5 @@ pytest_plugins = [
     "tests.integration.fix_issuer",
     "tests.unit.fix_tokens",
     "tests.integration.fix_postgres",
+    "tests.integration.fix_service",
 ]

@@ -8,6 +8,7 @@ import typer
 from pgbearer.cli.config import config
 from pgbearer.cli.connect import connect
 from pgbearer.cli.login import login
+from pgbearer.cli.serve import serve
 from pgbearer.cli.token import token
 from pgbearer.errors import PgbearerError
 
@@ -35,6 +36,7 @@ def root(
 app.command()(login)
 app.command()(token)
 app.command()(connect)
+app.command()(serve)
 app.add_typer(config)
 
 

@@ -1,0 +1,238 @@
+"""The real `pgbearer serve` as a process, on Unix sockets of its own, with a module played by plain sockets."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from pgbearer.wire import LoginRequest, encode_request
+from tests.issuer import AUDIENCE, CLIENT, Issuer
+from tests.parts.login import login_request
+
+__all__ = ["Service", "Start", "service", "start_service", "write_settings"]
+
+PATIENCE = 30.0
+"""Seconds after which something that must happen is taken for never happening."""
+
+
+def write_settings(file: Path, issuer: Issuer, **changes: Any) -> dict[str, Any]:
+    """One issuer, and one rule: db-read gives app_readonly in appdb. `changes` replace sections."""
+    folder = file.parent
+    settings = {
+        "version": 1,
+        "servers": {
+            "local": {"socket": str(folder / "login" / "login.sock"), "uid": os.getuid(), "group": os.getgid()}
+        },
+        "issuers": {
+            "demo": {
+                "profile": "keycloak",
+                "issuer": issuer.url,
+                "audience": AUDIENCE,
+                "clients": [CLIENT],
+                "identity": "demo:{sub}",
+                "ca_file": str(issuer.ca_file),
+            }
+        },
+        "defaults": {"session": {"until": "sso", "max": "10h"}},
+        "rules": [{"name": "readers", "any_role": ["db-read"], "databases": ["appdb"], "roles": ["app_readonly"]}],
+        "audit": {"file": str(folder / "audit.jsonl")},
+        "admin": {"socket": str(folder / "admin" / "admin.sock")},
+        "http": {"address": "127.0.0.1:0"},
+    } | changes
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(settings))  # JSON is YAML
+    new.chmod(0o600)
+    new.rename(file)
+    return settings
+
+
+@dataclass
+class Answer:
+    """What came back: status, headers as bytes, body."""
+
+    status: int
+    head: bytes
+    body: Any
+
+
+@dataclass
+class Service:
+    """A running service. Everything that it ever printed is in `output`."""
+
+    file: Path
+    settings: dict[str, Any]
+    process: subprocess.Popen[str]
+    issuer: Issuer
+    output: list[str] = field(default_factory=list)
+    _news: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def login_socket(self) -> Path:
+        return Path(self.settings["servers"]["local"]["socket"])
+
+    @property
+    def admin_socket(self) -> Path:
+        return Path(self.settings["admin"]["socket"])
+
+    @property
+    def audit_file(self) -> Path:
+        return Path(self.settings["audit"]["file"])
+
+    def request(self, **changes: Any) -> LoginRequest:
+        """A login that is allowed, but for `changes` to it."""
+        return login_request(**{"token": self.issuer.token(), "issuer": self.issuer.url} | changes)
+
+    def login(self, request: LoginRequest | None = None, **changes: Any) -> dict[str, Any]:
+        """What the module would be answered; anything but a decision fails the test."""
+        answer = self.post(encode_request(request or self.request(**changes)))
+        assert answer.status == 200, answer
+        return answer.body  # type: ignore[no-any-return]
+
+    def post(self, body: bytes, path: str = "/v1/login") -> Answer:
+        """POST to the login socket."""
+        head = b"POST %s HTTP/1.1\r\nHost: pgbearer\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        return self.send(head % (path.encode(), len(body)) + body)
+
+    def send(self, data: bytes, to: Path | None = None) -> Answer:
+        """Send exactly these bytes, and read until the service closes."""
+        with self.connect(to) as connection:
+            with contextlib.suppress(BrokenPipeError):  # it may have answered before it read everything
+                connection.sendall(data)
+            return read_answer(connection)
+
+    def connect(self, to: Path | None = None) -> socket.socket:
+        """A connection to the login socket, or another."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(PATIENCE)
+        connection.connect(str(to or self.login_socket))
+        return connection
+
+    def admin(self, target: str) -> Answer:
+        """GET from the admin socket."""
+        return self.send(f"GET {target} HTTP/1.1\r\nHost: admin\r\n\r\n".encode(), self.admin_socket)
+
+    def http(self, path: str) -> tuple[int, str]:
+        """GET from the health and metrics listener."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            return reply.status, reply.read().decode()
+        finally:
+            connection.close()
+
+    @property
+    def http_port(self) -> int:
+        return int(self.await_line(r"health and metrics on 127\.0\.0\.1:(\d+)")[1])
+
+    def audit(self) -> list[dict[str, Any]]:
+        """The lines of the audit file."""
+        return [json.loads(line) for line in self.audit_file.read_bytes().splitlines()]
+
+    def await_line(self, pattern: str) -> re.Match[str]:
+        """The first line of output, so far or to come, that has the pattern in it."""
+        with self._news:
+            found = self._news.wait_for(lambda: self._search(pattern) or self._ended(), PATIENCE)
+        match = self._search(pattern)
+        assert match, f"no line with {pattern!r} ({found}) in:\n{''.join(self.output)}"
+        return match
+
+    def count(self, pattern: str) -> int:
+        """How many lines of output have the pattern in them."""
+        return sum(bool(re.search(pattern, line)) for line in self.output)
+
+    def await_count(self, pattern: str, count: int) -> None:
+        """Wait until so many lines have the pattern in them."""
+        with self._news:
+            assert self._news.wait_for(lambda: self.count(pattern) >= count, PATIENCE), "".join(self.output)
+
+    def change(self, **changes: Any) -> None:
+        """Replace sections of the file, as an editor does."""
+        self.settings = write_settings(self.file, self.issuer, **self.settings | changes)
+
+    def hang_up(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait: the exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+    def _search(self, pattern: str) -> re.Match[str] | None:
+        return next((match for line in self.output if (match := re.search(pattern, line))), None)
+
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def _read_output(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            with self._news:
+                self.output.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def __enter__(self) -> Self:
+        self._reader = threading.Thread(target=self._read_output, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        if self.process.stderr:
+            self.process.stderr.close()
+        assert not re.search(r"eyJ|Traceback", "".join(self.output))
+
+
+Start = Callable[..., Service]
+
+
+def read_answer(connection: socket.socket) -> Answer:
+    """Read an answer until the end of the connection."""
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    return Answer(int(head.split()[1]) if head else 0, head, json.loads(body) if body else None)
+
+
+@pytest.fixture
+def start_service(tmp_path: Path, issuer: Issuer) -> Iterator[Start]:
+    """Start services; `changes` replace sections of the settings."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*, ready: bool = True, **changes: Any) -> Service:
+            file = tmp_path / "pgbearer.yaml"
+            settings = write_settings(file, issuer, **changes)
+            command = [Path(sys.executable).with_name("pgbearer"), "serve", "-c", str(file)]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            service = stack.enter_context(Service(file, settings, process, issuer))
+            if ready:
+                service.await_line("serving logins")
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def service(start_service: Start) -> Service:
+    """A service that is ready to decide."""
+    return start_service()

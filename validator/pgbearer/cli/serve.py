@@ -1,0 +1,33 @@
+"""``pgbearer serve``: run the service in the foreground."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pgbearer.errors import MissingExtraError
+
+__all__ = ["serve"]
+
+
+def serve(
+    *,
+    config: Annotated[Path, typer.Option("-c", "--config", help="The policy file.")] = Path(
+        "/etc/pgbearer/pgbearer.yaml"
+    ),
+    log: Annotated[
+        Literal["plain", "json"], typer.Option("--log", help="How the service's own log looks, on standard error.")
+    ] = "plain",
+) -> None:
+    """Decide logins for PostgreSQL until SIGTERM, which lets those under way finish.
+
+    Reads the file again on SIGHUP and when it changes; one with errors is refused, and the one before stays in force.
+
+    Example: pgbearer serve -c /etc/pgbearer/pgbearer.yaml
+    """
+    try:
+        from pgbearer import service
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("serve", error.name or "") from None
+    service.set_up_logging(log)
+    service.serve(config)

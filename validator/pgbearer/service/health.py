@@ -1,0 +1,84 @@
+"""Whether logins can be decided, and if not, why: what /readyz tells and the metrics repeat."""
+
+from typing import Any
+
+from pgbearer.audit import AuditLog, timestamp
+from pgbearer.service.decide import Decider
+from pgbearer.service.metrics import Metrics
+from pgbearer.service.state import State
+from pgbearer.tokens import KeyStatus
+
+__all__ = ["Health"]
+
+
+class Health:
+    """Reads the parts of a service; keeps only what the last reading of the file came to.
+
+    Args:
+        decider: holds the configuration in force.
+        audit: must be writable.
+    """
+
+    def __init__(self, decider: Decider, audit: AuditLog) -> None:
+        self.config_problems: tuple[str, ...] = ()
+        """Why the file as it stands was refused; empty if it is in force."""
+        self._decider = decider
+        self._audit = audit
+
+    @property
+    def state(self) -> State:
+        """The configuration in force."""
+        return self._decider.state
+
+    def issuers(self) -> tuple[KeyStatus, ...]:
+        """How the keys of every issuer stand."""
+        return self.state.verifiers.status()
+
+    @property
+    def audit_fault(self) -> str | None:
+        """Why records cannot be written or synced; None while they can."""
+        return self._decider.audit_fault or self._audit.fault
+
+    def obstacles(self) -> list[str]:
+        """What keeps logins from being decided. One issuer with keys is enough; tokens of the others are denied."""
+        found = []
+        if self._decider.draining:
+            found.append("the service is stopping")
+        if self.audit_fault is not None:
+            found.append(f"the audit cannot be written: {self.audit_fault}")
+        if not any(issuer.ready for issuer in self.issuers()):
+            found.append("no issuer has usable keys")
+        return found
+
+    def report(self) -> dict[str, Any]:
+        """What /readyz says. Names no person and no secret."""
+        state = self.state
+        obstacles = self.obstacles()
+        return {
+            "ready": not obstacles,
+            "obstacles": obstacles,
+            "config": {
+                "digest": state.digest,
+                "loaded_at": timestamp(state.loaded_at),
+                "current": not self.config_problems,
+                "problems": list(self.config_problems),
+            },
+            "issuers": [
+                {
+                    "name": issuer.issuer,
+                    "ready": issuer.ready,
+                    "keys": len(issuer.keys),
+                    "age_seconds": None if issuer.age is None else round(issuer.age),
+                    "stale": issuer.stale,
+                    "last_error": issuer.last_error,
+                }
+                for issuer in self.issuers()
+            ],
+            "audit": {"ok": self.audit_fault is None, "fault": self.audit_fault},
+        }
+
+    def measure(self, metrics: Metrics) -> None:
+        """Bring the gauges up to date."""
+        metrics.ready.set(not self.obstacles())
+        metrics.audit_ok.set(self.audit_fault is None)
+        metrics.config_ok.set(not self.config_problems)

@@ -1,0 +1,70 @@
+"""The way of a login: every check from the caller to the policy, in one function."""
+
+import time
+from dataclasses import dataclass
+
+from pgbearer.policy import Allow, Considered, evaluate
+from pgbearer.service.limits import Buckets
+from pgbearer.service.state import State
+from pgbearer.tokens import Denied
+from pgbearer.verified import Verified
+from pgbearer.wire import LoginRequest, Reason
+
+__all__ = ["Judgement", "judge"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What was decided and on what grounds."""
+
+    reason: Reason
+    detail: str | None = None
+    verified: Verified | None = None
+    allow: Allow | None = None
+    rules: tuple[str, ...] = ()
+    trace: tuple[Considered, ...] = ()
+
+
+async def judge(state: State, buckets: Buckets, caller: str | None, request: LoginRequest, now: float) -> Judgement:
+    """Decide one login. The checks stand in the order in which they are made, the cheap ones first.
+
+    Args:
+        state: the configuration in force when the request came.
+        buckets: what each caller has left.
+        caller: the asking server's name under ``servers:``, None if it is none of them.
+        request: what it asks.
+        now: epoch seconds.
+    """
+    access = request.access
+    if caller is None:
+        return Judgement(reason=Reason.CALLER_UNKNOWN)
+    if not buckets.take(caller, rate=state.settings.limits.per_caller_per_second, now=time.monotonic()):
+        return Judgement(reason=Reason.OVERLOADED, detail="limits.per_caller_per_second")
+    if abs(skew := access.now / 1000 - now) > state.leeway:
+        return Judgement(reason=Reason.CLOCK_SKEW, detail=f"the server's clock is {skew:+.1f} s from ours")
+    if not access.role_attributes.exists:
+        return Judgement(reason=Reason.ROLE_UNKNOWN)
+    if not request.token:
+        return Judgement(reason=Reason.TOKEN_MISSING)
+    try:
+        verified = await state.verifiers.verify(
+            request.token,
+            hba_issuer=access.hba.issuer,
+            hba_scopes=access.hba.scopes,
+            database=access.database,
+            now=now,
+        )
+    except Denied as denied:
+        return Judgement(reason=denied.reason, detail=denied.detail)
+    outcome = evaluate(state.policy, verified, access, server=caller, now=int(now))
+    if isinstance(outcome, Allow):
+        return Judgement(
+            reason=Reason.ALLOWED, verified=verified, allow=outcome, rules=outcome.rules, trace=outcome.considered
+        )
+    return Judgement(
+        reason=outcome.reason,
+        detail=outcome.detail,
+        verified=verified,
+        rules=(outcome.rule,) if outcome.rule else (),
+        trace=outcome.considered,
+    )

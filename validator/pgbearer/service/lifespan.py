@@ -1,0 +1,190 @@
+"""A service from start to end: what is opened in which order, what its signals do, and how it leaves."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Coroutine
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from pgbearer.audit import AuditLog, AuditUnavailable, Recent
+from pgbearer.config import Loaded
+from pgbearer.errors import PgbearerError
+from pgbearer.policy import Compiled
+from pgbearer.service.admin import AdminHandler
+from pgbearer.service.app import make_app
+from pgbearer.service.decide import Decider
+from pgbearer.service.hardening import forbid_dumps, raise_file_limit
+from pgbearer.service.health import Health
+from pgbearer.service.limits import Slots
+from pgbearer.service.listeners import HttpListener, Places, UnixListener, open_places
+from pgbearer.service.login_protocol import LoginHandler
+from pgbearer.service.logs import log_error
+from pgbearer.service.metrics import Metrics
+from pgbearer.service.notify import notify
+from pgbearer.service.reload import Reloader, watch
+from pgbearer.service.state import State, build_state, read_file
+
+__all__ = ["DRAIN_SECONDS", "KEYS_SECONDS", "Service", "serve"]
+
+KEYS_SECONDS: Final = 1.0
+"""How long a start waits for issuers' keys; without them it serves denials and goes on fetching."""
+
+DRAIN_SECONDS: Final = 10.0
+"""How long logins under way may take when the service ends."""
+
+_TICK_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+def serve(path: Path) -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    Args:
+        path: pgbearer.yaml.
+
+    Raises:
+        ConfigError: the file cannot be used.
+        UsageError: a socket, its folder, the address, a user or the audit file cannot be used.
+        AuditUnavailable: the audit file cannot be opened or written.
+    """
+    forbid_dumps()
+    raise_file_limit()
+    loaded = read_file(path)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(path, loaded))
+
+
+async def _serve(path: Path, loaded: Loaded[Compiled]) -> None:
+    """Sockets come first, so that a second service fails before it touches anything of the first's."""
+    state = build_state(loaded)
+    with open_places(state) as places, closing(_open_audit(state)) as audit:
+        await Service(path, state, audit).run(places)
+
+
+def _open_audit(state: State) -> AuditLog:
+    return AuditLog(state.settings.audit.file, instance=os.uname().nodename)
+
+
+class Service:
+    """The parts of one running service and how they hang together. For one event loop.
+
+    Args:
+        path: the file, which is watched.
+        state: what it came to at start.
+        audit: open; the caller closes it.
+    """
+
+    def __init__(self, path: Path, state: State, audit: AuditLog) -> None:
+        self.metrics = Metrics()
+        self.recent = Recent()
+        self.decider = Decider(state, audit, self.recent, self.metrics)
+        self.health = Health(self.decider, audit)
+        self.reloader = Reloader(path, self.decider, audit, self.health, self.metrics)
+        self._path = path
+        self._audit = audit
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self.metrics.watch_keys(self.health.issuers)
+
+    async def run(self, places: Places) -> None:
+        """Serve until a signal says to stop, then let the logins under way finish."""
+        self._handle_signals()
+        state = self.decider.state
+        self._audit.note("start", policy=state.digest, pid=os.getpid())
+        self.metrics.loaded(state.digest, state.loaded_at / 1000)
+        for warning in state.warnings:
+            _log.warning("%s", warning)
+        await self._first_keys(state)
+        logins, admin, http = self._listeners(places)
+        for listener in (*logins, admin):
+            await listener.start()
+        http.start()
+        self._in_background(self._tick(), "tick")
+        self._in_background(watch(self._path, self.reloader, self._stop), "watch")
+        self._announce(state, places)
+        await self._stop.wait()
+        await self._drain(logins, admin, http)
+
+    def _listeners(self, places: Places) -> tuple[list[UnixListener], UnixListener, HttpListener]:
+        slots = Slots()
+        logins = [
+            UnixListener(bound, LoginHandler(bound.path, self.decider, slots, self.metrics)) for bound in places.logins
+        ]
+        admin = UnixListener(places.admin, AdminHandler(self.recent, self.health, self._audit, self.metrics))
+        return logins, admin, HttpListener(places.http, make_app(self.health, self.metrics))
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for end in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(end, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._in_background(self._hang_up(), "reload"))
+
+    async def _first_keys(self, state: State) -> None:
+        """An issuer that does not answer holds up neither the start nor, later, the logins of the others."""
+        start = self._in_background(state.verifiers.start(), "keys")
+        await asyncio.wait({start}, timeout=KEYS_SECONDS)
+
+    def _announce(self, state: State, places: Places) -> None:
+        notify("READY=1")
+        host, port = places.http.getsockname()[:2]
+        _log.info("health and metrics on %s:%s", host, port)
+        for login in state.sockets.values():
+            _log.info("serving logins of %s on %s", ", ".join(login.callers.values()), login.path)
+        _log.info("policy %s; audit to %s", state.digest[:12], state.settings.audit.file)
+        for obstacle in self.health.obstacles():
+            _log.warning("not ready: %s", obstacle)
+
+    async def _hang_up(self) -> None:
+        """SIGHUP: go on in a new audit file if the old one was moved away, and read the settings again."""
+        notify("RELOADING=1")
+        try:
+            self._audit.reopen()
+        except PgbearerError as error:
+            _log.error("the audit file cannot be reopened, the one before stays in use: %s", error.diagnostics())
+        await self.reloader.reload()
+        notify("READY=1")
+
+    async def _tick(self) -> None:
+        """Once a second: write the numbers of floods, and see whether an audit that failed works again."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            try:
+                self._audit.flush()
+                if self.decider.audit_fault is not None:
+                    self._audit.note("recovered", fault=self.decider.audit_fault)
+                    self.decider.audit_fault = None
+                    _log.info("the audit can be written again")
+            except AuditUnavailable as error:
+                self.decider.audit_failed(error)
+
+    async def _drain(self, logins: list[UnixListener], admin: UnixListener, http: HttpListener) -> None:
+        notify("STOPPING=1")
+        _log.info("stopping: logins under way finish, no new ones are taken")
+        self.decider.draining = True
+        for listener in (*logins, admin):
+            listener.close()
+        await asyncio.gather(*(listener.drained(DRAIN_SECONDS) for listener in (*logins, admin)))
+        await http.aclose()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.decider.state.verifiers.aclose()
+        self._audit.note("stop")
+
+    def _in_background(self, work: Coroutine[object, object, object], name: str) -> "asyncio.Task[object]":
+        """A task that is held on to, and whose failure is seen."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[object]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log_error(f"the task {task.get_name()} failed", error)

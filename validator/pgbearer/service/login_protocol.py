@@ -1,0 +1,98 @@
+"""The login listener: `POST /v1/login` and nothing else (docs/protocol.md)."""
+
+import time
+from pathlib import Path
+
+from pgbearer.service.decide import Decider
+from pgbearer.service.exchange import Exchange, Peer, Request, Response
+from pgbearer.service.limits import Slots
+from pgbearer.service.metrics import Metrics
+from pgbearer.wire import (
+    MAX_REQUEST_BYTES,
+    Answer,
+    Echo,
+    Reason,
+    Refused,
+    RequestError,
+    decode_request,
+    echo_of,
+    encode_answer,
+    encode_fault,
+)
+
+__all__ = ["LoginHandler"]
+
+_TRY_ELSEWHERE = frozenset({Reason.OVERLOADED, Reason.NOT_READY})
+"""Refusals that say nothing of the login: 503, on which the module asks its next endpoint."""
+
+
+class LoginHandler:
+    """Serves one login socket. All listeners of a service share the decider, the slots and the metrics.
+
+    Args:
+        path: of the socket; who may ask there is looked up in the configuration in force.
+    """
+
+    max_body = MAX_REQUEST_BYTES
+
+    def __init__(self, path: Path, decider: Decider, slots: Slots, metrics: Metrics) -> None:
+        self._path = path
+        self._decider = decider
+        self._slots = slots
+        self._metrics = metrics
+        self._callers: dict[Exchange, str | None] = {}
+
+    def connected(self, exchange: Exchange) -> Response | None:
+        """Take a place for it, or refuse at once."""
+        state = self._decider.state
+        login = state.sockets.get(self._path)
+        caller = login.callers.get(exchange.peer.uid) if login else None
+        self._callers[exchange] = caller
+        limit = state.settings.limits.in_flight
+        entered = self._slots.enter(known=caller is not None, limit=limit)
+        self._metrics.in_flight.set(self._slots.known)
+        if entered:
+            return None
+        if self._slots.swamped(known=caller is not None, limit=limit):
+            exchange.abort()
+        return self._refusal(503, encode_fault(Reason.OVERLOADED, "limits.in_flight"))
+
+    def heard(self, method: str, target: str) -> Response | None:
+        """Refuse everything but the one question."""
+        if target != "/v1/login":
+            return self.fault(404, "only POST /v1/login is served here")
+        return None if method == "POST" else self.fault(405, "only POST /v1/login is served here")
+
+    async def respond(self, request: Request) -> Response:
+        """Decide the login."""
+        caller = self._caller(request.peer)
+        try:
+            login = decode_request(request.body)
+        except RequestError as error:
+            answer = self._decider.refuse(error, request.peer, caller)
+            return self.fault(400, error.detail) if error.echo is None else self._answer(answer, error.echo)
+        answer = await self._decider.decide(login, request.peer, caller)
+        return self._answer(answer, echo_of(login))
+
+    def fault(self, status: int, why: str) -> Response:
+        """An answer that is no decision."""
+        return self._refusal(status, encode_fault(Reason.REQUEST_INVALID, why))
+
+    def disconnected(self, exchange: Exchange) -> None:
+        """Give its place back."""
+        caller = self._callers.pop(exchange)
+        self._slots.leave(known=caller is not None)
+        self._metrics.in_flight.set(self._slots.known)
+
+    def _caller(self, peer: Peer) -> str | None:
+        login = self._decider.state.sockets.get(self._path)
+        return login.callers.get(peer.uid) if login else None
+
+    def _answer(self, answer: Answer, echo: Echo) -> Response:
+        elsewhere = isinstance(answer, Refused) and answer.reason in _TRY_ELSEWHERE
+        body = encode_answer(answer, echo, now_ms=time.time_ns() // 1_000_000)
+        return Response(503 if elsewhere else 200, body)
+
+    def _refusal(self, status: int, body: bytes) -> Response:
+        self._metrics.faults.labels(str(status)).inc()
+        return Response(status, body)

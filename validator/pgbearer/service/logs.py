@@ -1,0 +1,56 @@
+"""The service's own log on standard error: plain lines for people, JSON for collectors; each shows what it says."""
+
+import json
+import logging
+import time
+import traceback
+from typing import Final, Literal
+
+from pgbearer.tokens import printable
+
+__all__ = ["LogFormat", "log_error", "set_up_logging"]
+
+LogFormat = Literal["plain", "json"]
+
+_log = logging.getLogger(__name__)
+
+_PRIORITIES: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+
+def set_up_logging(kind: LogFormat) -> None:
+    """Send pgbearer's messages from INFO and everybody else's from WARNING to standard error.
+
+    Libraries are kept to warnings because some (httpx) log every request they make.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Json() if kind == "json" else _Plain())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("pgbearer").setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a closed standard error is no reason for tracebacks
+
+
+def log_error(what: str, error: BaseException) -> None:
+    """Log where an unforeseen error came from, without its message, which might quote what it failed on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{frame.name}:{frame.lineno} in {frame.filename}" for frame in reversed(frames))
+    _log.error("%s: %s at %s", what, type(error).__name__, places)
+
+
+class _Plain(logging.Formatter):
+    """``<6>reload: ...``: systemd reads the priority (sd-daemon(3)) and has the time already."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = (printable(line) for line in record.getMessage().split("\n"))
+        return "\n".join(f"<{_PRIORITIES.get(record.levelname, 6)}>{line}" for line in lines)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        entry = {
+            "time": f"{seconds}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": printable(record.getMessage()),
+        }
+        return json.dumps(entry)

@@ -1,0 +1,85 @@
+"""From what was asked and judged to the record of it. The token goes in as a hash of which twelve digits are kept."""
+
+import secrets
+from typing import Any
+
+from pgbearer.audit import DecisionRecord
+from pgbearer.service.exchange import Peer
+from pgbearer.service.judge import Judgement
+from pgbearer.tokens import token_ref
+from pgbearer.wire import Echo, LoginRequest
+
+__all__ = ["login_record", "undecoded_record"]
+
+
+def login_record(
+    request: LoginRequest, judgement: Judgement, *, policy: str, server: str | None, peer: Peer, at: int
+) -> DecisionRecord:
+    """The record of a decided login.
+
+    Args:
+        request: what was asked.
+        judgement: what was decided.
+        policy: digest of the file it was decided by.
+        server: the asking server's name, by the peer of the connection.
+        peer: the asking process.
+        at: epoch milliseconds.
+    """
+    access = request.access
+    return DecisionRecord(
+        decision_id=_decision_id(),
+        at=at,
+        policy=policy,
+        server=server,
+        peer_uid=peer.uid,
+        request_id=access.request_id,
+        role=access.role,
+        database=access.database,
+        replication=access.replication.value,
+        client_address=access.client.address,
+        client_port=access.client.port,
+        token_ref=token_ref(request.token) if request.token else None,
+        unverified={
+            "application_name": access.application_name,
+            "instance": access.server.instance,
+            "system_identifier": access.server.system_identifier,
+            "backend_pid": access.backend.pid,
+        },
+        **_judged(judgement),
+    )
+
+
+def undecoded_record(
+    echo: Echo | None, judgement: Judgement, *, policy: str, server: str | None, peer: Peer, at: int
+) -> DecisionRecord:
+    """The record of a request of which only `echo`, or nothing, could be read; arguments as for `login_record`."""
+    return DecisionRecord(
+        decision_id=_decision_id(),
+        at=at,
+        policy=policy,
+        server=server,
+        peer_uid=peer.uid,
+        request_id=echo.request_id if echo else None,
+        role=echo.role if echo else None,
+        database=echo.database if echo else None,
+        **_judged(judgement),
+    )
+
+
+def _decision_id() -> str:
+    return secrets.token_hex(10)
+
+
+def _judged(judgement: Judgement) -> dict[str, Any]:
+    verified = judgement.verified
+    members: dict[str, Any] = {"reason": judgement.reason, "rules": judgement.rules, "detail": judgement.detail}
+    if verified is not None:
+        members |= {
+            "verified": True,
+            "issuer": verified.issuer,
+            "identity": verified.identity,
+            "display": verified.display,
+        }
+    if judgement.allow is not None:
+        members["ends_at"] = judgement.allow.ends_at * 1000
+    return members

@@ -1,0 +1,108 @@
+"""A changed file: taken whole if it is good, refused whole and in plain sight if it is not."""
+
+import asyncio
+import hashlib
+import logging
+from pathlib import Path
+
+from pgbearer.audit import AuditLog, AuditUnavailable
+from pgbearer.config import ConfigError
+from pgbearer.errors import PgbearerError, UsageError
+from pgbearer.service.decide import Decider
+from pgbearer.service.health import Health
+from pgbearer.service.metrics import Metrics
+from pgbearer.service.state import State, build_state, read_file
+
+__all__ = ["Reloader", "watch"]
+
+_log = logging.getLogger(__name__)
+
+
+class Reloader:
+    """Reloads one file for one service, one reading at a time.
+
+    Args:
+        path: the file.
+        decider: whose configuration is replaced.
+        audit: where a change is recorded before it is in force.
+        health: where a refusal can be seen.
+        metrics: likewise.
+    """
+
+    def __init__(self, path: Path, decider: Decider, audit: AuditLog, health: Health, metrics: Metrics) -> None:
+        self._path = path
+        self._decider = decider
+        self._audit = audit
+        self._health = health
+        self._metrics = metrics
+        self._one_at_a_time = asyncio.Lock()
+        self._seen = decider.state.digest
+
+    async def reload(self) -> bool:
+        """Read the file and put it in force if all of it is good; False if it was refused."""
+        async with self._one_at_a_time:
+            try:
+                state = await self._read()
+            except PgbearerError as error:
+                self._refused(error)
+                return False
+            before, self._decider.state = self._decider.state, state
+            self._health.config_problems = ()
+            self._metrics.loaded(state.digest, state.loaded_at / 1000)
+            self._metrics.reloads.labels("accepted").inc()
+            _log.info("reloaded %s: policy %s", self._path, state.digest[:12])
+            await before.verifiers.aclose()
+            return True
+
+    async def reload_if_changed(self) -> None:
+        """Reload unless the file holds the same bytes as at the last reading, good or bad."""
+        try:
+            digest = hashlib.sha256(await asyncio.to_thread(self._path.read_bytes)).hexdigest()
+        except OSError:
+            digest = ""  # in the middle of being replaced, or gone: reload() says which
+        if digest != self._seen:
+            self._seen = digest
+            await self.reload()
+
+    async def _read(self) -> State:
+        present = self._decider.state
+        loaded = await asyncio.to_thread(read_file, self._path)
+        self._seen = loaded.digest
+        state = build_state(loaded, present)
+        try:
+            self._stays_in_place(state, present)
+            self._audit.note("reload", policy=state.digest, policy_before=present.digest)
+            await state.verifiers.start()
+        except BaseException:
+            await state.verifiers.aclose()
+            raise
+        return state
+
+    def _stays_in_place(self, state: State, present: State) -> None:
+        if state.places() != present.places():
+            what = "a socket, http.address or audit.file changed"
+            raise UsageError(what, where=str(self._path), hint="That takes a restart.")
+
+    def _refused(self, error: PgbearerError) -> None:
+        problems = tuple(str(problem) for problem in error.problems) if isinstance(error, ConfigError) else ()
+        self._health.config_problems = problems or (error.diagnostics(),)
+        self._metrics.reloads.labels("refused").inc()
+        _log.error("the new file is refused, the one before stays in force: %s", error.diagnostics())
+        try:
+            self._audit.note(
+                "reload_refused", policy=self._decider.state.digest, problems=len(self._health.config_problems)
+            )
+        except AuditUnavailable as unavailable:
+            _log.error("the refusal could not be recorded: %s", unavailable.diagnostics())
+
+
+async def watch(path: Path, reloader: Reloader, stop: asyncio.Event) -> None:
+    """Reload whenever the file changes, until `stop`.
+
+    The folder is watched, not the file: editors rename over it, and Kubernetes swaps the ``..data`` link beside it.
+    """
+    from watchfiles import awatch  # here, because it is only wanted once the service runs
+
+    folders = {path.parent, path.resolve().parent}  # noqa: ASYNC240 - once, at start
+    async for _ in awatch(*folders, recursive=False, stop_event=stop, step=50, debounce=500, rust_timeout=1000):
+        await reloader.reload_if_changed()

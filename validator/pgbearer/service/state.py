@@ -1,0 +1,96 @@
+"""One generation of the configuration in force; a reload replaces it whole, and a login keeps the one it began with."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pgbearer.config import Loaded, Settings, load
+from pgbearer.errors import UsageError
+from pgbearer.policy import Compiled, Policy
+from pgbearer.policy import compile as compile_policy
+from pgbearer.service.sockets import gid_of, uid_of
+from pgbearer.tokens import Verifiers, build_verifiers
+
+__all__ = ["LoginSocket", "State", "build_state", "read_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSocket:
+    """A login listener: its path, which group may reach it, and who may ask there: server names by uid."""
+
+    path: Path
+    gid: int
+    callers: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """Everything that decides, made from one reading of one file."""
+
+    settings: Settings
+    digest: str
+    """SHA-256 of the file, hex."""
+    policy: Policy
+    verifiers: Verifiers
+    sockets: Mapping[Path, LoginSocket]
+    warnings: tuple[str, ...]
+    leeway: float
+    """Seconds that a database server's clock may differ from ours."""
+    loaded_at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    """Epoch milliseconds."""
+
+    def places(self) -> tuple[object, ...]:
+        """Where this generation listens and writes; other places take a restart."""
+        logins = frozenset((login.path, login.gid) for login in self.sockets.values())
+        return (logins, self.settings.admin, self.settings.http, self.settings.audit)
+
+
+def read_file(path: Path) -> Loaded[Compiled]:
+    """Load and compile the file. No I/O but that; may run in a thread.
+
+    Raises:
+        ConfigError: with every problem in it.
+    """
+    return load(path, compile_policy)
+
+
+def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> State:
+    """What a loaded file comes to on this machine; keys of unchanged issuers are taken over from `previous`.
+
+    Raises:
+        UsageError: a user or group does not exist, or two servers cannot be told apart.
+    """
+    settings = loaded.settings
+    leeway = max(issuer.leeway for issuer in settings.issuers.values())
+    return State(
+        settings=settings,
+        digest=loaded.digest,
+        policy=loaded.checked.policy,
+        verifiers=build_verifiers(settings, previous=previous.verifiers if previous else None),
+        sockets=_sockets(settings),
+        warnings=tuple(str(problem) for problem in loaded.warnings),
+        leeway=max(1.0, float(leeway)),  # a request takes time to arrive, whatever the issuer's leeway
+    )
+
+
+def _sockets(settings: Settings) -> dict[Path, LoginSocket]:
+    callers: dict[Path, dict[int, str]] = {}
+    groups: dict[Path, int] = {}
+    for name, server in settings.servers.items():
+        uid = uid_of(server.uid)
+        gid = gid_of(server.group, uid)
+        if groups.setdefault(server.socket.parent, gid) != gid:
+            raise UsageError(
+                "its folder is that of a server of another group",
+                where=f"servers.{name}.socket",
+                hint="Give each group's socket a folder of its own.",
+            )
+        other = callers.setdefault(server.socket, {}).setdefault(uid, name)
+        if other != name:
+            raise UsageError(
+                f"cannot be told from {other!r}: same socket, same uid {uid}",
+                where=f"servers.{name}",
+                hint="Run each server as a user of its own, or give it a socket of its own.",
+            )
+    return {path: LoginSocket(path, groups[path.parent], names) for path, names in callers.items()}
