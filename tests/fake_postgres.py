@@ -35,8 +35,8 @@ class FakePostgres:
     issuer: str = "https://issuer.test"
     scope: str = "openid"
     accepts: Callable[[str], bool] = lambda _token: True
-    received: list[bytes] = field(default_factory=list)
-    tokens: list[str] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list, repr=False)
+    tokens: list[str] = field(default_factory=list, repr=False)
     discoveries: int = 0
     faults: list[BaseException] = field(default_factory=list)
 

@@ -1,0 +1,53 @@
+"""Where tokens come from, and how little of it is loaded before it is used."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pgbearer.client import AccessToken, DeviceSource, MemoryStore, StaticSource, TokenKey
+from tests.issuer import Mint
+
+KEY = TokenKey("https://sso.test", "cli", None)
+
+
+async def test_a_token_in_hand() -> None:
+    source = StaticSource(AccessToken("opaque"))
+    assert source.token() == await source.token_async() == AccessToken("opaque")
+    assert source.issuer is None
+
+
+def test_a_jwt_in_hand_names_its_issuer() -> None:
+    assert StaticSource(Mint("https://sso.test/r").token()).issuer == "https://sso.test/r"
+
+
+async def test_a_kept_token_spares_the_person_another_login() -> None:
+    store = MemoryStore()
+    store.save(KEY, AccessToken("kept", expires_at=4e9))
+    source = DeviceSource(*KEY, store=store)
+    assert source.token() == await source.token_async() == AccessToken("kept")
+
+
+def test_the_memory_store() -> None:
+    store = MemoryStore()
+    assert store.load(KEY) is None
+    store.save(KEY, AccessToken("a"))
+    assert store.load(KEY) == AccessToken("a")
+    assert store.load(KEY._replace(scope="more")) is None
+    store.remove(KEY)
+    store.remove(KEY)
+    assert store.load(KEY) is None
+
+
+@pytest.mark.parametrize("heavy", ["psycopg", "httpx", "segno", "pgbearer.client"])
+def test_importing_pgbearer_alone_is_light(heavy: str) -> None:
+    code = f"import pgbearer, sys; assert {heavy!r} not in sys.modules; assert callable(pgbearer.connect)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pgbearer_has_what_it_says_and_nothing_else() -> None:
+    import pgbearer
+
+    assert all(callable(getattr(pgbearer, name)) for name in pgbearer.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'disconnect'"):
+        pgbearer.disconnect  # noqa: B018
