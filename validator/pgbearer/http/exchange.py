@@ -22,12 +22,17 @@ def checked_url(url: str) -> httpx.URL:
     """
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        host = parsed.host  # decoded on access
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise FetchError(Fault.URL, "not a URL", url="") from error
     if parsed.scheme != "https":
         raise FetchError(Fault.URL, "only https is asked", url=url)
-    if not parsed.host or parsed.userinfo or parsed.fragment:
-        raise FetchError(Fault.URL, "a URL needs a host, and may not have a user or a fragment", url="")
+    if not host or len(host) > 253 or max(map(len, host.split("."))) > 63:
+        raise FetchError(Fault.URL, "a URL needs a host that DNS can hold", url="")
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise FetchError(Fault.URL, "no such port", url="")
+    if parsed.userinfo or parsed.fragment:
+        raise FetchError(Fault.URL, "a URL with a user or a fragment", url="")
     return parsed
 
 

@@ -1,0 +1,100 @@
+"""Both fetchers against a server that answers well and badly, over TLS."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pgbearer.http import Fault, Fetcher, FetchError, Reply, SyncFetcher
+from tests.issuer import Issuer
+from tests.parts.authority import Authority
+
+FAULTS: dict[str, tuple[Callable[[Issuer], None], Fault]] = {
+    "down": (Issuer.down, Fault.CONNECT),
+    "hangs": (Issuer.hang, Fault.TIMEOUT),
+    "trickles": (lambda issuer: issuer.trickle(), Fault.TIMEOUT),
+    "redirects": (lambda issuer: issuer.redirect(), Fault.REDIRECT),
+    "too large": (lambda issuer: issuer.huge_body(), Fault.TOO_LARGE),
+    "gzip bomb": (Issuer.gzip_bomb, Fault.ENCODING),
+    "cut": (Issuer.cut, Fault.PROTOCOL),
+}
+
+
+@pytest.fixture(params=["async", "sync"])
+def get(request: pytest.FixtureRequest, issuer: Issuer) -> Iterator[Callable[[str], Reply]]:
+    """GET by either fetcher, which both must behave alike."""
+    if request.param == "sync":
+        with SyncFetcher(issuer.ca_file, 0.5, 64 * 1024) as fetcher:
+            yield fetcher.get
+        return
+
+    async def once(url: str) -> Reply:
+        fetcher = Fetcher(issuer.ca_file, 0.5, 64 * 1024)
+        try:
+            return await fetcher.get(url)
+        finally:
+            await fetcher.aclose()
+
+    yield lambda url: asyncio.run(once(url))
+
+
+def test_reply(get: Callable[[str], Reply], issuer: Issuer) -> None:
+    reply = get(issuer.well_known)
+    assert (reply.status, reply.is_json) == (200, True)
+    assert issuer.url.encode() in reply.body
+
+
+@pytest.mark.parametrize(("fault", "kind"), FAULTS.values(), ids=FAULTS.keys())
+def test_fault(get: Callable[[str], Reply], issuer: Issuer, fault: Callable[[Issuer], None], kind: Fault) -> None:
+    fault(issuer)
+    with pytest.raises(FetchError) as caught:
+        get(issuer.well_known)
+    assert caught.value.kind is kind
+
+
+def test_certificate_for_another_name(get: Callable[[str], Reply], issuer: Issuer) -> None:
+    with pytest.raises(FetchError) as caught:
+        get(issuer.well_known.replace("127.0.0.1", "127.0.0.2"))
+    assert caught.value.kind in {Fault.TLS, Fault.CONNECT}  # 127.0.0.2 is no loopback address everywhere
+
+
+def test_certificate_of_another_authority(issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = Authority(tmp_path_factory.mktemp("other"))
+    with SyncFetcher(other.ca_file) as fetcher, pytest.raises(FetchError) as caught:
+        fetcher.get(issuer.well_known)
+    assert caught.value.kind is Fault.TLS
+
+
+def test_the_environment_chooses_neither_proxy_nor_authority(
+    get: Callable[[str], Reply], issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    assert get(issuer.well_known).status == 200
+
+
+async def test_sync_fetcher_works_inside_a_running_loop(issuer: Issuer) -> None:
+    with SyncFetcher(issuer.ca_file) as fetcher:
+        assert fetcher.get(issuer.well_known).status == 200
+
+
+def test_sync_fetcher_serves_many_threads(issuer: Issuer) -> None:
+    statuses: list[int] = []
+    with SyncFetcher(issuer.ca_file) as fetcher:
+        threads = [
+            threading.Thread(target=lambda: statuses.append(fetcher.get(issuer.well_known).status)) for _ in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert statuses == [200] * 20
+
+
+def test_closing_twice_is_closing_once(issuer: Issuer) -> None:
+    fetcher = SyncFetcher(issuer.ca_file)
+    fetcher.close()
+    fetcher.close()
+    assert "pgbearer-fetch" not in {thread.name for thread in threading.enumerate()}
