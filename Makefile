@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PG_CONFIG ?= pg_config
 
-.PHONY: help prerequisites parts demo demo-logs demo-down test lint types unit integration e2e lock clean module install-module
+.PHONY: help prerequisites parts demo demo-logs demo-down test bench docs lint types unit integration e2e lock clean module install-module
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -52,6 +52,12 @@ integration: parts ## tests with PostgreSQL and the module, a programmable issue
 
 e2e: parts ## tests with Keycloak, its pages, and psql's own device flow
 	$(BIN)/pytest tests/e2e
+
+bench: parts ## how fast it is: every budget in one run, as ratios
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+docs: $(STAMP) ## renew the pages that are generated from the code
+	$(BIN)/python docs/generate.py
 
 lock: $(STAMP) ## renew requirements/*.txt from pyproject.toml
 	$(BIN)/pip install --quiet uv
