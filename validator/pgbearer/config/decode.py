@@ -53,6 +53,15 @@ def decode(document: Document) -> Decoded:
     )
 
 
+def keys_of(path: KeyPath) -> tuple[str, ...] | None:
+    """The keys that a section at `path` may have, or None if there is no section."""
+    kind: Any = Settings
+    for part in path:
+        kind = _step(kind, part)
+    sections = [option for option in _options(kind) if isinstance(option, type) and issubclass(option, Section)]
+    return tuple(field.alias or name for name, field in sections[0].model_fields.items()) if sections else None
+
+
 def _decode(document: Document) -> Decoded:
     if not isinstance(document.value, dict):
         return Decoded(None, (Problem(path=(), message="must be a mapping of keys to values"),), ())
@@ -66,15 +75,6 @@ def _decode(document: Document) -> Decoded:
         indices = tuple(index for index in indices if index not in wrong)
         settings, _ = _validate({**document.value, "rules": tuple(rules[index] for index in indices)}, document)
     return Decoded(settings, problems, indices)
-
-
-def keys_of(path: KeyPath) -> tuple[str, ...] | None:
-    """The keys that a section at `path` may have, or None if there is no section."""
-    kind: Any = Settings
-    for part in path:
-        kind = _step(kind, part)
-    sections = [option for option in _options(kind) if isinstance(option, type) and issubclass(option, Section)]
-    return tuple(field.alias or name for name, field in sections[0].model_fields.items()) if sections else None
 
 
 def _validate(value: object, document: Document) -> tuple[Settings | None, tuple[Problem, ...]]:

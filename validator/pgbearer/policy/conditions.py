@@ -26,6 +26,7 @@ _TYPES: Final = {
     "timestamp": cel.Type.TIMESTAMP,
 }
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
+_ABSENT = re.compile(r'No value with name "claims\.([^"]*)"')
 _FIRST_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
 
 
@@ -51,9 +52,12 @@ class Condition:
         Raises:
             ConditionError: it could not be evaluated: a claim the token lacks, a division by zero, too many steps.
         """
-        result = self._expression.eval(facts._activation)  # noqa: SLF001 -- Facts is opaque to everyone else
+        try:
+            result = self._expression.eval(facts._activation)  # noqa: SLF001 -- Facts is opaque to everyone else
+        except RuntimeError as error:  # how the library gives up: the budget of steps is used up
+            raise ConditionError(_plain(str(error))) from None
         if result.type() != cel.Type.BOOL:
-            raise ConditionError(str(result.value())[:200])
+            raise ConditionError(_plain(str(result.value())))
         return result.value() is True
 
 
@@ -61,16 +65,16 @@ class Environment:
     """The names that conditions may use for one issuer, each with its type.
 
     Args:
-        claims: the claims that the issuer declares.
+        claims: the claims that the issuer declares. One whose name is no CEL identifier cannot be named in a condition.
     """
 
     def __init__(self, claims: Mapping[str, FieldType]) -> None:
-        self._claims = dict(claims)
+        self._claims = {name: kind for name, kind in claims.items() if name.isidentifier() and name.isascii()}
         self._used: set[str] = set()
-        self.names = (*FIELDS, *(f"claims.{name}" for name in claims))
+        self.names = (*FIELDS, *(f"claims.{name}" for name in self._claims))
         variables = {name: _TYPES[field.type] for name, field in FIELDS.items()}
-        variables |= {f"claims.{name}": _TYPES[kind] for name, kind in claims.items()}
-        variables |= {f"{PRESENCE}{name}": cel.Type.BOOL for name in claims}
+        variables |= {f"claims.{name}": _TYPES[kind] for name, kind in self._claims.items()}
+        variables |= {f"{PRESENCE}{name}": cel.Type.BOOL for name in self._claims}
         self._env = cel.NewEnv(variables=variables)
 
     def compile(self, text: str) -> Condition:
@@ -123,3 +127,9 @@ class Environment:
 
     def _unknown(self, name: str) -> ConditionError:
         return ConditionError(f'unknown name "{name}"', did_you_mean(name, self.names), name)
+
+
+def _plain(error: str) -> str:
+    """The library's error in our words where a person will often meet it."""
+    absent = _ABSENT.search(error)
+    return f'the token has no claim "{absent[1]}"' if absent else error[:200]
