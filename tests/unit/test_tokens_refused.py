@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pgbearer.config.settings import Issuer, Keys
-from pgbearer.tokens import Denied
+from pgbearer.tokens import Denied, parse, verifier
+from pgbearer.tokens.checks import CLAIM_CHECKS, HEADER_CHECKS, Check, issuer_is_exact
 from pgbearer.wire import Reason
 from tests.issuer import ABSENT, AUDIENCE, Mint, SigningKey, b64
 from tests.unit.fix_tokens import Desk, settings_for
@@ -196,6 +197,7 @@ HEADER = (
     header("alg missing", Reason.ALGORITHM_NOT_ALLOWED, alg=ABSENT),
     header("alg is a list", Reason.ALGORITHM_NOT_ALLOWED, alg=["RS256"]),
     header("alg not in the issuer's list", Reason.ALGORITHM_NOT_ALLOWED, alg="RS512"),
+    header("alg of the key, but not of the issuer", Reason.ALGORITHM_NOT_ALLOWED, settings={"algorithms": ("ES256",)}),
     header("alg of another type of key", Reason.ALGORITHM_NOT_ALLOWED, alg="ES256"),
     header("alg other than the JWK's", Reason.ALGORITHM_NOT_ALLOWED, alg="PS256"),
     header("alg in lower case", Reason.ALGORITHM_NOT_ALLOWED, alg="rs256"),
@@ -396,18 +398,16 @@ TOKEN_REASONS = list(Reason)[
 ]
 
 
-async def denial(case: Case) -> Denied:
+async def outcome(case: Case) -> Reason:
     mint = Mint()
     desk = Desk(mint, also=case.also(mint), **case.settings)
     await case.prepare(desk)
-    with pytest.raises(Denied) as caught:
-        await desk.verify(case.make(mint), **({"now": float(NOW)} | case.request))
-    return caught.value
+    return await desk.refusal(case.make(mint), **({"now": float(NOW)} | case.request))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_refused(case: Case) -> None:
-    assert (await denial(case)).reason is case.reason
+    assert await outcome(case) is case.reason
 
 
 async def test_the_good_token_of_this_table_is_accepted() -> None:
@@ -419,6 +419,31 @@ async def test_the_good_token_of_this_table_is_accepted() -> None:
 
 def test_every_reason_of_a_token_has_a_case() -> None:
     assert not set(TOKEN_REASONS) - {case.reason for case in CASES}
+
+
+@pytest.mark.parametrize("check", [check for check in HEADER_CHECKS if check is not issuer_is_exact] + [*CLAIM_CHECKS])
+async def test_every_check_is_what_refuses_some_case(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table would notice the loss of any check: without it, some case is not refused for its reason."""
+    monkeypatch.setattr(verifier, "HEADER_CHECKS", [other for other in HEADER_CHECKS if other is not check])
+    monkeypatch.setattr(verifier, "CLAIM_CHECKS", [other for other in CLAIM_CHECKS if other is not check])
+    for case in CASES:
+        try:
+            noticed = await outcome(case) is not case.reason
+        except (AssertionError, LookupError):  # later checks rely on the first two of the claims
+            noticed = True
+        if noticed:
+            return
+    pytest.fail(f"no case needs {check.__name__}")
+
+
+async def test_a_verifier_refuses_tokens_of_another_issuer_itself() -> None:
+    """`Verifiers` chooses by iss, so only a verifier asked directly can show that it checks."""
+    mint = Mint()
+    desk = Desk(mint)
+    await desk.fetch()
+    with pytest.raises(Denied) as caught:
+        await desk.verifiers.by_name["corp"].verify(parse(mint.token(iss=OTHER)), NOW)
+    assert caught.value.reason is Reason.ISSUER_UNKNOWN
 
 
 def test_names_of_cases_are_unique() -> None:

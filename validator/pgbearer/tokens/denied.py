@@ -33,6 +33,8 @@ class Denied(PgbearerError):  # noqa: N818 - a decision, not an error
 
     def __init__(self, reason: Reason, detail: str) -> None:
         self.reason = reason
-        self.detail = printable(detail[:_DETAIL_CHARACTERS])
+        self.detail = printable(detail[:_DETAIL_CHARACTERS])[
+            :_DETAIL_CHARACTERS
+        ]  # an escape is longer than what it escapes
         self.authentic = False
         super().__init__(f"{reason.value}: {self.detail}", hint=reason.remedy)

@@ -174,7 +174,7 @@ class KeySet:
             key = self.find(kid)
         if key is None:
             raise Denied(Reason.KEY_UNKNOWN, f"kid {kid!r}")
-        if algorithm not in key.algorithms:
+        if not isinstance(algorithm, str) or algorithm not in key.algorithms:
             raise Denied(Reason.ALGORITHM_NOT_ALLOWED, f"alg {algorithm!r} does not fit the key {kid!r}")
         return key
 
