@@ -1,5 +1,6 @@
 """Plain values to `Settings`, and what pydantic finds wrong in our own words."""
 
+import re
 import typing
 from collections.abc import Iterator
 from types import UnionType
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pgbearer.config.problems import KeyPath, Problem, did_you_mean
+from pgbearer.config.reference import duration_text
 from pgbearer.config.settings import Section, Settings
 from pgbearer.config.yaml_file import Document
 
@@ -25,6 +27,7 @@ _WORDS = {
     "date_type": "must be a date such as 2027-01-31",
     "datetime_type": "must be a moment such as 2027-01-31T12:00:00Z",
 }
+_BOUNDS = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
 
 
 class Decoded(typing.NamedTuple):
@@ -98,9 +101,14 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
     if kind == "string_pattern_mismatch":
         return Problem(path=path, message=f"must match {details['ctx']['pattern']}")
     if kind == "literal_error":
-        hint = did_you_mean(str(details["input"]), details["ctx"]["expected"].replace("'", "").split(", "))
+        hint = did_you_mean(str(details["input"]), re.findall("'([^']*)'", details["ctx"]["expected"]))
         return Problem(path=path, message=f"must be {details['ctx']['expected']}", hint=hint)
-    return Problem(path=path, message=_WORDS.get(kind) or details["msg"].replace("Input should", "must"))
+    if kind in _BOUNDS:
+        word, key = _BOUNDS[kind]
+        bound = details["ctx"][key]
+        shown = duration_text(bound) if isinstance(_value_at(document.value, path), str) else bound
+        return Problem(path=path, message=f"must be {word} {shown}")
+    return Problem(path=path, message=_WORDS.get(kind) or re.sub(r"^\w+ should", "must", details["msg"]))
 
 
 def _path(details: ErrorDetails, document: Document) -> KeyPath:
@@ -114,6 +122,12 @@ def _path(details: ErrorDetails, document: Document) -> KeyPath:
             break
         path = (*path, part)
     return path
+
+
+def _value_at(value: Any, path: KeyPath) -> Any:
+    for part in path:
+        value = value[part]
+    return value
 
 
 def _step(kind: Any, part: str | int) -> Any:

@@ -159,7 +159,7 @@ class _Reader:
         key: str = event.value
         if key == "<<" and event.implicit[0]:
             self.refuse((*path, key), position, "merge keys (<<) are not allowed", "write the keys out")
-        elif not isinstance(self._scalar((*path, key), position, event), str) and not _AMBIGUOUS.fullmatch(key):
+        elif not isinstance(self._scalar((*path, key), position, event), str):
             self.refuse((*path, key), position, f'the key "{key}" is not text', "quote it")
         return key
 

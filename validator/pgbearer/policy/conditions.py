@@ -126,7 +126,17 @@ class Environment:
         return ConditionError(message.splitlines()[0][:200])
 
     def _unknown(self, name: str) -> ConditionError:
-        return ConditionError(f'unknown name "{name}"', did_you_mean(name, self.names), name)
+        return ConditionError(f'unknown name "{name}"', self._nearest(name), name)
+
+    def _nearest(self, name: str) -> str | None:
+        """A hint; what begins as known names do is compared by the rest: "claims.ip" is not near "claims.acr"."""
+        heads = sorted({known.partition(".")[0] for known in self.names})
+        head, _, rest = name.partition(".")
+        if head not in heads:
+            return did_you_mean(name, (*self.names, *heads))
+        rests = [known.partition(".")[2] for known in self.names if known.startswith(f"{head}.")]
+        near = did_you_mean(rest, rests)
+        return near.replace('"', f'"{head}.', 1) if near else None
 
 
 def _plain(error: str) -> str:
