@@ -60,7 +60,12 @@ CLIENT = Recipe("forky", ("postgresql-client-18", "libpq-oauth", "ca-certificate
 """psql 18 with its device flow."""
 COMPILE_18 = Recipe("forky", ("postgresql-server-dev-18", "postgresql-18", *_COMPILER))
 """PostgreSQL 18 built with OpenSSL, and what compiles the module for it."""
-COMPILE_19 = Recipe("sid", _COMPILER, "experimental", ("postgresql-server-dev-19", "postgresql-19"))
+COMPILE_19 = Recipe(
+    "sid",
+    (*_COMPILER, "ca-certificates"),
+    "experimental",
+    ("postgresql-19", "postgresql-server-dev-19", "postgresql-client-19", "libpq5", "libpq-dev"),
+)
 """The same for the pre-release 19."""
 
 
@@ -136,8 +141,8 @@ def _add_suite(folder: Path, recipe: Recipe, log: Path) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     apt = [*inside, "apt-get", "--option=Acquire::Check-Valid-Until=false"]  # a mirror may lag behind by weeks
     _logged([*apt, "update"], log, environment)
-    install = ["install", "--yes", "--no-install-recommends", f"--target-release={recipe.extra_suite}"]
-    _logged([*apt, *install, *recipe.extra_packages], log, environment)
+    chosen = [f"{package}/{recipe.extra_suite}" for package in recipe.extra_packages]  # all else from the first suite
+    _logged([*apt, "install", "--yes", "--no-install-recommends", *chosen], log, environment)
 
 
 def _knows(suite: str) -> bool:

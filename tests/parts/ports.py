@@ -3,7 +3,7 @@
 import random
 import socket
 
-__all__ = ["free_port"]
+__all__ = ["free_port", "prefer"]
 
 # Below the range from which the kernel takes the ports of outgoing connections (ip(7), ip_local_port_range: 32768 on):
 # between our look and the server's bind, no connection of anybody's can have taken the port.
@@ -18,11 +18,21 @@ def free_port() -> int:
     """
     for _ in range(100):
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port):
             return port
     raise OSError(f"no free port on 127.0.0.1 between {_FIRST} and {_LAST}")
+
+
+def prefer(port: int) -> int:
+    """`port` if nobody listens there on 127.0.0.1, else a free one; raises as `free_port`."""
+    return port if _is_free(port) else free_port()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -66,6 +66,7 @@ class Server:
         settings: lines of postgresql.conf; values are written as they are, quoted.
         hba: the lines of pg_hba.conf, in order.
         ident: the lines of pg_ident.conf.
+        folder: an empty one that the server's uid can enter; None makes one with a path short enough for a socket.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class Server:
         settings: Mapping[str, str],
         hba: Sequence[str],
         ident: Sequence[str] = (),
+        *,
+        folder: Path | None = None,
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="pgbearer-", dir="/tmp"))  # short enough for a socket
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="pgbearer-", dir="/tmp"))  # short enough for a socket
         self.folder.chmod(0o755)
         self.installation = installation
         self.data = self.folder / "data"
@@ -90,10 +93,12 @@ class Server:
         fixed = {
             "unix_socket_directories": str(self.folder),
             "listen_addresses": "",
+            "port": "5432",
             "fsync": "off",
             "log_line_prefix": "%m [%p] ",
             "log_min_messages": "debug1",
         }
+        self.port = int({**fixed, **settings}["port"])
         lines = (f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in {**fixed, **settings}.items())
         (self.data / "postgresql.conf").write_text("\n".join(lines) + "\n")
         (self.data / "pg_hba.conf").write_text("\n".join(hba) + "\n")
@@ -144,7 +149,16 @@ class Server:
 
     def sql(self, command: str, database: str = "postgres") -> str:
         """What `command` answers the superuser over the local line, unaligned."""
-        words: list[str | Path] = [self.installation.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder]
+        words: list[str | Path] = [
+            self.installation.bin / "psql",
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            self.folder,
+            "-p",
+            str(self.port),
+        ]
         done: subprocess.CompletedProcess[str] = subprocess.run(
             [*words, "-U", SUPERUSER, "-d", database, "-c", command],
             check=True,

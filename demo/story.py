@@ -1,0 +1,100 @@
+"""Three people log in by device code, each at Keycloak's own pages, and find out what they may."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, LiteralString
+
+import httpx
+
+from demo.state import Stack
+from pgbearer.client import DeviceCode, DeviceSource, TokenRefusedError, connect
+from tests.parts.device_pages import Person, approve
+from tests.parts.progress import say
+
+__all__ = ["Chapter", "Told", "tell"]
+
+READ: Final = "SELECT count(*) || ' notes read' FROM notes"
+WRITE: Final = "INSERT INTO notes (note) VALUES ('written in the demo') RETURNING 'note ' || id || ' written'"
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Who asks for which role, what they then do, and how it must go: allowed, or refused for a reason."""
+
+    person: str
+    role: str
+    sql: LiteralString
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a chapter went."""
+
+    chapter: Chapter
+    reason: str
+    """The service's own word for it, from its admin socket."""
+    decision_id: str
+    seen: str
+    """What PostgreSQL answered, or what the reason means."""
+
+    @property
+    def as_it_must(self) -> bool:
+        """Whether it went as the chapter says."""
+        return self.reason == self.chapter.reason
+
+
+CHAPTERS = (
+    Chapter("alice", "app_readonly", READ, "allowed"),
+    Chapter("alice", "app_readwrite", WRITE, "role_not_allowed"),
+    Chapter("bob", "app_readwrite", WRITE, "allowed"),
+    Chapter("carol", "app_readonly", READ, "no_rule"),
+)
+
+
+def tell(stack: Stack) -> Iterator[Told]:
+    """Go through the chapters, one at a time.
+
+    Raises:
+        PagesError: the login pages did not go as expected.
+        PgbearerError: no token, or no server.
+    """
+    sources = {chapter.person: _source(stack, chapter.person) for chapter in CHAPTERS}
+    for chapter in CHAPTERS:
+        yield _go_through(stack, chapter, sources[chapter.person])
+
+
+def _source(stack: Stack, username: str) -> DeviceSource:
+    """A device login in which `username` does in a browser what the page asks."""
+    person = Person(username, f"demo-password-{username}")
+    ca_file = Path(stack.ca_file)
+
+    def browse(code: DeviceCode) -> None:
+        say(f"{username} logs in at {code.verification_uri}: this script approves the page, the client polls every 5 s")
+        approve(code.verification_uri, person, ca_file=ca_file, user_code=code.user_code)
+
+    return DeviceSource(stack.issuer, "pgbearer-cli", "db:demo", ca_file=ca_file, show=browse)
+
+
+def _go_through(stack: Stack, chapter: Chapter, source: DeviceSource) -> Told:
+    try:
+        with connect(stack.conninfo(chapter.role), source=source, autocommit=True) as connection:
+            who = connection.execute("SELECT system_user, current_user").fetchone()
+            done = connection.execute(chapter.sql).fetchone()
+    except TokenRefusedError:
+        who = done = None
+    decision = _decision(stack, source.token().ref, chapter.role)
+    seen = decision["meaning"]
+    if who and done:
+        seen = f"system_user {who[0]}, current_user {who[1]}; {done[0]}"
+    return Told(chapter, decision["reason"], decision["decision_id"], seen)
+
+
+def _decision(stack: Stack, token_ref: str, role: str) -> Mapping[str, Any]:
+    """What the service recorded of a login, from its admin socket: the client can name its token, not its login."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=stack.admin_socket), base_url="http://admin") as admin:
+        listed = admin.get("/v1/decisions", params={"role": role}).raise_for_status().json()["decisions"]
+        (ours, *_) = (decision for decision in listed if decision["token_ref"] == token_ref)
+        found: Mapping[str, Any] = admin.get(f"/v1/decisions/{ours['decision_id']}").raise_for_status().json()
+    return found
