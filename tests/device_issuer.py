@@ -18,15 +18,22 @@ class DeviceIssuer(Issuer):
     read and write between requests.
     """
 
+    polls: deque[str]
+    forms: list[tuple[str, dict[str, str]]]
+    changes: dict[str, Any]
+    claims_of_token: dict[str, Any]
+    issued: list[str]
+    refuse_authorization: str | None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.polls: deque[str] = deque()
-        self.forms: list[tuple[str, dict[str, str]]] = []
-        self.changes: dict[str, Any] = {}
-        self.refuse_authorization: str | None = None
-        self.claims_of_token: dict[str, Any] = {}
-        self.issued: list[str] = []
         super().__init__(*args, **kwargs)
-        self._metadata |= self._endpoints()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """As if nothing had happened yet."""
+        self.polls, self.forms, self.issued = deque(), [], []
+        self.changes, self.claims_of_token, self.refuse_authorization = {}, {}, None
+        self.mend()
 
     def mend(self) -> None:
         super().mend()
