@@ -222,7 +222,7 @@ def start_service(tmp_path: Path, issuer: Issuer) -> Iterator[Start]:
         def start(*, ready: bool = True, **changes: Any) -> Service:
             file = tmp_path / "pgbearer.yaml"
             settings = write_settings(file, issuer, **changes)
-            command = [Path(sys.executable).with_name("pgbearer"), "serve", "-c", str(file)]
+            command = [str(Path(sys.executable).with_name("pgbearer")), "serve", "-c", str(file)]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             service = stack.enter_context(Service(file, settings, process, issuer))
             if ready:

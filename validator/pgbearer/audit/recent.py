@@ -12,6 +12,7 @@ __all__ = ["Recent", "Remembered", "Search"]
 
 CAPACITY: Final = 10_000
 JUNK_CAPACITY: Final = 1_000
+TRACES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,14 @@ class Recent:
     """A ring of the last 10,000 decisions; one of 1,000 apart holds those of floods, which would push out the rest."""
 
     def __init__(self) -> None:
+        self._traces: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._recorded: deque[Remembered] = deque(maxlen=CAPACITY)
         self._junk: deque[Remembered] = deque(maxlen=JUNK_CAPACITY)
 
     def add(self, remembered: Remembered, *, junk: bool = False) -> None:
         """Remember a decision; `junk` if it has no audit line of its own."""
-        (self._junk if junk else self._recorded).append(remembered)
+        trace = self._shared(remembered.trace)
+        (self._junk if junk else self._recorded).append(Remembered(remembered.record, trace))
 
     def search(self, search: Search) -> list[Remembered]:
         """What fits, newest first, at most `search.limit`."""
@@ -65,6 +68,12 @@ class Recent:
     def find(self, name: str) -> Remembered | None:
         """The newest decision with this decision_id or token_ref."""
         return next((known for known in self if name in (known.record.decision_id, known.record.token_ref)), None)
+
+    def _shared(self, trace: tuple[Any, ...]) -> tuple[Any, ...]:
+        """One of equal traces; the same person's logins have the same one, and it can be as long as the policy."""
+        if len(self._traces) >= TRACES:
+            self._traces.clear()
+        return self._traces.setdefault(trace, trace)
 
     def __iter__(self) -> Iterator[Remembered]:
         yield from reversed(self._recorded)

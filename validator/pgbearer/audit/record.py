@@ -41,6 +41,8 @@ class DecisionRecord:
     replication: str | None = None
     client_address: str | None = None
     client_port: int | None = None
+    backend_pid: int | None = None
+    """The server process that asks."""
 
     verified: bool = False
     """True if the token's signature and every check passed."""
@@ -51,7 +53,7 @@ class DecisionRecord:
     display: str | None = None
     ends_at: int | None = None
     """When an allowed session ends, epoch milliseconds."""
-    unverified: Mapping[str, str | int | None] = field(default_factory=dict)
+    unverified: Mapping[str, str | None] = field(default_factory=dict)
     """What the client or the server merely says about itself."""
 
     @property
@@ -80,6 +82,7 @@ class DecisionRecord:
             "database": self.database,
             "replication": self.replication,
             "client": {"address": self.client_address, "port": self.client_port},
+            "backend_pid": self.backend_pid,
             "verified": self.verified,
             "token_ref": self.token_ref,
             "issuer": self.issuer,

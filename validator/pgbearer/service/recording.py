@@ -1,6 +1,12 @@
-"""From what was asked and judged to the record of it. The token goes in as a hash of which twelve digits are kept."""
+"""From what was asked and judged to the record of it. The token goes in as a hash of which twelve digits are kept.
+
+Ten thousand records stay in memory, and most say the same few names: those are kept once (`sys.intern`, `lru_cache`).
+"""
 
 import secrets
+from collections.abc import Mapping
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from pgbearer.audit import DecisionRecord
@@ -33,18 +39,14 @@ def login_record(
         server=server,
         peer_uid=peer.uid,
         request_id=access.request_id,
-        role=access.role,
-        database=access.database,
+        role=intern(access.role),
+        database=intern(access.database),
         replication=access.replication.value,
-        client_address=access.client.address,
+        client_address=access.client.address and intern(access.client.address),
         client_port=access.client.port,
+        backend_pid=access.backend.pid,
         token_ref=token_ref(request.token) if request.token else None,
-        unverified={
-            "application_name": access.application_name,
-            "instance": access.server.instance,
-            "system_identifier": access.server.system_identifier,
-            "backend_pid": access.backend.pid,
-        },
+        unverified=_unverified(access.application_name, access.server.instance, access.server.system_identifier),
         **_judged(judgement),
     )
 
@@ -66,6 +68,11 @@ def undecoded_record(
     )
 
 
+@lru_cache(maxsize=256)
+def _unverified(application_name: str | None, instance: str, system_identifier: str) -> Mapping[str, str | None]:
+    return {"application_name": application_name, "instance": instance, "system_identifier": system_identifier}
+
+
 def _decision_id() -> str:
     return secrets.token_hex(10)
 
@@ -77,8 +84,8 @@ def _judged(judgement: Judgement) -> dict[str, Any]:
         members |= {
             "verified": True,
             "issuer": verified.issuer,
-            "identity": verified.identity,
-            "display": verified.display,
+            "identity": intern(verified.identity),
+            "display": verified.display and intern(verified.display),
         }
     if judgement.allow is not None:
         members["ends_at"] = judgement.allow.ends_at * 1000

@@ -5,6 +5,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -15,9 +16,11 @@ MAX_TEXT_BYTES: Final = 2048
 MAX_LIST_ITEMS: Final = 256
 
 _T = TypeVar("_T")
+_MISSING: Final = object()
 
-# A string counts as one step and always matches (to the end if it is not closed), so that the scan stays linear.
-_STEPS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+# Matches every string, to the end if it is not closed, so that the scan stays linear whatever the input.
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class StrictError(ValueError):
@@ -31,11 +34,12 @@ class Members:
     for a member that is absent (unless it may be), duplicated, or of another type than the one asked for.
     """
 
-    __slots__ = ("_pairs", "_path")
+    __slots__ = ("_path", "_twice", "_values")
 
-    def __init__(self, pairs: list[tuple[str, Any]], path: str = "") -> None:
-        self._pairs = pairs
-        self._path = path
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        self._path = ""
+        self._values = dict(pairs)
+        self._twice = frozenset() if len(self._values) == len(pairs) else _twice(pairs)
 
     def text(self, name: str, *, limit: int = MAX_TEXT_BYTES) -> str:
         """A string of at most `limit` bytes of UTF-8, without NUL (which no name in PostgreSQL can hold)."""
@@ -71,29 +75,24 @@ class Members:
     def members(self, name: str) -> "Members":
         """An object."""
         value: Members = self._get(name, Members)
-        return Members(value._pairs, f"{self._path}{name}.")
+        value._path = f"{self._path}{name}."
+        return value
 
     def optional_members(self, name: str) -> "Members | None":
         """An object, or None if the member is null or absent."""
         return self._optional(name, self.members)
 
-    def _find(self, name: str) -> list[Any]:
-        found = [value for key, value in self._pairs if key == name]
-        if len(found) > 1:
-            self._refuse(name, "is there more than once")
-        return found
-
     def _get(self, name: str, kind: type) -> Any:
-        found = self._find(name)
-        if not found:
-            self._refuse(name, "is missing")
-        if type(found[0]) is not kind:  # isinstance() would take True for an integer
-            self._refuse(name, "is of the wrong type")
-        return found[0]
+        if name in self._twice:
+            self._refuse(name, "is there more than once")
+        value = self._values.get(name, _MISSING)
+        if type(value) is not kind:  # isinstance() would take True for an integer
+            self._refuse(name, "is missing" if value is _MISSING else "is of the wrong type")
+        return value
 
     def _optional(self, name: str, read: Callable[[str], _T]) -> _T | None:
-        found = self._find(name)
-        return None if not found or found[0] is None else read(name)
+        nothing = self._values.get(name) is None and name not in self._twice
+        return None if nothing else read(name)
 
     def _text(self, value: str, name: str, limit: int) -> str:
         try:
@@ -128,17 +127,20 @@ def parse_object(body: bytes) -> Members:
     return value
 
 
+def _twice(pairs: list[tuple[str, Any]]) -> frozenset[str]:
+    times = Counter(name for name, _ in pairs)
+    return frozenset(name for name, count in times.items() if count > 1)
+
+
 def _bound_depth(body: bytes) -> None:
     """Count brackets before the parser recurses into them."""
+    # Without escapes every second piece between quotes is outside a string.
+    outside = _STRING.sub(b"", body) if b"\\" in body else b"".join(body.split(b'"')[::2])
     depth = 0
-    for step in _STEPS.finditer(body):
-        first = body[step.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise StrictError("nested too deeply")
-        elif first in b"]}":
-            depth -= 1
+    for bracket in outside.translate(None, _NOT_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise StrictError("nested too deeply")
 
 
 def _no_constant(_name: str) -> NoReturn:
