@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,14 +40,15 @@ class Stack:
 
 
 def folder() -> Path:
-    """The folder of all that a running demo has: outside the tree, where PostgreSQL's uid can enter."""
-    return home() / "demo"
+    """The folder of all that a running demo has: PGBEARER_DEMO, else in the cache, where PostgreSQL's uid can enter."""
+    chosen = os.environ.get("PGBEARER_DEMO")
+    return Path(chosen).absolute() if chosen else home() / "demo"
 
 
 @contextmanager
 def alone() -> Iterator[None]:
     """One command of the demo at a time; the second waits for the first."""
-    with (home() / "demo.lock").open("w") as handle:
+    with folder().with_suffix(".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
