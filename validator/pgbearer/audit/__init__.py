@@ -3,6 +3,7 @@
 from pgbearer.audit.aggregate import Aggregator, Tally
 from pgbearer.audit.chain import BEGINNING, Chain, Finding, verify_chain
 from pgbearer.audit.log import AuditLog
+from pgbearer.audit.reading import decisions_in, lines_of
 from pgbearer.audit.recent import Recent, Remembered, Search
 from pgbearer.audit.record import DecisionRecord, timestamp
 from pgbearer.audit.sink import AuditUnavailable
@@ -19,6 +20,8 @@ __all__ = [
     "Remembered",
     "Search",
     "Tally",
+    "decisions_in",
+    "lines_of",
     "timestamp",
     "verify_chain",
 ]

@@ -7,6 +7,7 @@ import typer
 
 from pgbearer.cli.config import config
 from pgbearer.cli.connect import connect
+from pgbearer.cli.decisions import decisions
 from pgbearer.cli.login import login
 from pgbearer.cli.serve import serve
 from pgbearer.cli.token import token
@@ -38,6 +39,7 @@ app.command()(token)
 app.command()(connect)
 app.command()(serve)
 app.add_typer(config)
+app.add_typer(decisions)
 
 
 def main() -> None:

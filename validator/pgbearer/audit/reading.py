@@ -1,0 +1,35 @@
+"""An audit file as something to look through: the same questions that the admin socket answers, without a service."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pgbearer.errors import UsageError
+
+__all__ = ["decisions_in", "lines_of"]
+
+
+def lines_of(paths: Iterable[Path]) -> Iterator[bytes]:
+    """The lines of audit files, one file after the other, newlines included.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                yield from file
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def decisions_in(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    """The decisions in audit files, oldest first; other lines, and lines that are none, are passed over."""
+    for line in lines_of(paths):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # torn by a crash; `verify_chain` is for judging that
+        if isinstance(entry, dict) and entry.get("kind") == "decision":
+            yield entry

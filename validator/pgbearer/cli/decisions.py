@@ -1,0 +1,161 @@
+"""``pgbearer decisions``: what was decided and why, from the running service or from an audit file."""
+
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+import typer
+
+from pgbearer.cli import show as output
+from pgbearer.errors import MissingExtraError, PgbearerError, UsageError
+
+__all__ = ["decisions"]
+
+decisions = typer.Typer(name="decisions", help="What was decided, for whom, and why.", no_args_is_help=True)
+
+_Socket = Annotated[Path, typer.Option("--socket", help="The admin socket of the service.")]
+_SOCKET = Path("/run/pgbearer/admin/admin.sock")
+_Files = Annotated[
+    list[Path] | None, typer.Option("--file", help="Look in this audit file instead; again for more, oldest first.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@decisions.command("list")
+def list_(
+    *,
+    identity: Annotated[str | None, typer.Option(help="Only decisions about this identity.")] = None,
+    role: Annotated[str | None, typer.Option(help="Only decisions about this database role.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only decisions with this reason, e.g. no_rule.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only since this time, e.g. 2026-11-23T18:00 (UTC).")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
+    socket: _Socket = _SOCKET,
+    file: _Files = None,
+    as_json: _Json = False,
+) -> None:
+    """Show the last decisions, the newest first.
+
+    The service remembers the last 10,000; --file looks in the audit itself, also where no service runs.
+
+    Example: pgbearer decisions list --reason role_not_allowed --limit 5
+    """
+    filters = {"identity": identity, "role": role, "reason": reason}
+    wanted = {name: value for name, value in filters.items() if value is not None}
+    moment = None if since is None else _moment(since)
+    found = _from_files(file, wanted, moment, limit) if file else _from_service(socket, wanted, moment, limit)
+    if as_json:
+        output.as_json(found)
+    else:
+        columns = ("time", "decision", "reason", "identity", "role", "database", "rules", "decision_id")
+        output.table(columns, [[_cell(entry.get(column)) for column in columns] for entry in found])
+
+
+@decisions.command("show")
+def show(
+    decision: Annotated[str, typer.Argument(help="A decision id, or the token_ref that the client printed.")],
+    *,
+    socket: _Socket = _SOCKET,
+    file: _Files = None,
+    as_json: _Json = False,
+) -> None:
+    """Show one decision with everything that was known, and what to do about it.
+
+    Example: pgbearer decisions show 3f0c9a1be2d47f60a1c5
+    """
+    entry = _find_in(file, decision) if file else _ask(socket, f"/v1/decisions/{quote(decision, safe='')}")
+    if as_json:
+        output.as_json(entry)
+        return
+    considered = entry.pop("considered", [])
+    output.pairs({name: _cell(value) for name, value in entry.items() if value not in (None, "", [], {})})
+    if considered:
+        typer.echo()
+        columns = ("rule", "deny", "matched", "unmet", "detail")
+        output.table(columns, [[_cell(rule[column]) for column in columns] for rule in considered])
+
+
+@decisions.command("verify")
+def verify(
+    files: Annotated[list[Path], typer.Argument(help="Audit files, oldest first.")],
+    *,
+    as_json: _Json = False,
+) -> int:
+    """Check that nothing in the audit was changed, removed or put in.
+
+    Exits 0 if the chain holds, 1 if it does not. Lines cut off the end leave no trace in the file itself.
+
+    Example: pgbearer decisions verify /var/log/pgbearer/audit.jsonl.1 /var/log/pgbearer/audit.jsonl
+    """
+    from pgbearer.audit.chain import verify_chain
+    from pgbearer.audit.reading import lines_of
+
+    lines = list(lines_of(files))
+    findings = list(verify_chain(lines))
+    if as_json:
+        listed = [{"line": finding.line, "what": finding.what} for finding in findings]
+        output.as_json({"ok": not findings, "lines": len(lines), "findings": listed})
+    else:
+        for finding in findings:
+            typer.echo(f"line {finding.line} {finding.what}")
+        typer.echo(f"{len(lines)} lines, {'the chain holds' if not findings else 'THE CHAIN IS BROKEN'}")
+    return 1 if findings else 0
+
+
+def _from_service(socket: Path, wanted: dict[str, str], since: datetime | None, limit: int) -> list[dict[str, Any]]:
+    query = {**wanted, "limit": str(limit)}
+    if since is not None:
+        query["since"] = str(int(since.timestamp() * 1000))
+    found: list[dict[str, Any]] = _ask(socket, f"/v1/decisions?{urlencode(query)}")["decisions"]
+    return found
+
+
+def _from_files(files: list[Path], wanted: dict[str, str], since: datetime | None, limit: int) -> list[dict[str, Any]]:
+    from pgbearer.audit.reading import decisions_in
+
+    last: deque[dict[str, Any]] = deque(maxlen=limit)
+    for entry in decisions_in(files):
+        fits = all(entry.get(name) == value for name, value in wanted.items())
+        if fits and (since is None or datetime.fromisoformat(entry["time"]) >= since):
+            last.appendleft(entry)
+    return list(last)
+
+
+def _find_in(files: list[Path], name: str) -> dict[str, Any]:
+    from pgbearer.audit.reading import decisions_in
+
+    for entry in decisions_in(reversed(files)):
+        if name in (entry.get("decision_id"), entry.get("token_ref")):
+            return entry
+    raise PgbearerError("there is no such decision here", where=", ".join(map(str, files)))
+
+
+def _ask(socket: Path, target: str) -> dict[str, Any]:
+    try:
+        from pgbearer.service.ask import ask
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("serve", error.name or "") from None
+    return ask(socket, target)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--since {text!r} is no time", hint="Write it as 2026-11-23T18:00.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _cell(value: object) -> str:
+    """A value in a table: what a client wrote in it must not steer the terminal."""
+    match value:
+        case None:
+            text = ""
+        case list():
+            text = ", ".join(map(str, value))
+        case dict():
+            text = " ".join(f"{name}={one}" for name, one in value.items() if one is not None)
+        case _:
+            text = str(value)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
