@@ -99,7 +99,7 @@ FAULTS: dict[str, tuple[Callable[[Issuer], None], str]] = {
     "sends nothing": (lambda issuer: issuer.body(b""), "not JSON"),
     "sends a list": (lambda issuer: issuer.body(b"[]"), "not a JSON object"),
     "sends a member twice": (lambda issuer: issuer.body(b'{"keys": [], "keys": []}'), "a member occurs twice"),
-    "sends deep nesting": (lambda issuer: issuer.body(b'{"keys": ' + b"[" * 90000), "nested"),
+    "sends deep nesting": (lambda issuer: issuer.body(b'{"keys": ' + b"[" * 2000), "nested"),
     "cuts its answer": (Issuer.cut, "broke off"),
 }
 

@@ -170,6 +170,7 @@ SHAPE = (
     payload("lone surrogate as a name", Reason.TOKEN_MALFORMED, member(r'"x": [{"\udfff": 1}]')),
     payload("nested too deeply", Reason.TOKEN_MALFORMED, nested(17)),
     payload("nested absurdly", Reason.TOKEN_MALFORMED, nested(9000)),
+    payload("thousands of lists", Reason.TOKEN_MALFORMED, member('"x": [' + "[]," * 2100 + "0]")),
     payload("raw control character in a string", Reason.TOKEN_MALFORMED, member('"x": "a\nb"')),
 )
 

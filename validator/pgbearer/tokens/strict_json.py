@@ -9,6 +9,8 @@ from typing import Final, NoReturn
 __all__ = ["NotStrictJsonError", "parse_object"]
 
 _MAX_DEPTH: Final = 16
+_MAX_CONTAINERS: Final = 2048
+"""Objects and lists, or brackets in strings: more than any token of a person has; bounds what junk costs."""
 # A string counts as one step and always matches (to the end if it is not closed), so that the scan stays linear.
 _STEPS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
@@ -42,8 +44,11 @@ def parse_object(data: bytes) -> Mapping[str, object]:
 
 def _bound_depth(text: str) -> None:
     """Refuse deep nesting before the parser recurses; text with few brackets cannot nest deeply."""
-    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+    containers = text.count("[") + text.count("{")
+    if containers <= _MAX_DEPTH:
         return
+    if containers > _MAX_CONTAINERS:
+        raise NotStrictJsonError(f"more than {_MAX_CONTAINERS} objects and lists")
     depth = 0
     for match in _STEPS.finditer(text):
         mark = match[0]
