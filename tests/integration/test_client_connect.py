@@ -18,8 +18,15 @@ import psycopg
 import pytest
 
 import pgbearer
-from pgbearer.client import AccessToken, ServerUnreachableError, TokenRefusedError, UnsafeServerError, libpq
-from pgbearer.client.hook import CARRIER, _offers, offer
+from pgbearer.client import (
+    AccessToken,
+    ServerUnreachableError,
+    StaticSource,
+    TokenRefusedError,
+    UnsafeServerError,
+    libpq,
+)
+from pgbearer.client.hook import CARRIER, _Hook, _offers, offer
 from pgbearer.errors import UsageError
 from tests.fake_postgres import FakePostgres
 from tests.parts.authority import Authority
@@ -60,6 +67,14 @@ def tls_server(authority: Authority) -> Iterator[FakePostgres]:
     with FakePostgres(("127.0.0.1", 0), tls=context) as serving:
         yield serving
     assert serving.faults == []
+
+
+class Silent(StaticSource):
+    """A source that does not say whose tokens it gives."""
+
+    @property
+    def issuer(self) -> None:
+        return None
 
 
 def connect(where: str, token: str = SECRET, **more: Any) -> psycopg.Connection[Any]:
@@ -135,8 +150,9 @@ def test_a_server_that_asks_for_another_issuers_token(server: FakePostgres, fold
 
 def test_a_token_of_another_issuer_than_the_pinned_one(server: FakePostgres, folder: Path) -> None:
     theirs = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL290aGVyLnRlc3QifQ.c2ln"  # {"iss":"https://other.test"}
-    with pytest.raises(UnsafeServerError, match="issuers differ"):
-        connect(f"host={folder}", theirs)
+    for given in ({"token": theirs}, {"source": Silent(theirs)}):
+        with pytest.raises(UnsafeServerError, match="issuers differ"):
+            pgbearer.connect(f"host={folder} user=app", issuer=ISSUER, **given)
     assert server.received == []
 
 
@@ -174,6 +190,17 @@ def test_the_hook_itself_holds_back_what_got_past_the_first_check(
         )
     assert isinstance(offered.error, UnsafeServerError)
     assert not offered.handed_over
+    assert (server.discoveries, server.tokens) == (1, [])
+
+
+def test_the_hook_itself_knows_whose_token_it_has(server: FakePostgres, folder: Path) -> None:
+    server.issuer = "https://other.test"  # and so says the connection string, so that libpq sees no contradiction
+    with offer(AccessToken(SECRET), ISSUER) as offered, pytest.raises(psycopg.OperationalError):
+        psycopg.connect(
+            f"host={folder} user=app require_auth=oauth"
+            f" oauth_issuer={server.issuer} oauth_client_id=c {CARRIER}={offered.name}"
+        )
+    assert isinstance(offered.error, UnsafeServerError)
     assert (server.discoveries, server.tokens) == (1, [])
 
 
@@ -280,33 +307,38 @@ async def test_a_cancelled_task_leaves_no_offer_behind(server: FakePostgres, fol
 
 
 @pytest.fixture
-def replace_hook() -> Iterator[Callable[[Any], None]]:
-    """Put a hook in place as another library would; the one before comes back after the test."""
+def put_their_hook() -> Iterator[Callable[[], None]]:
+    """Call it to set a hook as another library would; the one before comes back after the test."""
     library = libpq.load()
     before = library.auth_data_hook()
-    kept = []
-
-    def replace(answer: Any) -> None:
-        hook = libpq.AuthDataHook(answer)
-        kept.append(hook)
-        library.set_auth_data_hook(ctypes.cast(hook, ctypes.c_void_p).value or 0)
-
-    yield replace
-    library.set_auth_data_hook(before)
-
-
-def test_a_connection_opened_with_another_token_than_ours_is_closed_again(
-    server: FakePostgres, folder: Path, replace_hook: Callable[[Any], None]
-) -> None:
-    connect(f"host={folder}").close()  # our hook is in place
-    buffer = ctypes.create_string_buffer(b"theirs")
+    token = ctypes.create_string_buffer(b"theirs")
 
     def answer(kind: int, _conn: int, data: int) -> int:
         if kind == libpq.BEARER_TOKEN:
-            libpq.BearerRequest.from_address(data).token = ctypes.addressof(buffer)
+            libpq.BearerRequest.from_address(data).token = ctypes.addressof(token)
         return kind
 
-    replace_hook(answer)
+    hook = libpq.AuthDataHook(answer)
+    yield lambda: library.set_auth_data_hook(ctypes.cast(hook, ctypes.c_void_p).value or 0)
+    library.set_auth_data_hook(before)
+
+
+def test_connections_of_others_still_reach_their_hook(
+    server: FakePostgres, folder: Path, put_their_hook: Callable[[], None]
+) -> None:
+    put_their_hook()
+    ours = _Hook(libpq.load())  # as it is installed where another library came first
+    psycopg.connect(f"host={folder} user=app oauth_issuer={ISSUER} oauth_client_id=c").close()
+    connect(f"host={folder}").close()
+    assert server.tokens == ["theirs", SECRET]
+    ours._remove()
+
+
+def test_a_connection_opened_with_another_token_than_ours_is_closed_again(
+    server: FakePostgres, folder: Path, put_their_hook: Callable[[], None]
+) -> None:
+    connect(f"host={folder}").close()  # our hook is in place
+    put_their_hook()
     with pytest.raises(TokenRefusedError, match="without our token"):
         connect(f"host={folder}")
     assert server.tokens == [SECRET, "theirs"]

@@ -23,7 +23,7 @@ connection.close()
 def test_the_token_gets_through(
     implementation: str, postgres: Installation, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """`binary` brings its libpq; `python` takes the system's, here the one that the server under test was built with."""
+    """`binary` brings its own libpq; `python` takes the system's, here the one that belongs to the server."""
     folder = tmp_path_factory.mktemp("s")
     libraries = subprocess.run([postgres.pg_config, "--libdir"], capture_output=True, text=True, check=True).stdout
     environ = os.environ | {"PSYCOPG_IMPL": implementation, "LD_LIBRARY_PATH": libraries.strip()}
