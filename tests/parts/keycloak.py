@@ -10,13 +10,13 @@ import os
 import shutil
 import ssl
 import subprocess
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from tests.parts.archives import unpack
 from tests.parts.authority import Authority
 from tests.parts.cache import cached
 from tests.parts.needs import JAVA, MAVEN, demand
@@ -162,14 +162,7 @@ def _await_ready(keycloak: Keycloak) -> None:
 
 
 def _fetch_and_build(folder: Path) -> None:
-    archive = _fetch(folder)
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
-    archive.unlink()
-    unpacked = folder / f"keycloak-{VERSION}"
-    for entry in unpacked.iterdir():
-        entry.rename(folder / entry.name)
-    unpacked.rmdir()
+    unpack(_fetch(folder), folder)
     _run([folder / "bin" / "kc.sh", "build", "--cache=local", *_BUILD], "Keycloak's build")
 
 

@@ -116,9 +116,10 @@ class Server:
         """All that the server has logged so far."""
         return self.log_file.read_text(errors="replace")
 
-    def start(self) -> None:
-        """Start the server and wait until it accepts connections."""
-        self._running = launch(as_server(self.installation.bin / "postgres", "-D", self.data), log=self.log_file)
+    def start(self, *under: str) -> None:
+        """Start the server, below the command `under` if there is one, and wait until it accepts connections."""
+        command = as_server(*under, self.installation.bin / "postgres", "-D", self.data)
+        self._running = launch(command, log=self.log_file)
         wait_until(self._is_ready, 60, f"PostgreSQL in {self.folder} to be ready", pause=0.02)
 
     def reload(self) -> None:
@@ -189,19 +190,18 @@ def as_server(*command: object) -> list[str]:
 def _fresh_cluster(installation: Installation) -> Path:
     """A data folder as initdb leaves it, to be copied: initdb takes longer than all else that a test does."""
 
+    options = ("-U", SUPERUSER, "-A", "trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=1", "--no-sync")
+
     def initialise(folder: Path) -> None:
         _give_to_server(folder)
         subprocess.run(
-            as_server(
-                *(installation.bin / "initdb", "-D", folder / "data", "-U", SUPERUSER, "-A", "trust"),
-                *("--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
-            ),
+            as_server(installation.bin / "initdb", "-D", folder / "data", *options),
             check=True,
             capture_output=True,
             timeout=120,
         )
 
-    return cached("cluster", f"{installation.bin} {server_uid()}", initialise) / "data"
+    return cached("cluster", f"{installation.bin} {server_uid()} {options}", initialise) / "data"
 
 
 def _give_to_server(folder: Path) -> None:

