@@ -8,6 +8,14 @@ import pytest
 
 from pgbearer.config.yaml_file import MAX_DEPTH, parse_yaml
 
+# fmt: off
+BARE = (
+    "on", "off", "yes", "no", "y", "N", "On", "YES", "True", "FALSE", "0123", "0o17", "0x1F", "0b11", "1_000",
+    "1:30", "190:20:30", "1.5", ".5", "1e3", "1.0e+3", ".inf", "-.INF", ".nan", "+5", "-0", "2027-13-01",
+    "2027-1-1", "99999999999999999999", "=", "2027-01-31T99:00:00Z",
+)
+# fmt: on
+
 
 def value(text: str) -> Any:
     document = parse_yaml(text)
@@ -48,42 +56,7 @@ def test_values(text: str, expected: Any) -> None:
     assert [type(item) for item in result.values()] == [type(item) for item in expected.values()]
 
 
-@pytest.mark.parametrize(
-    "bare",
-    [
-        "on",
-        "off",
-        "yes",
-        "no",
-        "y",
-        "N",
-        "On",
-        "YES",
-        "True",
-        "FALSE",
-        "0123",
-        "0o17",
-        "0x1F",
-        "0b11",
-        "1_000",
-        "1:30",
-        "190:20:30",
-        "1.5",
-        ".5",
-        "1e3",
-        "1.0e+3",
-        ".inf",
-        "-.INF",
-        ".nan",
-        "+5",
-        "-0",
-        "2027-13-01",
-        "2027-1-1",
-        "99999999999999999999",
-        "=",
-        "2027-01-31T99:00:00Z",
-    ],
-)
+@pytest.mark.parametrize("bare", BARE)
 @pytest.mark.parametrize("place", ["a: {}", "a: [{}]", "{}: a"])
 def test_what_yaml_readers_take_differently_is_refused_bare(bare: str, place: str) -> None:
     found = problems(place.replace("{}", bare))

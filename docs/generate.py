@@ -1,0 +1,159 @@
+"""Writes the reference pages from the code, so that they cannot say anything else: ``make docs``.
+
+A unit test compares each page with what this file would write.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from typer.main import get_command
+
+from pgbearer.cli import app
+from pgbearer.config.reference import reference
+from pgbearer.policy import FIELDS
+from pgbearer.service.metrics import TABLE
+from pgbearer.wire import Reason
+
+__all__ = ["PAGES", "main"]
+
+ROOT = Path(__file__).parent.parent
+NOTE = "<!-- Written by docs/generate.py from the code: change it there and run `make docs`. -->"
+
+
+def settings() -> str:
+    """Every key of pgbearer.yaml."""
+    rows = (
+        (
+            f"`{setting.path}`",
+            setting.type,
+            "required" if setting.required else f"`{setting.default}`" if setting.default else "",
+            setting.bounds,
+            setting.meaning,
+        )
+        for setting in reference()
+    )
+    return _page(
+        "Every setting",
+        "What may stand in `pgbearer.yaml`. `NAME` is a name of your choice, `[]` each item of a list.\n"
+        "How rules work together is in [policy.md](policy.md). For editors, `pgbearer config schema` prints the\n"
+        "same as a JSON Schema.",
+        _table(("Key", "Type", "Default", "Bounds", "Meaning"), rows),
+    )
+
+
+def conditions() -> str:
+    """Every name a condition can use."""
+    rows: list[tuple[str, str, str]] = [(f"`{name}`", field.type, field.meaning) for name, field in FIELDS.items()]
+    rows.append(("`claims.NAME`", "as declared", "a claim that the issuer declares under `issuers.NAME.claims`"))
+    rows.append(("`has(claims.NAME)`", "bool", "whether the token has it"))
+    return _page(
+        "What a condition can name",
+        "The names in `when`, with their types. A field is never missing: what does not apply is empty.\n"
+        "A claim may be missing; a condition on it then fails, and says so in the decision record.",
+        _table(("Name", "Type", "Meaning"), rows),
+    )
+
+
+def reasons() -> str:
+    """Every reason a login can be refused for."""
+    service = ((f"`{reason}`", reason.meaning, reason.remedy) for reason in Reason)
+    head = ("Reason", "Meaning", "What to do")
+    return _page(
+        "Why was it refused?",
+        "Every decision has one of these reasons. They are a stable list: a reason keeps its name and its meaning.",
+        "## Decided by the service",
+        "In the audit, on the admin socket, and in the server log of the login.",
+        _table(head, service),
+        "## Decided by the module, where the service gave no decision",
+        "In the server log only: the service knows nothing of them.",
+        _table(head, ((f"`{name}`", meaning, remedy) for name, meaning, remedy in _module_reasons())),
+    )
+
+
+def metrics() -> str:
+    """Every metric."""
+    rows = (
+        (f"`{measure.name}`", measure.kind, ", ".join(f"`{label}`" for label in measure.labels), measure.meaning)
+        for measure in TABLE
+    )
+    return _page(
+        "What can be measured?",
+        "`/metrics` on the listener of `http.address`, in the Prometheus text format.",
+        _table(("Metric", "Kind", "Labels", "Meaning"), rows),
+    )
+
+
+def cli() -> str:
+    """Every command."""
+    command: Any = get_command(app)
+    codes = "Exit codes: 0 ok; 1 a finding, or refused; 2 usage or a bad file; 3 something could not be reached."
+    return _page("Every command", codes, *_commands("pgbearer", command))
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "settings.md": settings,
+    "conditions.md": conditions,
+    "reasons.md": reasons,
+    "metrics.md": metrics,
+    "cli.md": cli,
+}
+
+
+def main() -> None:
+    """Write the pages that differ, and say which."""
+    for name, page in PAGES.items():
+        path, text = ROOT / "docs" / name, page()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"docs/{name}\n")
+
+
+def _page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", NOTE, *parts]) + "\n"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def _module_reasons() -> Iterator[tuple[str, str, str]]:
+    """The entries of the table in validator/pgmodule/reasons.h: a name and two string literals each."""
+    source = (ROOT / "validator/pgmodule/reasons.h").read_text(encoding="utf-8").replace("\\\n", "")
+    entry = r'REASON\((?P<name>\w+),\s*"(?P<meaning>(?:\\.|[^"\\])*)",\s*"(?P<remedy>(?:\\.|[^"\\])*)"\)'
+    for match in re.finditer(entry, source):
+        yield match["name"], match["meaning"].replace(r"\"", '"'), match["remedy"].replace(r"\"", '"')
+
+
+def _commands(name: str, command: Any) -> Iterator[str]:
+    """A command's usage, help, arguments and options; a group's commands one after the other."""
+    if hasattr(command, "commands"):
+        for inner in sorted(command.commands):
+            yield from _commands(f"{name} {inner}", command.commands[inner])
+        return
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    options = [param for param in command.params if param.param_type_name == "option"]
+    usage = " ".join([name, *(["[OPTIONS]"] if options else []), *(_argument(param) for param in arguments)])
+    yield f"## {name}"
+    yield f"```text\n{usage}\n```"
+    yield re.sub(r"\n{3,}", "\n\n", command.help or "").strip()
+    rows = [(f"`{_argument(param)}`", _help(param)) for param in arguments]
+    rows += [("`" + ", ".join([*param.opts, *param.secondary_opts]) + "`", _help(param)) for param in options]
+    if rows:
+        yield _table(("Argument or option", "Meaning"), rows)
+
+
+def _argument(param: Any) -> str:
+    text = param.metavar or param.name.upper()
+    return text if param.required or text.startswith("[") else f"[{text}]"
+
+
+def _help(param: Any) -> str:
+    return " ".join((getattr(param, "help", None) or "").split())
+
+
+if __name__ == "__main__":
+    main()
