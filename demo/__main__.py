@@ -1,11 +1,13 @@
 """``python -m demo up|logs|down``, which is what `make demo`, `make demo-logs` and `make demo-down` run."""
 
+import os
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from demo import stack, state
+from demo.service import ServiceError
 from demo.state import Stack
 from demo.story import Told, tell
 from pgbearer.errors import PgbearerError
@@ -25,7 +27,7 @@ EXPECTED = (
     MissingError,
     PagesError,
     PgbearerError,
-    stack.ServiceError,
+    ServiceError,
     TimeUpError,
     TlsPostgresError,
 )
@@ -111,6 +113,7 @@ def main(words: list[str]) -> int:
     if len(words) != 1 or words[0] not in commands:
         say(f"usage: python -m demo {'|'.join(commands)}")
         return 2
+    os.umask(0o022)  # PostgreSQL's uid must be able to read what root unpacks
     try:
         if words == ["logs"]:
             return logs()

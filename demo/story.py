@@ -1,12 +1,11 @@
 """Three people log in by device code, each at Keycloak's own pages, and find out what they may."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
-import httpx
-
+from demo import service
 from demo.state import Stack
 from pgbearer.client import DeviceCode, DeviceSource, TokenRefusedError, connect
 from tests.parts.device_pages import Person, approve
@@ -84,17 +83,8 @@ def _go_through(stack: Stack, chapter: Chapter, source: DeviceSource) -> Told:
             done = connection.execute(chapter.sql).fetchone()
     except TokenRefusedError:
         who = done = None
-    decision = _decision(stack, source.token().ref, chapter.role)
+    decision = service.decision(stack.admin_socket, chapter.role, source.token().ref)
     seen = decision["meaning"]
     if who and done:
         seen = f"system_user {who[0]}, current_user {who[1]}; {done[0]}"
     return Told(chapter, decision["reason"], decision["decision_id"], seen)
-
-
-def _decision(stack: Stack, token_ref: str, role: str) -> Mapping[str, Any]:
-    """What the service recorded of a login, from its admin socket: the client can name its token, not its login."""
-    with httpx.Client(transport=httpx.HTTPTransport(uds=stack.admin_socket), base_url="http://admin") as admin:
-        listed = admin.get("/v1/decisions", params={"role": role}).raise_for_status().json()["decisions"]
-        (ours, *_) = (decision for decision in listed if decision["token_ref"] == token_ref)
-        found: Mapping[str, Any] = admin.get(f"/v1/decisions/{ours['decision_id']}").raise_for_status().json()
-    return found

@@ -32,7 +32,8 @@ def need() -> Callable[..., None]:
 
 @pytest.hookimpl(trylast=True)  # after the terminal reporter is there
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the parts' progress reach the screen while a fixture runs."""
+    """Let the parts' progress reach the screen while a fixture runs, and PostgreSQL's uid read what root unpacks."""
+    os.umask(0o022)
     capture: CaptureManager | None = config.pluginmanager.getplugin("capturemanager")
     writer = config.get_terminal_writer()
 

@@ -5,6 +5,7 @@
 What this machine cannot have is left out and named; the tests say it again, where it counts.
 """
 
+import os
 from collections.abc import Callable
 
 from tests.parts import debian, keycloak, module, postgres, tls_postgres
@@ -21,6 +22,7 @@ PARTS: dict[str, Callable[[], object]] = {
 
 def main() -> None:
     """Make each part that is not in the cache."""
+    os.umask(0o022)  # PostgreSQL's uid must be able to read what root unpacks
     for name, make in PARTS.items():
         try:
             make()
