@@ -1,5 +1,6 @@
 """Real PostgreSQL servers with the module, and a lying service for them to ask."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ __all__ = [
     "TOKEN",
     "BearerServer",
     "MakeServer",
+    "assert_calm",
     "bearer",
+    "liar",
     "module_settings",
     "postgres",
     "postgres_server",
-    "service",
     "shared_server",
 ]
 
@@ -52,15 +54,17 @@ class BearerServer(Server):
         Raises:
             psycopg.OperationalError: refused.
         """
-        where = {"host": str(self.folder), "user": role, "dbname": database, **conninfo}
+        where = {"host": str(self.folder), "port": self.port, "user": role, "dbname": database, **conninfo}
         return oauth_token.connect(token, issuer=ISSUER, **where)
 
     def refusal(self, **how: Any) -> str:
-        """Log in, which must be refused; returns what the server logged of it."""
+        """Log in, which must be refused; returns what the module logged of it: the reason, then the detail."""
         before = len(self.log)
         with pytest.raises(psycopg.OperationalError, match="OAuth bearer authentication failed"):
             self.login(**how)
-        return self.log[before:]
+        said = re.findall(r"OAuth login refused: (\w+)\n.*DETAIL:  (.*)", self.log[before:])
+        assert len(said) == 1, "one message for one refusal"
+        return " ".join(said[0])
 
 
 MakeServer = Callable[..., BearerServer]
@@ -78,7 +82,7 @@ def postgres_server(postgres: Installation) -> Iterator[MakeServer]:
     """Call it for a server with the module; all of them are gone after the test.
 
     Keywords: `settings` (postgresql.conf, over ours), `hba` (all lines, else break-glass and OAuth), `ident`,
-    `preload` (else the backend of each login loads the module).
+    `preload` (else the backend of each login loads the module), `under` (a command to start it below).
     """
     made: list[BearerServer] = []
 
@@ -88,15 +92,20 @@ def postgres_server(postgres: Installation) -> Iterator[MakeServer]:
         ident: Sequence[str] = (),
         *,
         preload: bool = True,
+        under: Sequence[str] = (),
     ) -> BearerServer:
         server = _make(postgres, settings or {}, hba, ident, preload=preload)
         made.append(server)
-        server.start()
+        server.start(*under)
         return server
 
     yield make
-    for server in made:
-        server.remove()
+    try:
+        for server in made:
+            assert_calm(server.log)
+    finally:
+        for server in made:
+            server.remove()
 
 
 def module_settings(installation: Installation, *, preload: bool) -> dict[str, str]:
@@ -131,7 +140,7 @@ def shared_server(postgres: Installation) -> Iterator[BearerServer]:
 
 
 @pytest.fixture
-def service(shared_server: BearerServer) -> Iterator[LyingService]:
+def liar(shared_server: BearerServer) -> Iterator[LyingService]:
     """The service of `shared_server`, which denies until told otherwise."""
     lying = LyingService(shared_server.socket)
     lying.start()
@@ -144,9 +153,13 @@ def bearer(shared_server: BearerServer) -> Iterator[BearerServer]:
     """`shared_server`, of which no backend crashes during the test, and which never logs the token."""
     postmaster, before = shared_server.pid, len(shared_server.log)
     yield shared_server
-    said = shared_server.log[before:]
     assert shared_server.alive()
     assert shared_server.pid == postmaster
-    assert "was terminated by signal" not in said
-    assert "reinitializing" not in said
-    assert not any(part in said for part in TOKEN.split("."))
+    assert_calm(shared_server.log[before:])
+
+
+def assert_calm(log: str) -> None:
+    """No backend crashed, so the server was never restarted; and no part of the token is in its log."""
+    assert "was terminated by signal" not in log
+    assert "reinitializing" not in log
+    assert not any(part in log for part in TOKEN.split("."))

@@ -56,13 +56,16 @@ typedef struct Reply
 	HttpHead	head;
 } Reply;
 
+static Outcome try_in_turn(Login *login, const Endpoint **endpoints, int *left, bool first,
+						   const Block *request, Reply *reply);
+static void truncate_trail(Login *login, int len);
 static Outcome attempt(Login *login, const Endpoint *endpoint, int64 until, const Block *request, Reply *reply);
 static Outcome converse(Login *login, const Endpoint *endpoint, Connection *conn, int64 until,
 						const Block *request, Reply *reply);
 static Outcome connect_to(Login *login, const Endpoint *endpoint, Connection *conn);
 static bool send_request(Connection *conn, const Block *request, int64 until);
 static Outcome receive_reply(Login *login, const Endpoint *endpoint, Connection *conn, int64 until, Reply *reply);
-static Outcome judge(Login *login, const Endpoint *endpoint, Reply *reply, bool *more);
+static bool judge(Login *login, const Endpoint *endpoint, Reply *reply, Outcome *outcome);
 static void connection_open(Connection *conn);
 static void connection_watch(Connection *conn);
 static void connection_close(Connection *conn);
@@ -87,38 +90,67 @@ exchange(Login *login, const Block *request, char **body, size_t *body_len)
 	Reply		reply = {.data = palloc(MAX_ANSWER_HEAD + MAX_ANSWER_BODY)};
 
 	if (left == 0)
-		return fail(login, FAULT_not_configured, "pgbearer.endpoints names no endpoint.");
-	for (;;)
+		return fail(login, FAULT_not_configured, "\"pgbearer.endpoints\" names no endpoint.");
+	for (bool first = true;; first = false)
 	{
-		int			again = 0;
+		Outcome		outcome = try_in_turn(login, endpoints, &left, first, request, &reply);
 
-		for (int i = 0; i < left; i++)
+		if (outcome == OUTCOME_ANSWERED)
 		{
-			int64		share = (login->deadline - monotonic_ms()) / (left - i + again);
-			Outcome		outcome = attempt(login, endpoints[i], monotonic_ms() + share, request, &reply);
-
-			if (outcome == OUTCOME_ANSWERED)
-			{
-				endpoint_is_up(endpoints[i]);
-				login->endpoint = endpoints[i]->path;
-				*body = reply.data + reply.head.head_len;
-				*body_len = reply.head.body_len;
-				return true;
-			}
-			if (outcome == OUTCOME_FINAL)
-				return false;
-			endpoint_is_down(endpoints[i]);
-			if (outcome == OUTCOME_RETRY)
-				endpoints[again++] = endpoints[i];
+			*body = reply.data + reply.head.head_len;
+			*body_len = reply.head.body_len;
+			return true;
 		}
-		left = again;
-		if (left == 0 || monotonic_ms() >= connect_by)
+		if (outcome == OUTCOME_FINAL || left == 0 || monotonic_ms() >= connect_by)
 			return false;
 		if (!pause_between(login, Min(monotonic_ms() + wait, connect_by)))
 			return false;
 		wait = Min(wait * 2, MAX_RETRY_WAIT);
-		resetStringInfo(&login->trail);
 	}
+}
+
+/*
+ * Try each of the *left endpoints once, up to the first answer.  Those that
+ * are worth another try are kept, in their order.
+ */
+static Outcome
+try_in_turn(Login *login, const Endpoint **endpoints, int *left, bool first, const Block *request, Reply *reply)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < *left; i++)
+	{
+		const Endpoint *endpoint = endpoints[i];
+		int64		now = monotonic_ms();
+		int64		share = (login->deadline - now) / (*left - i + kept);
+		int			said = login->trail.len;
+		Outcome		outcome = attempt(login, endpoint, now + share, request, reply);
+
+		if (outcome == OUTCOME_ANSWERED)
+		{
+			endpoint_is_up(endpoint);
+			login->endpoint = endpoint->path;
+		}
+		if (outcome == OUTCOME_ANSWERED || outcome == OUTCOME_FINAL)
+			return outcome;
+
+		endpoint_is_down(endpoint);
+		if (outcome == OUTCOME_RETRY)
+		{
+			endpoints[kept++] = endpoint;
+			if (!first)			/* the log has it already */
+				truncate_trail(login, said);
+		}
+	}
+	*left = kept;
+	return OUTCOME_NEXT;
+}
+
+static void
+truncate_trail(Login *login, int len)
+{
+	login->trail.len = len;
+	login->trail.data[len] = '\0';
 }
 
 /*
@@ -216,7 +248,6 @@ static Outcome
 receive_reply(Login *login, const Endpoint *endpoint, Connection *conn, int64 until, Reply *reply)
 {
 	Outcome		outcome;
-	bool		more = true;
 
 	reply->len = 0;
 	reply->has_head = false;
@@ -228,8 +259,7 @@ receive_reply(Login *login, const Endpoint *endpoint, Connection *conn, int64 un
 		if (n > 0)
 		{
 			reply->len += n;
-			outcome = judge(login, endpoint, reply, &more);
-			if (!more)
+			if (judge(login, endpoint, reply, &outcome))
 				return outcome;
 		}
 		else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -247,46 +277,36 @@ receive_reply(Login *login, const Endpoint *endpoint, Connection *conn, int64 un
 }
 
 /*
- * What the bytes so far amount to; *more is false if no more are needed.
+ * What the bytes so far amount to; false if more are needed to tell.
  */
-static Outcome
-judge(Login *login, const Endpoint *endpoint, Reply *reply, bool *more)
+static bool
+judge(Login *login, const Endpoint *endpoint, Reply *reply, Outcome *outcome)
 {
+	const HttpHead *head = &reply->head;
 	const char *error;
 	HttpResult	result = reply->has_head ? HTTP_COMPLETE :
 		parse_http_head(reply->data, reply->len, &reply->head, &error);
 
-	*more = false;
-	login->endpoint = endpoint->path;
+	if (result == HTTP_INCOMPLETE)
+		return false;
+	reply->has_head = (result == HTTP_COMPLETE);
+	*outcome = OUTCOME_FINAL;
 	if (result == HTTP_INVALID)
+		fail(login, FAULT_answer_invalid, "Endpoint unix:%s: %s.", endpoint->path, error);
+	else if (head->status == 503)
 	{
-		fail(login, FAULT_answer_invalid, "The answer cannot be read: %s.", error);
-		return OUTCOME_FINAL;
+		fail(login, FAULT_service_unavailable, "Endpoint unix:%s answered 503.", endpoint->path);
+		*outcome = OUTCOME_NEXT;
 	}
-	if (result == HTTP_COMPLETE)
-	{
-		reply->has_head = true;
-		if (reply->head.status == 503)
-		{
-			fail(login, FAULT_service_unavailable, "Endpoint unix:%s answered 503.", endpoint->path);
-			return OUTCOME_NEXT;
-		}
-		if (reply->head.status != 200)
-		{
-			fail(login, FAULT_answer_status, "The service answered status %d.", reply->head.status);
-			return OUTCOME_FINAL;
-		}
-		if (reply->len > reply->head.head_len + reply->head.body_len)
-		{
-			fail(login, FAULT_answer_invalid, "The answer is longer than its Content-Length.");
-			return OUTCOME_FINAL;
-		}
-		if (reply->len == reply->head.head_len + reply->head.body_len)
-			return OUTCOME_ANSWERED;
-	}
-	login->endpoint = NULL;
-	*more = true;
-	return OUTCOME_ANSWERED;
+	else if (head->status != 200)
+		fail(login, FAULT_answer_status, "Endpoint unix:%s answered status %d.", endpoint->path, head->status);
+	else if (reply->len > head->head_len + head->body_len)
+		fail(login, FAULT_answer_invalid, "Endpoint unix:%s sent more than its Content-Length.", endpoint->path);
+	else if (reply->len < head->head_len + head->body_len)
+		return false;
+	else
+		*outcome = OUTCOME_ANSWERED;
+	return true;
 }
 
 /*

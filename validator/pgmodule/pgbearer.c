@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "postmaster/postmaster.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -40,6 +41,9 @@ PG_MODULE_MAGIC_EXT(
 					.version = "0.1.0"
 );
 
+/* Free connections, beyond core's own reserves, below which nobody waits for the service */
+#define SPARE_CONNECTIONS 8
+
 /* Kept of authentication_timeout, so that our refusal comes before core's */
 #define AUTHENTICATION_MARGIN 1000
 
@@ -47,9 +51,10 @@ static bool validate_token(const ValidatorModuleState *state, const char *token,
 						   const char *role, ValidatorModuleResult *result);
 static void guarded_decide(Login *login, Answer *answer);
 static void decide(Login *login, Answer *answer);
-static void begin_login(Login *login, const char *token, const char *role);
+static void begin_login(Login *login);
 static void note_error(Login *login, MemoryContext context, ResourceOwner owner);
 static char *refusal_detail(Login *login);
+static bool connections_to_spare(void);
 static int64 authentication_time_left(void);
 static void define_settings(void);
 
@@ -84,6 +89,10 @@ _PG_init(void)
 	define_settings();
 	endpoints_init();
 	passwords_init();
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(LOG,
+				errmsg("pgbearer is not preloaded: logins do not share what they learn of the service"),
+				errhint("Add it to \"shared_preload_libraries\". Only then is \"pgbearer.forbid_passwords\" in force in all sessions."));
 	MarkGUCPrefixReserved("pgbearer");
 }
 
@@ -154,7 +163,12 @@ validate_token(const ValidatorModuleState *state, const char *token,
 
 	result->authorized = false;
 	MemoryContextSwitchTo(context);
-	begin_login(&login, token, role);
+	memset(&login, 0, sizeof(login));
+	login.token = token;
+	login.role = role;
+	login.port = MyProcPort;
+	login.database = MyProcPort->database_name ? MyProcPort->database_name : "";
+	initStringInfo(&login.trail);
 	guarded_decide(&login, &answer);
 	MemoryContextSwitchTo(caller);
 
@@ -211,10 +225,13 @@ decide(Login *login, Answer *answer)
 	char	   *body;
 	size_t		len;
 
+	begin_login(login);
 	if (strlen(login->token) > (size_t) guc_max_token_size)
 		fail(login, FAULT_token_too_large, "The token has %zu bytes.", strlen(login->token));
 	else if (!service_user_is_known())
 		fail(login, FAULT_service_user_unknown, "\"pgbearer.service_user\" names no user: \"%s\".", guc_service_user);
+	else if (!connections_to_spare())
+		fail(login, FAULT_connections_short, "Too few connections are free.");
 	else if (login->deadline <= monotonic_ms())
 		fail(login, FAULT_service_timeout, "Too little of authentication_timeout is left.");
 	else if (build_request(login, &request) &&
@@ -229,24 +246,35 @@ decide(Login *login, Answer *answer)
 	}
 }
 
+/*
+ * Its name, its token's name, its time.
+ */
 static void
-begin_login(Login *login, const char *token, const char *role)
+begin_login(Login *login)
 {
 	uint8		random[REQUEST_ID_LEN / 2];
 
-	memset(login, 0, sizeof(*login));
-	login->token = token;
-	login->role = role;
-	login->port = MyProcPort;
-	login->database = MyProcPort->database_name ? MyProcPort->database_name : "";
-	login->reason = fault_names[FAULT_module_error];
-	initStringInfo(&login->trail);
-	login->deadline = monotonic_ms() + Min(guc_timeout, authentication_time_left() - AUTHENTICATION_MARGIN);
-
+	sha256_hex(login->token, strlen(login->token), login->token_ref, TOKEN_REF_LEN);
 	if (!pg_strong_random(random, sizeof(random)))
 		ereport(ERROR, errmsg("could not generate a request id"));
 	hex_encode((char *) random, sizeof(random), login->request_id);
-	sha256_hex(token, strlen(token), login->token_ref, TOKEN_REF_LEN);
+	login->request_id[REQUEST_ID_LEN] = '\0';
+	login->deadline = monotonic_ms() + Min(guc_timeout, authentication_time_left() - AUTHENTICATION_MARGIN);
+}
+
+/*
+ * Are there connections to spare?  While the service hangs, logins wait and
+ * hold a connection each; the last ones are for those who need no service.
+ * Core keeps superuser_reserved_connections + reserved_connections from
+ * ordinary roles anyway, but only after authentication (InitPostgres).
+ */
+static bool
+connections_to_spare(void)
+{
+	int			kept = SuperuserReservedConnections + ReservedConnections + SPARE_CONNECTIONS;
+	int			nfree;
+
+	return HaveNFreeProcs(Min(kept, MaxConnections / 2), &nfree);
 }
 
 /*

@@ -24,6 +24,9 @@
 	REASON(token_too_large, \
 		   "The token is longer than pgbearer.max_token_size.", \
 		   "Ask for fewer scopes, map fewer claims into the token, or raise the limit.") \
+	REASON(connections_short, \
+		   "Fewer connections are free than are kept for logins that do not need the service.", \
+		   "See why logins wait (is the service hung?), or raise max_connections.") \
 	REASON(name_not_utf8, \
 		   "The role or database name, or the HBA line, is not valid UTF-8.", \
 		   "Use names in UTF-8 where logins go through pgbearer.") \
