@@ -1,5 +1,6 @@
 """Verification without a network: an issuer's documents in memory, and one login at a time."""
 
+import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -29,16 +30,23 @@ class FakeClock:
 
 
 class Documents:
-    """What a `Mint` publishes, as a fetcher would get it. `broken` makes every fetch fail; `gets` counts."""
+    """What a `Mint` publishes, as a fetcher would get it.
+
+    `broken` makes every fetch fail; `times` are when they began, `began` is set by each.
+    """
 
     def __init__(self, mint: Mint) -> None:
         self.mint = mint
         self.broken = False
-        self.gets: list[str] = []
+        self.clock = FakeClock()
+        self.times: list[float] = []
+        self.began = asyncio.Event()
         self.closed = False
 
     async def get(self, url: str) -> Reply:
-        self.gets.append(url)
+        if url.endswith("/openid-configuration"):
+            self.times.append(self.clock())
+            self.began.set()
         if self.broken:
             raise FetchError(Fault.CONNECT, "cannot connect", url=url)
         document = self.mint.jwks()

@@ -1,41 +1,17 @@
 """When keys are fetched, for whom, and how long they last: DESIGN decision 3, by a clock that the test turns."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
 from pgbearer.config.settings import Keys
 from pgbearer.tokens import Denied, KeySet
 from pgbearer.tokens.discovery import Getter
-from pgbearer.tokens.keyset import REFETCH_INTERVAL, RETRY_MOST, Timing
+from pgbearer.tokens.keyset import LONGEST_PAUSE, REFETCH_INTERVAL, Timing
 from pgbearer.wire import Reason
 from tests.issuer import Mint
 from tests.unit.fix_tokens import Documents, FakeClock, settings_for
-
-
-class Pauses:
-    """A pause that lasts until the test lets it end; `lengths` are those asked for."""
-
-    def __init__(self) -> None:
-        self.lengths: list[float] = []
-        self._asked = asyncio.Event()
-        self._over = asyncio.Event()
-
-    async def __call__(self, seconds: float) -> None:
-        self.lengths.append(seconds)
-        self._asked.set()
-        await self._over.wait()
-        self._over.clear()
-
-    async def until_asked(self) -> float:
-        await self._asked.wait()
-        self._asked.clear()
-        return self.lengths[-1]
-
-    async def end(self) -> float:
-        """End the pause; the length of the next."""
-        self._over.set()
-        return await self.until_asked()
 
 
 class Held(Documents):
@@ -59,17 +35,32 @@ class Shelf:
         self.mint = mint
         self.documents = documents or Documents(mint)
         self.clock = FakeClock()
-        self.pauses = Pauses()
+        self.documents.clock = self.clock
+        self.pauses: list[float] = []
         self.keys = self.made(self.documents, keys=keys)
 
     def made(self, fetcher: Getter, inherit: KeySet | None = None, keys: Keys | None = None) -> KeySet:
-        timing = Timing(steady=self.clock, pause=self.pauses, jitter=lambda: 0.5)
+        timing = Timing(steady=self.clock, pause=self.pause, jitter=lambda: 0.5)
         settings = settings_for(self.mint, keys=keys or Keys())
         return KeySet("corp", settings, fetcher, inherit=inherit, timing=timing)
 
     @property
     def fetches(self) -> int:
         return self.keys.status().fetches
+
+    async def pause(self, seconds: float) -> None:
+        """Time passes only in pauses."""
+        self.pauses.append(seconds)
+        self.clock.seconds += seconds
+        await asyncio.sleep(0)
+
+    async def next_fetches(self, count: int) -> list[float]:
+        """Seconds between the last fetch and the next ones, as the schedule makes them."""
+        done = len(self.documents.times)
+        while len(self.documents.times) < done + count:
+            self.documents.began.clear()
+            await self.documents.began.wait()
+        return [later - earlier for earlier, later in pairwise(self.documents.times[done - 1 : done + count])]
 
     async def reason(self, kid: str = "key-1") -> Reason:
         try:
@@ -217,26 +208,35 @@ async def test_an_empty_key_set_is_taken_at_its_word(shelf: Shelf, mint: Mint) -
     assert not shelf.keys.status().ready
 
 
-async def test_it_refreshes_ahead_of_time(mint: Mint) -> None:
-    shelf = Shelf(mint)
+async def test_it_refreshes_ahead_of_time(shelf: Shelf) -> None:
     await shelf.keys.start()
-    assert await shelf.pauses.until_asked() == pytest.approx(270)  # jitter 0.5 of the fifth that is left to chance
-    await shelf.pauses.end()
-    assert shelf.fetches == 2
+    assert await shelf.next_fetches(3) == pytest.approx([270] * 3)  # jitter 0.5 of the fifth that is left to chance
     await shelf.keys.aclose()
 
 
-async def test_it_retries_sooner_after_a_failure_then_ever_less_often(mint: Mint) -> None:
-    shelf = Shelf(mint)
+async def test_it_retries_sooner_after_a_failure_then_ever_less_often(shelf: Shelf) -> None:
     shelf.documents.broken = True
     await shelf.keys.start()
-    lengths = [await shelf.pauses.until_asked()] + [await shelf.pauses.end() for _ in range(9)]
-    assert lengths[:4] == pytest.approx([0.9, 1.8, 3.6, 7.2])
-    assert lengths[-1] == pytest.approx(RETRY_MOST * 0.9)
+    assert await shelf.next_fetches(8) == pytest.approx([0.9, 1.8, 3.6, 7.2, 14.4, 27, 27, 27])
     shelf.documents.broken = False
-    assert await shelf.pauses.end() == pytest.approx(270)
-    assert await shelf.reason() is Reason.ALLOWED
+    assert await shelf.next_fetches(2) == pytest.approx([27, 270])
     await shelf.keys.aclose()
+
+
+async def test_it_wakes_often_enough_to_notice_that_the_machine_slept(shelf: Shelf) -> None:
+    await shelf.keys.start()
+    await shelf.next_fetches(1)
+    assert max(shelf.pauses) <= LONGEST_PAUSE
+    await shelf.keys.aclose()
+
+
+async def test_inherited_keys_are_refreshed_when_the_first_owner_would_have(shelf: Shelf, mint: Mint) -> None:
+    await shelf.keys.refresh()
+    shelf.clock.seconds += 200
+    heir = shelf.made(shelf.documents, inherit=shelf.keys)
+    await heir.start()
+    assert await shelf.next_fetches(1) == pytest.approx([270])
+    await heir.aclose()
 
 
 async def test_closing_ends_the_fetch_under_way(mint: Mint) -> None:
@@ -269,11 +269,9 @@ async def test_a_reload_takes_over_nothing_of_another_source(shelf: Shelf) -> No
 async def test_a_bug_in_refreshing_is_told(mint: Mint, caplog: pytest.LogCaptureFixture) -> None:
     shelf = Shelf(mint)
     await shelf.keys.start()
-    await shelf.pauses.until_asked()
     mint.jwks = None  # type: ignore[method-assign,assignment] # no fault of an issuer's raises a TypeError
     task = shelf.keys._keeper
     assert task is not None
-    shelf.pauses._over.set()
     await asyncio.wait({task})
     assert shelf.keys.status().last_error == "refreshing stopped: TypeError"
     assert "no longer refreshed" in caplog.text

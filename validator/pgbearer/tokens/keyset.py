@@ -29,6 +29,9 @@ RETRY_FIRST: Final = 1.0
 RETRY_MOST: Final = 30.0
 """Seconds from a failed fetch to the next try: doubled each time, up to this."""
 
+LONGEST_PAUSE: Final = 15.0
+"""Seconds after which the schedule looks at the clock again: event loops do not count the time a machine sleeps."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -254,14 +257,20 @@ class KeySet:
     async def _keep_fresh(self) -> None:
         """Refresh ahead of time, early by up to a fifth; after a failure sooner, ever less often."""
         while True:
-            await self._timing.pause(self._delay())
+            due = self._due()
+            while (left := due - self._timing.steady()) > 0:
+                await self._timing.pause(min(left, LONGEST_PAUSE))
             await self.refresh()
 
-    def _delay(self) -> float:
+    def _due(self) -> float:
+        """When to fetch next, on the steady clock; inherited keys are as old as they are."""
         delay = float(max(self._settings.keys.refresh, RETRY_FIRST))
+        since = self._timing.steady()
         if self._tally.in_a_row:
             delay = min(delay, RETRY_MOST, RETRY_FIRST * 2 ** min(self._tally.in_a_row - 1, 10))
-        return delay * (1 - 0.2 * self._timing.jitter())
+        elif self._snapshot is not None:
+            since = self._snapshot.fetched
+        return since + delay * (1 - 0.2 * self._timing.jitter())
 
     def _keeper_ended(self, task: asyncio.Task[None]) -> None:
         """Say so if refreshing died of a bug: the keys will go stale, and then logins are denied."""
