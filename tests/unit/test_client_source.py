@@ -25,7 +25,8 @@ async def test_a_kept_token_spares_the_person_another_login() -> None:
     store = MemoryStore()
     store.save(KEY, AccessToken("kept", expires_at=4e9))
     source = DeviceSource(*KEY, store=store)
-    assert source.token() == await source.token_async() == AccessToken("kept")
+    assert source.held is None
+    assert source.token() == await source.token_async() == source.held == AccessToken("kept")
 
 
 def test_the_memory_store() -> None:

@@ -61,7 +61,7 @@ def connect(
         if command is not None:
             _run(connection, command, json=json)
         else:
-            _introduce(connection, source.token(), json=json)
+            _introduce(connection, source.held or source.token(), json=json)
 
 
 def _introduce(connection: "psycopg.Connection[Any]", token: "client.AccessToken", *, json: bool) -> None:

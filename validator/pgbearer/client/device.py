@@ -47,7 +47,7 @@ class Pace:
     @property
     def seconds(self) -> float:
         """The wait that is due now."""
-        return max(self._interval, min(self._interval * 2 ** min(self._unanswered, 6), _LONGEST_BACKOFF))
+        return max(self._interval, min(self._interval * 2.0 ** min(self._unanswered, 6), _LONGEST_BACKOFF))
 
     def slow_down(self) -> None:
         """The server asked for it."""

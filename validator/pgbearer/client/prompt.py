@@ -1,9 +1,10 @@
 """What the person sees when a login needs them: an address, a code, and on request a QR code or a browser."""
 
+import contextlib
 import io
 import os
+import subprocess
 import sys
-import webbrowser
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
@@ -11,6 +12,8 @@ from pgbearer.client.plain import plain
 from pgbearer.client.steps import DeviceCode
 
 __all__ = ["TerminalPrompt", "browser_is_sensible"]
+
+_PATIENCE = 10.0  # seconds for a browser to start; the first poll is due about then
 
 
 def browser_is_sensible(environ: Mapping[str, str], *, platform: str, terminal: bool) -> bool:
@@ -35,7 +38,7 @@ class TerminalPrompt:
         stream: where to write; standard error if None, so that standard output stays for results.
         qr: also draw the address as a QR code.
         browser: open the address: always, never, or (None) when `browser_is_sensible`.
-        open_browser: opens one; returns whether it could.
+        open_browser: opens one on an address.
     """
 
     def __init__(
@@ -44,12 +47,12 @@ class TerminalPrompt:
         *,
         qr: bool = False,
         browser: bool | None = None,
-        open_browser: Callable[[str], bool] = webbrowser.open,
+        open_browser: Callable[[str], object] | None = None,
     ) -> None:
         self._stream = stream
         self._qr = qr
         self._browser = browser
-        self._open_browser = open_browser
+        self._open_browser = open_browser or _open_quietly
 
     def __call__(self, code: DeviceCode) -> None:
         """Show `code` and return at once; the login goes on polling."""
@@ -73,6 +76,19 @@ class TerminalPrompt:
         if self._browser is None:
             return browser_is_sensible(os.environ, platform=sys.platform, terminal=stream.isatty())
         return self._browser
+
+
+def _open_quietly(address: str) -> None:
+    """Open a browser whose own chatter does not end up in what this command prints, nor holds it up."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # the address is on the screen all the same
+        subprocess.run(  # noqa: S603  our own interpreter, and an address that was checked to be https and printable
+            [sys.executable, "-m", "webbrowser", address],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_PATIENCE,
+            check=False,
+        )
 
 
 def _qr(address: str) -> str:

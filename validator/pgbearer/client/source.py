@@ -94,6 +94,7 @@ class DeviceSource:
         self._show = show or TerminalPrompt()
         self._store = store or MemoryStore()
         self._timeout = timeout
+        self._held: AccessToken | None = None
         self._one_at_a_time = threading.Lock()
         self._one_at_a_time_async = asyncio.Lock()
 
@@ -101,6 +102,11 @@ class DeviceSource:
     def issuer(self) -> str:
         """The issuer it logs in at."""
         return self._login.issuer
+
+    @property
+    def held(self) -> AccessToken | None:
+        """The token that it gave last, or None; logs nobody in."""
+        return self._held
 
     def token(self) -> AccessToken:
         """As `TokenSource.token`; raises what `device_login` raises."""
@@ -128,8 +134,12 @@ class DeviceSource:
 
     def _kept(self) -> AccessToken | None:
         kept = self._store.load(self._key)
-        return None if kept is None or kept.expired(time.time(), margin=_MARGIN) else kept
+        if kept is None or kept.expired(time.time(), margin=_MARGIN):
+            return None
+        self._held = kept
+        return kept
 
     def _keep(self, token: AccessToken) -> AccessToken:
         self._store.save(self._key, token)
+        self._held = token
         return token
