@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.fix_machine",
     "tests.e2e.fix_keycloak",
+    "tests.e2e.fix_stack",
     "tests.integration.fix_issuer",
     "tests.unit.fix_tokens",
     "tests.integration.fix_postgres",

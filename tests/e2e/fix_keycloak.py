@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 import ssl
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,9 +81,11 @@ def person(username: str) -> Person:
 
 
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The certificate authority of this run."""
-    return Authority(tmp_path_factory.mktemp("authority"))
+def authority() -> Iterator[Authority]:
+    """The certificate authority of this run, where PostgreSQL's uid can read it (pytest's own folders are 0700)."""
+    with tempfile.TemporaryDirectory(prefix="pgbearer-authority-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Authority(Path(folder))
 
 
 @pytest.fixture(scope="session")
