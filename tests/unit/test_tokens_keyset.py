@@ -1,4 +1,4 @@
-"""When keys are fetched, for whom, and how long they last: DESIGN decision 3, by a clock that the test turns."""
+"""When keys are fetched, for whom, and how long they last, by a clock that the test turns."""
 
 import asyncio
 from itertools import pairwise
