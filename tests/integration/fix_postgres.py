@@ -122,8 +122,7 @@ def _make(
 ) -> BearerServer:
     ours = module_settings(installation, preload=preload)
     server = BearerServer(installation, ours, hba, ident)
-    endpoint = {"pgbearer.endpoints": f"unix:{server.socket}"}
-    server.configure({**ours, **endpoint, **settings}, hba, ident)
+    server.configure({**ours, "pgbearer.endpoints": f"unix:{server.socket}", **settings}, hba, ident)
     return server
 
 
