@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,22 +20,26 @@ import pytest
 
 from pgbearer.wire import LoginRequest, encode_request
 from tests.issuer import AUDIENCE, CLIENT, Issuer
+from tests.parts.authority import Authority
 from tests.parts.login import login_request
 
-__all__ = ["Service", "Start", "service", "start_service", "write_settings"]
+__all__ = ["Service", "Start", "service", "shared_service", "start_service", "write_settings"]
 
 PATIENCE = 30.0
 """Seconds after which something that must happen is taken for never happening."""
 
 
+def local_server(folder: Path) -> dict[str, Any]:
+    """A server that runs as whoever runs the tests."""
+    return {"socket": str(folder / "login" / "login.sock"), "uid": os.getuid(), "group": os.getgid()}
+
+
 def write_settings(file: Path, issuer: Issuer, **changes: Any) -> dict[str, Any]:
     """One issuer, and one rule: db-read gives app_readonly in appdb. `changes` replace sections."""
-    folder = file.parent
+    folder = changes.pop("folder", file.parent)
     settings = {
         "version": 1,
-        "servers": {
-            "local": {"socket": str(folder / "login" / "login.sock"), "uid": os.getuid(), "group": os.getgid()}
-        },
+        "servers": {"local": local_server(folder)},
         "issuers": {
             "demo": {
                 "profile": "keycloak",
@@ -60,10 +65,10 @@ def write_settings(file: Path, issuer: Issuer, **changes: Any) -> dict[str, Any]
 
 @dataclass
 class Answer:
-    """What came back: status, headers as bytes, body."""
+    """What came back, as it came and decoded; status 0 if nothing did."""
 
     status: int
-    head: bytes
+    raw: bytes
     body: Any
 
 
@@ -100,6 +105,10 @@ class Service:
         assert answer.status == 200, answer
         return answer.body  # type: ignore[no-any-return]
 
+    def encoded(self, **changes: Any) -> bytes:
+        """The body of a login that is allowed, its top-level members replaced by `changes`, whatever they are."""
+        return json.dumps(json.loads(encode_request(self.request())) | changes).encode()
+
     def post(self, body: bytes, path: str = "/v1/login") -> Answer:
         """POST to the login socket."""
         head = b"POST %s HTTP/1.1\r\nHost: pgbearer\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
@@ -112,11 +121,19 @@ class Service:
                 connection.sendall(data)
             return read_answer(connection)
 
+    def read(self, connection: socket.socket) -> Answer:
+        """The answer on a connection of the test's own."""
+        return read_answer(connection)
+
     def connect(self, to: Path | None = None) -> socket.socket:
         """A connection to the login socket, or another."""
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(PATIENCE)
-        connection.connect(str(to or self.login_socket))
+        try:
+            connection.connect(str(to or self.login_socket))
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def admin(self, target: str) -> Answer:
@@ -140,6 +157,16 @@ class Service:
     def audit(self) -> list[dict[str, Any]]:
         """The lines of the audit file."""
         return [json.loads(line) for line in self.audit_file.read_bytes().splitlines()]
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """The audit's decisions."""
+        return [line for line in self.audit() if line["kind"] == "decision"]
+
+    def await_metric(self, sample: str) -> None:
+        """Wait until the metrics have this line."""
+        deadline = time.monotonic() + PATIENCE
+        while sample not in self.http("/metrics")[1].splitlines():
+            assert time.monotonic() < deadline, sample
 
     def await_line(self, pattern: str) -> re.Match[str]:
         """The first line of output, so far or to come, that has the pattern in it."""
@@ -211,28 +238,51 @@ def read_answer(connection: socket.socket) -> Answer:
         while part := connection.recv(65536):
             data += part
     head, _, body = data.partition(b"\r\n\r\n")
-    return Answer(int(head.split()[1]) if head else 0, head, json.loads(body) if body else None)
+    return Answer(int(head.split()[1]) if head else 0, data, json.loads(body) if body else None)
+
+
+def _starter(folder: Path, issuer: Issuer, stack: contextlib.ExitStack) -> Start:
+    def start(
+        *,
+        ready: bool = True,
+        wrong_uid: bool = False,
+        file: Path = folder / "pgbearer.yaml",
+        real_file: Path | None = None,
+        stdout: int = subprocess.DEVNULL,
+        **changes: Any,
+    ) -> Service:
+        if wrong_uid:
+            changes["servers"] = {"local": local_server(folder) | {"uid": os.getuid() + 1}}
+        settings = write_settings(real_file or file, issuer, **{"folder": folder} | changes)
+        command = [str(Path(sys.executable).with_name("pgbearer")), "serve", "-c", str(file)]
+        process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
+        service = stack.enter_context(Service(file, settings, process, issuer))
+        if ready:
+            service.await_line("serving logins")
+        return service
+
+    return start
 
 
 @pytest.fixture
 def start_service(tmp_path: Path, issuer: Issuer) -> Iterator[Start]:
-    """Start services; `changes` replace sections of the settings."""
+    """Start services; `changes` replace sections of the settings.
+
+    `wrong_uid`: expect the server to run as somebody else; `real_file`: where `file` leads, if it is a link.
+    """
     with contextlib.ExitStack() as stack:
-
-        def start(*, ready: bool = True, **changes: Any) -> Service:
-            file = tmp_path / "pgbearer.yaml"
-            settings = write_settings(file, issuer, **changes)
-            command = [str(Path(sys.executable).with_name("pgbearer")), "serve", "-c", str(file)]
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            service = stack.enter_context(Service(file, settings, process, issuer))
-            if ready:
-                service.await_line("serving logins")
-            return service
-
-        yield start
+        yield _starter(tmp_path, issuer, stack)
 
 
 @pytest.fixture
 def service(start_service: Start) -> Service:
     """A service that is ready to decide."""
     return start_service()
+
+
+@pytest.fixture(scope="module")
+def shared_service(tmp_path_factory: pytest.TempPathFactory, issuer_authority: Authority) -> Iterator[Service]:
+    """One for the tests of a file that only ask and change nothing."""
+    with contextlib.ExitStack() as stack:
+        issuer = stack.enter_context(Issuer(issuer_authority))
+        yield _starter(tmp_path_factory.mktemp("service"), issuer, stack)()

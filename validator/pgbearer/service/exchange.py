@@ -204,12 +204,12 @@ class Exchange(asyncio.Protocol):
         """A part of the request target."""
         if self._stage is not _Stage.HEAD:
             self._refuse(400, "one request a connection")
-        self._count(part)
+        self._count(len(part))
         self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header."""
-        self._count(name + value)
+        self._count(len(name) + len(value) + len(": \r\n"))
         match name.lower():
             case b"transfer-encoding":
                 self._refuse(411, "a Content-Length is required, not a Transfer-Encoding")
@@ -256,8 +256,8 @@ class Exchange(asyncio.Protocol):
         if self._stage is _Stage.HEAD and self._fed > MAX_HEAD_BYTES:
             self._refuse(431, "the head is too large")  # in the middle of a header, which has not been counted
 
-    def _count(self, part: bytes) -> None:
-        self._head_bytes += len(part)
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(431, "the head is too large")
 

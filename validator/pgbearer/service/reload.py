@@ -37,6 +37,7 @@ class Reloader:
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
         self._seen = decider.state.digest
+        self._looked: tuple[int, ...] | None = None
 
     async def reload(self) -> bool:
         """Read the file and put it in force if all of it is good; False if it was refused."""
@@ -56,13 +57,24 @@ class Reloader:
 
     async def reload_if_changed(self) -> None:
         """Reload unless the file holds the same bytes as at the last reading, good or bad."""
+        looks = self._look()
+        if looks == self._looked:
+            return
+        self._looked = looks
         try:
             digest = hashlib.sha256(await asyncio.to_thread(self._path.read_bytes)).hexdigest()
         except OSError:
-            digest = ""  # in the middle of being replaced, or gone: reload() says which
+            digest = ""  # gone, or no longer ours to read: reload() says which
         if digest != self._seen:
             self._seen = digest
             await self.reload()
+
+    def _look(self) -> tuple[int, ...]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return ()
+        return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     async def _read(self) -> State:
         present = self._decider.state
@@ -100,9 +112,13 @@ async def watch(path: Path, reloader: Reloader, stop: asyncio.Event) -> None:
     """Reload whenever the file changes, until `stop`.
 
     The folder is watched, not the file: editors rename over it, and Kubernetes swaps the ``..data`` link beside it.
+    Once a second we look for ourselves, because not every file system tells, and none tells what happened before.
     """
     from watchfiles import awatch  # here, because it is only wanted once the service runs
 
     folders = {path.parent, path.resolve().parent}  # noqa: ASYNC240 - once, at start
-    async for _ in awatch(*folders, recursive=False, stop_event=stop, step=50, debounce=500, rust_timeout=1000):
+    changes = awatch(
+        *folders, recursive=False, stop_event=stop, step=50, debounce=500, rust_timeout=1000, yield_on_timeout=True
+    )
+    async for _ in changes:
         await reloader.reload_if_changed()
