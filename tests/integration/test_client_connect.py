@@ -27,7 +27,7 @@ from pgbearer.client import (
     libpq,
 )
 from pgbearer.client.hook import CARRIER, _Hook, _offers, offer
-from pgbearer.errors import UsageError
+from pgbearer.errors import PgbearerError, UsageError
 from tests.fake_postgres import FakePostgres
 from tests.parts.authority import Authority
 
@@ -365,6 +365,17 @@ def test_no_token_in_messages_tracebacks_and_logs(
     assert "c2VjcmV0" not in everything
 
 
+@pytest.mark.parametrize("text", [SECRET, f"{SECRET}\n"])
+def test_no_token_in_a_traceback_with_locals_even_where_it_came_as_text(folder: Path, text: str) -> None:
+    given = [text]
+    with pytest.raises(PgbearerError) as caught:
+        pgbearer.connect(f"host={folder} user=app", token=given.pop(), issuer=ISSUER)
+    ours = (frame for frame in traceback.walk_tb(caught.value.__traceback__) if frame[0].f_code.co_filename != __file__)
+    report = "".join(map(str, traceback.StackSummary.extract(ours, capture_locals=True).format()))
+    assert "connect.py" in report
+    assert "c2VjcmV0" not in report
+
+
 def test_the_copies_for_libpq_are_wiped(server: FakePostgres, folder: Path) -> None:
     with offer(AccessToken(SECRET), ISSUER) as offered:
         psycopg.connect(
@@ -378,9 +389,10 @@ def test_the_copies_for_libpq_are_wiped(server: FakePostgres, folder: Path) -> N
 # what else can be wrong
 
 
-def test_source_or_token() -> None:
+@pytest.mark.parametrize("given", [{}, {"token": SECRET, "source": Silent(SECRET)}])
+def test_source_or_token(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="either source= or token="):
-        pgbearer.connect("")
+        pgbearer.connect("", **given)
 
 
 def test_no_issuer() -> None:

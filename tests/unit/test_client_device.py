@@ -1,6 +1,7 @@
 """The device authorization grant as RFC 8628 says it: which wait, which answer, which end. No time passes here."""
 
 import json
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from pgbearer.client import AccessToken, LoginRefusedError, MetadataError
 from pgbearer.client.device import DeviceLogin, Pace, device_login
 from pgbearer.client.steps import DeviceCode, Steps, run, run_async
-from pgbearer.errors import UsageError
+from pgbearer.errors import PgbearerError, UsageError
 from pgbearer.http import Fault, FetchError, Reply
 
 ISSUER = "https://sso.test/realms/corp"
@@ -248,6 +249,25 @@ def test_an_issuer_without_the_grant() -> None:
     without = {name: value for name, value in METADATA.items() if name != "device_authorization_endpoint"}
     with pytest.raises(UsageError, match="offers no device authorization grant"):
         World(metadata=without).log_in()
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(token=TOKEN | {"access_token": "a secret token"}),
+        World(token=TOKEN | {"access_token": "a.secret.token", "token_type": "DPoP"}),
+        World(polls=[error("access_denied")]),
+        World(polls=[fault(Fault.TLS)]),
+    ],
+)
+def test_no_secret_in_a_traceback_with_locals(world: "World") -> None:
+    with pytest.raises(PgbearerError) as caught:
+        world.log_in()
+    frames = traceback.walk_tb(caught.value.__traceback__)
+    ours = (frame for frame in frames if "/client/" in frame[0].f_code.co_filename)
+    report = "".join(traceback.StackSummary.extract(ours, capture_locals=True).format())
+    assert "device.py" in report
+    assert "secret" not in report.replace("_secret", "").replace(repr(world), "")
 
 
 def test_the_device_code_is_in_no_repr() -> None:

@@ -66,7 +66,10 @@ def connect(
     Safe in threads: any number, with different tokens, at once. `source.token` is called after the checks that need no
     token, so that nobody logs in for a connection string that would be refused.
     """
-    giver = _source(source, token)
+    try:
+        giver = _source(source, token)
+    finally:
+        del token  # a traceback that shows locals would show it
     plan = _plan(conninfo, kwargs, (issuer, giver.issuer), client_id, scope)
     with _attempt(plan, giver.token()) as offered:
         connection = psycopg.Connection.connect(plan.conninfo, **plan.carrying(offered))
@@ -90,7 +93,10 @@ async def connect_async(
     The token is had with ``await source.token_async()`` before libpq is asked to connect, because libpq's hook cannot
     wait. Safe in tasks and event loops: any number, with different tokens, at once. Cancelling is safe at any point.
     """
-    giver = _source(source, token)
+    try:
+        giver = _source(source, token)
+    finally:
+        del token  # a traceback that shows locals would show it
     plan = _plan(conninfo, kwargs, (issuer, giver.issuer), client_id, scope)
     with _attempt(plan, await giver.token_async()) as offered:
         connection = await psycopg.AsyncConnection.connect(plan.conninfo, **plan.carrying(offered))
@@ -116,9 +122,14 @@ class _Plan:
 
 
 def _source(source: TokenSource | None, token: AccessToken | str | None) -> TokenSource:
-    if (source is None) == (token is None):
+    try:
+        if source is None and token is not None:
+            return StaticSource(token)
+        if source is not None and token is None:
+            return source
         raise UsageError("give either source= or token=")
-    return source if source is not None else StaticSource(token or "")
+    finally:
+        del token  # as in connect
 
 
 def _plan(

@@ -1,7 +1,7 @@
 """The device authorization grant (RFC 8628) as a sans-I/O core: what to ask, when, and what each answer means."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pgbearer.client.metadata import Metadata, MetadataError, discover, json_object
@@ -89,10 +89,10 @@ def device_login(
 
 @dataclass(slots=True)
 class _Authorization:
-    device_code: str
     code: DeviceCode
     pace: Pace
     ends: float  # on the monotonic clock
+    device_code: str = field(repr=False)
 
 
 def _authorize(login: DeviceLogin, metadata: Metadata, monotonic: Callable[[], float]) -> Steps[_Authorization]:
@@ -112,7 +112,7 @@ def _authorize(login: DeviceLogin, metadata: Metadata, monotonic: Callable[[], f
     expires_in = _number(answer, "expires_in", endpoint)
     code = DeviceCode(_https(answer, "verification_uri", endpoint), _text(answer, "user_code", endpoint), expires_in)
     interval = _number(answer, "interval", endpoint, default=_DEFAULT_INTERVAL)
-    return _Authorization(_text(answer, "device_code", endpoint), code, Pace(interval), asked + expires_in)
+    return _Authorization(code, Pace(interval), asked + expires_in, _text(answer, "device_code", endpoint))
 
 
 def _poll(
@@ -124,11 +124,13 @@ def _poll(
 ) -> Steps[AccessToken]:
     """Ask for the token until there is one (RFC 8628 sections 3.4 and 3.5)."""
     endpoint, pace = metadata.token_endpoint, authorization.pace
-    fields = {"grant_type": _GRANT, "device_code": authorization.device_code, "client_id": login.client_id}
+    poll = Post(
+        endpoint, {"grant_type": _GRANT, "device_code": authorization.device_code, "client_id": login.client_id}
+    )
     while monotonic() + pace.seconds < authorization.ends:
         yield Wait(pace.seconds)
         asked = wall()
-        reply = yield from _try(Post(endpoint, fields))
+        reply = yield from _try(poll)
         if reply is None:
             pace.unanswered()
             continue

@@ -98,7 +98,14 @@ def discover(issuer: str) -> Steps[Metadata]:
     )
 
 
-def json_object(reply: Reply, where: str) -> Mapping[str, Any]:
+class JsonObject(dict[str, Any]):
+    """A JSON object that an issuer sent. It may hold a token or a code, so its repr has the names only."""
+
+    def __repr__(self) -> str:
+        return f"<JSON object of {sorted(self)}>"
+
+
+def json_object(reply: Reply, where: str) -> JsonObject:
     """The reply's body as a JSON object.
 
     Raises:
@@ -110,7 +117,7 @@ def json_object(reply: Reply, where: str) -> Mapping[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise MetadataError(f"answered {reply.status} with something that is not a JSON object", where=where)
-    return value
+    return JsonObject(value)
 
 
 def _decode(issuer: str, reply: Reply, url: str) -> Metadata:

@@ -42,7 +42,10 @@ class StaticSource:
     """
 
     def __init__(self, token: AccessToken | str) -> None:
-        self._token = AccessToken(token) if isinstance(token, str) else token
+        try:
+            self._token = AccessToken(token) if isinstance(token, str) else token
+        finally:
+            del token  # a traceback that shows locals would show it
 
     @property
     def issuer(self) -> str | None:
@@ -56,9 +59,6 @@ class StaticSource:
     async def token_async(self) -> AccessToken:
         """As `TokenSource.token_async`."""
         return self._token
-
-    def __repr__(self) -> str:
-        return f"<StaticSource of {self._token!r}>"
 
 
 class DeviceSource:

@@ -152,8 +152,8 @@ def _perform(
         match step:
             case Get(url):
                 return fetch.get(url)
-            case Post(url, fields):
-                return fetch.post_form(url, fields)
+            case Post():  # its fields are bound to no name: a traceback with locals would show the device code
+                return fetch.post_form(step.url, step.fields)
             case Show(code):
                 show(code)
             case Wait(seconds):
@@ -170,8 +170,8 @@ async def _perform_async(
         match step:
             case Get(url):
                 return await fetch.get(url)
-            case Post(url, fields):
-                return await fetch.post_form(url, fields)
+            case Post():  # its fields are bound to no name: a traceback with locals would show the device code
+                return await fetch.post_form(step.url, step.fields)
             case Show(code):
                 await asyncio.to_thread(show, code)
             case Wait(seconds):

@@ -42,16 +42,13 @@ class AccessToken:
     scope: str | None
 
     def __init__(self, secret: str, *, expires_at: float | None = None, scope: str | None = None) -> None:
-        if len(secret) > MAX_TOKEN_BYTES:
-            raise TokenFormatError(f"the token is longer than {MAX_TOKEN_BYTES:,} bytes: {len(secret):,}")
-        if not _B64TOKEN.fullmatch(secret):
-            raise TokenFormatError(
-                f"these {len(secret)} characters are not a bearer token (RFC 6750 section 2.1)",
-                hint="Give the access token alone: no quotes, no 'Bearer ', no line break.",
-            )
-        object.__setattr__(self, "_secret", secret)
+        problem = _problem(secret)
+        object.__setattr__(self, "_secret", secret if problem is None else "")
         object.__setattr__(self, "expires_at", expires_at)
         object.__setattr__(self, "scope", scope)
+        del secret  # a traceback that shows locals would show it
+        if problem is not None:
+            raise problem
 
     def reveal(self) -> str:
         """Return the token's text. Call it where the token is sent; keep the result in no variable that lives on."""
@@ -85,3 +82,14 @@ class AccessToken:
 
     def __reduce__(self) -> Never:
         raise TypeError("an AccessToken is not pickled: the result would be the token in the clear")
+
+
+def _problem(secret: str) -> TokenFormatError | None:
+    if len(secret) > MAX_TOKEN_BYTES:
+        return TokenFormatError(f"the token is longer than {MAX_TOKEN_BYTES:,} bytes: {len(secret):,}")
+    if not _B64TOKEN.fullmatch(secret):
+        return TokenFormatError(
+            f"these {len(secret)} characters are not a bearer token (RFC 6750 section 2.1)",
+            hint="Give the access token alone: no quotes, no 'Bearer ', no line break.",
+        )
+    return None
