@@ -26,7 +26,7 @@ from pgbearer.client import (
     UnsafeServerError,
     libpq,
 )
-from pgbearer.client.hook import CARRIER, _Hook, _offers, offer
+from pgbearer.client.hook import CARRIER, Offer, _Hook, _offers, offer
 from pgbearer.errors import PgbearerError, UsageError
 from tests.fake_postgres import FakePostgres
 from tests.parts.authority import Authority
@@ -301,6 +301,18 @@ async def test_a_cancelled_task_leaves_no_offer_behind(server: FakePostgres, fol
         await task
     assert _offers == {}
     go_on.set()
+
+
+def test_an_interrupt_in_the_hook_is_raised_on_this_side(
+    server: FakePostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_offer: Offer, _request: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Offer, "give", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        connect(f"host={folder}")
+    assert server.tokens == []
 
 
 # other people's hooks
