@@ -114,6 +114,9 @@ def test_a_good_file(write: Any) -> None:
         ("{sub}", "{sup}", '8:15 issuers.corp.identity: "sup" is neither sub, client nor a declared claim'),
         ("{sub}", "{level}", '8:15 issuers.corp.identity: "level" is neither'),
         ("{sub}", "{sub", "8:15 issuers.corp.identity: 'corp:{sub' is not a template"),
+        ("corp:{sub}", "corp", "8:15 issuers.corp.identity: is the same for everybody; write {sub} into it"),
+        ("{sub}", "{client}{sub}", "8:15 issuers.corp.identity: two identities could look alike"),
+        ("{sub}", "{sub}:{sub}", "8:15 issuers.corp.identity: two identities could look alike"),
         ("{sub}", "{acr}", "8:15 issuers.corp.identity: warning: does not hold {sub}, which alone is stable"),
         ("    databases: [appdb]\n", "", '12:5 rules[0].databases: required in an allow rule; write ["*"] for all'),
         ("    roles: [app_readonly]\n", "", "12:5 rules[0].roles: an allow rule needs roles or roles_from"),
@@ -319,6 +322,11 @@ def test_what_is_no_settings_file_at_all(tmp_path: Path, data: bytes, message: s
     path.write_bytes(data)
     path.chmod(0o600)
     assert [line for line in found(path) if message in line]
+
+
+def test_what_a_terminal_shows_is_what_the_file_says(write: Any) -> None:
+    problems = found(write(GOOD + '"\\e[2J\\u202Ex": 1\n'))
+    assert problems == ['16:1 ["\\x1b[2J\\u202ex"]: unknown key "\\x1b[2J\\u202ex"']
 
 
 class TestTrust:

@@ -42,7 +42,7 @@ class Problem:
         head = " ".join(part for part in (place, render_path(self.path)) if part)
         kind = "" if self.is_error else "warning: "
         text = f"{kind}{self.message}; {self.hint}" if self.hint else f"{kind}{self.message}"
-        return f"{head}: {text}" if head else text
+        return _printable(f"{head}: {text}" if head else text)
 
 
 class ConfigError(UsageError):
@@ -67,7 +67,7 @@ def render_path(path: KeyPath) -> str:
         elif _BARE_KEY.fullmatch(part):
             text += f".{part}" if text else part
         else:
-            text += '["' + part.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"]'
+            text += '["' + _printable(part).replace('"', '\\"') + '"]'
     return text
 
 
@@ -75,3 +75,8 @@ def did_you_mean(word: str, known: Sequence[str]) -> str | None:
     """A hint with the known word nearest to `word`, or None if none is near."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f'did you mean "{near[0]}"?' if near else None
+
+
+def _printable(text: str) -> str:
+    """What a terminal shows must be what the file says: control, bidi and invisible characters become escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
