@@ -109,6 +109,11 @@ def test_a_good_file(write: Any) -> None:
             "    roles: [app_readonly]\n    tier: critical",
             'rules[0].tier: unknown key "tier"',
         ),
+        ("    clients:", "    audience_exclusive: 'off'\n    clients:", "audience_exclusive: must be true or false"),
+        ("    clients:", "    audience_exclusive: 0\n    clients:", "audience_exclusive: must be true or false"),
+        ("version: 1", "version: true", "1:10 version: must be 1"),
+        ("version: 1", "version: 1\nlimits: {in_flight: '5'}", "2:21 limits.in_flight: must be a whole number"),
+        ("version: 1", "version: 1\nlimits: {in_flight: true}", "2:21 limits.in_flight: must be a whole number"),
         # what must agree
         ("    clients: [pgbearer-cli]\n", "", "3:3 issuers.corp.clients: required for profile keycloak"),
         ("{sub}", "{sup}", '8:15 issuers.corp.identity: "sup" is neither sub, client nor a declared claim'),

@@ -44,6 +44,13 @@ def _seconds(value: object) -> object:
     raise ValueError("must be a duration such as 30s, 15m, 10h or 7d")
 
 
+def _no_truth(value: object) -> object:
+    """Python takes True for 1, and a literal of pydantic's with it."""
+    if isinstance(value, bool):
+        raise ValueError("must be 1")  # noqa: TRY004 -- pydantic collects ValueError only
+    return value
+
+
 Duration = Annotated[
     int,
     BeforeValidator(_seconds),
@@ -245,7 +252,7 @@ class Limits(Section):
 class Settings(Section):
     """The whole file."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_no_truth)]
     """The version of this format."""
     servers: dict[Name, Server] = Field(default_factory=lambda: {"local": Server()}, min_length=1)
     """Database servers by name. Default: one, `local`."""
