@@ -3,9 +3,8 @@
 import ssl
 from pathlib import Path
 
-import httpx
-
 from pgbearer.errors import UsageError
+from pgbearer.http.bare import httpx
 from pgbearer.http.fault import Fault, FetchError
 from pgbearer.http.reply import Reply
 

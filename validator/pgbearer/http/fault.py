@@ -4,9 +4,8 @@ import ssl
 from collections.abc import Iterator
 from enum import StrEnum
 
-import httpx
-
 from pgbearer.errors import UnreachableError
+from pgbearer.http.bare import httpx
 
 __all__ = ["Fault", "FetchError", "fault_of"]
 

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx
-
+from pgbearer.http.bare import httpx
 from pgbearer.http.exchange import HEADERS, checked_url, read_reply, tls_context
 from pgbearer.http.fault import Fault, FetchError, fault_of
 from pgbearer.http.reply import Reply

@@ -1,6 +1,9 @@
 """From a token to what is known: the one place where `Unverified` becomes `Verified`."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar, cast
 
 from pgbearer.config.settings import Issuer
 from pgbearer.tokens.checks import CLAIM_CHECKS, HEADER_CHECKS, audience_of
@@ -14,6 +17,8 @@ from pgbearer.tokens.unverified import Unverified
 from pgbearer.verified import Verified
 
 __all__ = ["Accepted", "Verifier"]
+
+_T = TypeVar("_T", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +109,10 @@ def _verified(token: Unverified, terms: Terms, key: Key, issued_at: int, expires
         identity=terms.identity.render(subject, client, claims),
         display=_display(payload.get(terms.display)),
         client=client,
-        audience=tuple(sorted(audience_of(token))),
-        scopes=scope_tokens(payload),
-        token_roles=string_list_at(payload, terms.token_roles),
-        groups=string_list_at(payload, terms.groups),
+        audience=_shared(tuple(sorted(audience_of(token)))),
+        scopes=_shared(scope_tokens(payload)),
+        token_roles=_shared(string_list_at(payload, terms.token_roles)),
+        groups=_shared(string_list_at(payload, terms.groups)),
         claims=claims,
         issued_at=issued_at,
         expires_at=expires_at,
@@ -116,6 +121,16 @@ def _verified(token: Unverified, terms: Terms, key: Key, issued_at: int, expires
         key_id=key.kid,
         token_ref=token.token_ref,
     )
+
+
+def _shared(value: _T) -> _T:
+    """One of equal values: thousands of remembered tokens say the same few scopes, roles and groups."""
+    return cast("_T", _first_of_equals(value))
+
+
+@lru_cache(maxsize=1024)
+def _first_of_equals(value: Hashable) -> Hashable:
+    return value
 
 
 def _text(value: object) -> str | None:
