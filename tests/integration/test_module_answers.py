@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fix_postgres import TOKEN, BearerServer
+from tests.integration.fix_postgres import ISSUER, LOCAL, TOKEN, BearerServer, MakeServer
 from tests.lying_service import LyingService
 from tests.raw_login import RawLogin
 
@@ -224,3 +224,29 @@ async def test_name_that_is_not_utf8_is_never_sent(name: str, bearer: BearerServ
     login.hang_up()
     assert "OAuth login refused: name_not_utf8" in bearer.log
     assert liar.requests == []
+
+
+async def test_request_too_large_is_never_sent(postgres_server: MakeServer) -> None:
+    oauth = f'local all all oauth issuer="{ISSUER}" scope="{"s" * 80000}"'
+    server = postgres_server({"pgbearer.max_token_size": "65535"}, (LOCAL, oauth))
+    service = LyingService(server.socket)
+    service.start()
+    service.allow()
+    login = await RawLogin.begin(server.folder, "t" * 60000)
+    assert not await login.let_in()
+    login.hang_up()
+    assert "OAuth login refused: request_too_large" in server.log
+    assert service.requests == []
+    service.stop()
+
+
+def test_longest_token_is_sent_whole(postgres_server: MakeServer) -> None:
+    """60 KB is near what PostgreSQL takes in one SASL message (65,535 bytes)."""
+    server = postgres_server({"pgbearer.max_token_size": "65535"})
+    server.sql("CREATE ROLE app LOGIN")
+    service = LyingService(server.socket)
+    service.start()
+    service.allow()
+    server.login(token="t" * 60000).close()
+    assert service.requests[0]["token"] == "t" * 60000
+    service.stop()

@@ -105,6 +105,17 @@ def test_nobody_there(pair: MakePair) -> None:
     assert refusal.count("No such file or directory") == 2, "each endpoint once, however often it was tried"
 
 
+def test_socket_that_must_not_be_opened(pair: MakePair) -> None:
+    server, first, second = pair(**{"pgbearer.connect_timeout": "60s"})
+    for service in (first, second):
+        service.stop()
+        service.listen(backlog=1)
+        service.path.chmod(0)
+    refusal = server.refusal()
+    assert refusal.startswith("service_unreachable")
+    assert refusal.count("Permission denied") == 2, "not retried: waiting does not help"
+
+
 def test_preloaded_remembers_what_is_down(pair: MakePair) -> None:
     server, first, second = pair(**{"pgbearer.timeout": "2s"})
     first.start()

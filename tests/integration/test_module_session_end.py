@@ -122,6 +122,15 @@ def test_programs_of_the_session_are_not_hit(bearer: BearerServer, liar: LyingSe
     assert done.exists()
 
 
+def test_end_during_the_rest_of_authentication_is_a_refusal(bearer: BearerServer, liar: LyingService) -> None:
+    """Whatever the timer hits in these first moments, it is one backend's FATAL and nothing more (see `bearer`)."""
+    for milliseconds in range(1, 21):
+        liar.allow(ends_in=milliseconds / 1000)
+        with contextlib.suppress(psycopg.OperationalError), bearer.login() as connection:
+            assert end_comes(connection)
+    assert bearer.sql("SELECT 1") == "1"
+
+
 def test_timer_that_cannot_be_set_is_a_refusal(postgres_server: MakeServer) -> None:
     server = postgres_server(under=("prlimit", "--sigpending=0", "--"))
     server.sql("CREATE ROLE app LOGIN")

@@ -39,7 +39,7 @@ def build_module(pg_config: Path, out: Path) -> Path:
 
 def _options() -> list[str]:
     """Warnings are errors, and a server's OpenSSL and GSSAPI headers need not be here (headers/README.md)."""
-    options = ["COPT=-Werror", f"PG_CPPFLAGS=-idirafter {_STAND_INS}"]
+    options = [f"COPT=-Werror -idirafter {_STAND_INS}"]
     look = subprocess.run(
         ["cc", "-E", "-x", "c", "-"], input="#include <openssl/ssl.h>", text=True, capture_output=True
     )

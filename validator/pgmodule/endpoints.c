@@ -91,7 +91,7 @@ attach_down_memory(void)
  * GUC check hook: "unix:/path, unix:/path".
  */
 bool
-check_endpoints(char **newval, void **extra, GucSource source)
+check_endpoints(char **newval, void **extra, GucSource source pg_attribute_unused())
 {
 	EndpointList *list = guc_malloc(LOG, sizeof(EndpointList));
 	char	   *copy = pstrdup(*newval);
@@ -124,7 +124,7 @@ check_endpoints(char **newval, void **extra, GucSource source)
 }
 
 void
-assign_endpoints(const char *newval, void *extra)
+assign_endpoints(const char *newval pg_attribute_unused(), void *extra)
 {
 	endpoint_list = extra;
 }

@@ -71,7 +71,7 @@ static void connection_watch(Connection *conn);
 static void connection_close(Connection *conn);
 static bool wait_until(Connection *conn, uint32 events, int64 until);
 static bool pause_between(Login *login, int64 until);
-static Outcome lost(Login *login, const Endpoint *endpoint, const Connection *conn, int64 until);
+static Outcome lost(Login *login, const Endpoint *endpoint, const Connection *conn);
 
 /*
  * Send `request` to the endpoints in turn until one has answered; *body is
@@ -185,7 +185,7 @@ converse(Login *login, const Endpoint *endpoint, Connection *conn, int64 until,
 		return outcome;
 	connection_watch(conn);
 	if (!send_request(conn, request, until))
-		return lost(login, endpoint, conn, until);
+		return lost(login, endpoint, conn);
 	return receive_reply(login, endpoint, conn, until, reply);
 }
 
@@ -265,7 +265,7 @@ receive_reply(Login *login, const Endpoint *endpoint, Connection *conn, int64 un
 		else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		{
 			if (!wait_until(conn, WL_SOCKET_READABLE, until))
-				return lost(login, endpoint, conn, until);
+				return lost(login, endpoint, conn);
 		}
 		else if (n == 0 || errno != EINTR)
 		{
@@ -313,7 +313,7 @@ judge(Login *login, const Endpoint *endpoint, Reply *reply, Outcome *outcome)
  * Why waiting ended without what was waited for.
  */
 static Outcome
-lost(Login *login, const Endpoint *endpoint, const Connection *conn, int64 until)
+lost(Login *login, const Endpoint *endpoint, const Connection *conn)
 {
 	if (conn->client_gone)
 	{

@@ -43,7 +43,8 @@ passwords_init(void)
  * GUC check hook: a list that can be split.
  */
 bool
-check_forbid_passwords(char **newval, void **extra, GucSource source)
+check_forbid_passwords(char **newval, void **extra pg_attribute_unused(),
+					   GucSource source pg_attribute_unused())
 {
 	char	   *copy = pstrdup(*newval);
 	List	   *entries;

@@ -37,7 +37,7 @@ static bool parse_uid(const char *text, uid_t *uid);
  * no login before them.
  */
 bool
-check_service_user(char **newval, void **extra, GucSource source)
+check_service_user(char **newval, void **extra, GucSource source pg_attribute_unused())
 {
 	ServiceUser *user = guc_malloc(LOG, sizeof(ServiceUser));
 	const struct passwd *entry;
@@ -61,7 +61,7 @@ check_service_user(char **newval, void **extra, GucSource source)
 }
 
 void
-assign_service_user(const char *newval, void *extra)
+assign_service_user(const char *newval pg_attribute_unused(), void *extra)
 {
 	service_user = extra;
 }

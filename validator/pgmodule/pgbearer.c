@@ -153,7 +153,7 @@ define_settings(void)
  * an answer; result->authorized is the answer.
  */
 static bool
-validate_token(const ValidatorModuleState *state, const char *token,
+validate_token(const ValidatorModuleState *state pg_attribute_unused(), const char *token,
 			   const char *role, ValidatorModuleResult *result)
 {
 	MemoryContext caller = CurrentMemoryContext;

@@ -74,7 +74,7 @@ end_session_at(int64 ends_at, const char *decision_id)
  * command"; whoever reads the server log learns which decision ended.
  */
 static void
-log_session_end(int code, Datum arg)
+log_session_end(int code pg_attribute_unused(), Datum arg)
 {
 	SessionEnd *end = (SessionEnd *) DatumGetPointer(arg);
 
