@@ -1,6 +1,9 @@
 """Logins through the real service: allowed, and refused for each kind of reason that a request can have."""
 
+import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +111,18 @@ def test_a_request_of_another_shape_is_denied_by_name(
     assert answer.status == 200
     assert (answer.body["decision"], answer.body["reason"]) == ("deny", reason)
     assert answer.body["v"] == changes.get("v", 1)
+
+
+def test_the_request_in_the_documentation_is_one(shared_service: Service) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "protocol.md").read_text()
+    (example,) = re.findall(r"<<EOF\n(.*?)\nEOF\n", page, re.DOTALL)
+    example = example.replace("$(openssl rand -hex 16)", "ab" * 16).replace("$(date +%s)", str(int(time.time())))
+    request = json.loads(example.replace("$TOKEN", shared_service.issuer.token()))
+    request["hba"]["issuer"] = shared_service.issuer.url
+    answer = shared_service.post(json.dumps(request).encode())
+    assert answer.body["decision"] == "allow"
+    for member in answer.body:
+        assert f"`{member}`" in page
 
 
 def test_text_is_answered_as_raw_utf8(start_service: Any) -> None:

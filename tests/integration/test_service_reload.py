@@ -46,6 +46,16 @@ def test_a_bad_file_is_refused_and_seen_and_the_good_one_stays(service: Service)
     assert json.loads(service.http("/readyz")[1])["config"]["problems"] == []
 
 
+def test_taking_the_change_back_is_a_change(service: Service) -> None:
+    good = service.settings["rules"]
+    service.change(rules=BAD)
+    service.hang_up()
+    service.await_line("the one before stays in force")
+    service.change(rules=good)
+    service.await_line("reloaded")
+    assert json.loads(service.http("/readyz")[1])["config"]["current"] is True
+
+
 def test_a_file_that_goes_away_changes_nothing(service: Service) -> None:
     service.file.unlink()
     service.await_line("the one before stays in force")

@@ -10,6 +10,7 @@ from pgbearer.config import ConfigError
 from pgbearer.errors import PgbearerError, UsageError
 from pgbearer.service.decide import Decider
 from pgbearer.service.health import Health
+from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.state import State, build_state, read_file
 
@@ -42,10 +43,15 @@ class Reloader:
     async def reload(self) -> bool:
         """Read the file and put it in force if all of it is good; False if it was refused."""
         async with self._one_at_a_time:
+            self._looked = self._look()
             try:
                 state = await self._read()
             except PgbearerError as error:
                 self._refused(error)
+                return False
+            except Exception as error:  # noqa: BLE001 - the watch must outlive what nobody foresaw in a file
+                log_error("reading the settings failed", error)
+                self._refused(UsageError("an unforeseen error, see the log", where=str(self._path)))
                 return False
             before, self._decider.state = self._decider.state, state
             self._health.config_problems = ()
@@ -97,6 +103,7 @@ class Reloader:
 
     def _refused(self, error: PgbearerError) -> None:
         problems = tuple(str(problem) for problem in error.problems) if isinstance(error, ConfigError) else ()
+        self._seen = ""  # whatever comes next is read, also if it is what was there before
         self._health.config_problems = problems or (error.diagnostics(),)
         self._metrics.reloads.labels("refused").inc()
         _log.error("the new file is refused, the one before stays in force: %s", error.diagnostics())
