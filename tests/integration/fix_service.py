@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -249,13 +249,17 @@ def _starter(folder: Path, issuer: Issuer, stack: contextlib.ExitStack) -> Start
         file: Path = folder / "pgbearer.yaml",
         real_file: Path | None = None,
         stdout: int = subprocess.DEVNULL,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
         **changes: Any,
     ) -> Service:
         if wrong_uid:
             changes["servers"] = {"local": local_server(folder) | {"uid": os.getuid() + 1}}
         settings = write_settings(real_file or file, issuer, **{"folder": folder} | changes)
-        command = [str(Path(sys.executable).with_name("pgbearer")), "serve", "-c", str(file)]
-        process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
+        command = [str(Path(sys.executable).with_name("pgbearer")), "serve", "-c", str(file), *arguments]
+        process = subprocess.Popen(
+            command, stdout=stdout, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+        )
         service = stack.enter_context(Service(file, settings, process, issuer))
         if ready:
             service.await_line("serving logins")

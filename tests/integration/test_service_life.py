@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import socket
 import subprocess
 import sys
 import threading
@@ -195,6 +196,26 @@ def test_the_audit_can_go_to_standard_output(start_service: Start) -> None:
     assert [json.loads(line)["kind"] for line in lines] == ["start", "decision", "stop"]
     assert list(verify_chain(lines)) == []
     service.process.stdout.close()
+
+
+def test_the_service_manager_is_told_how_it_is(start_service: Start, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(30)
+        manager.bind(str(tmp_path / "notify"))
+        service = start_service(environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        assert manager.recv(100) == b"READY=1"
+        service.hang_up()
+        assert [manager.recv(100), manager.recv(100)] == [b"RELOADING=1", b"READY=1"]
+        assert service.stop() == 0
+        assert manager.recv(100) == b"STOPPING=1"
+
+
+def test_the_log_can_be_json(start_service: Start) -> None:
+    service = start_service(arguments=["--log", "json"])
+    assert service.stop() == 0
+    entries = [json.loads(line) for line in service.output]
+    assert any("serving logins" in entry["message"] for entry in entries)
+    assert {entry["level"] for entry in entries} == {"info"}
 
 
 def test_decisions_can_be_asked_for_by_command(service: Service) -> None:

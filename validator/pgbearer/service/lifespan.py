@@ -1,6 +1,7 @@
 """A service from start to end: what is opened in which order, what its signals do, and how it leaves."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -107,6 +108,8 @@ class Service:
         http.start()
         self._in_background(self._tick(), "tick")
         self._in_background(watch(self._path, self.reloader, self._stop), "watch")
+        gc.collect()
+        gc.freeze()  # what lives as long as the service is not searched for garbage again while a login waits
         self._announce(state, places)
         await self._stop.wait()
         await self._drain(logins, admin, http)
