@@ -27,21 +27,21 @@ static void block_quoted(Block *block, const char *value);
 /*
  * A new block of `size` bytes in the current memory context.
  */
-void
-block_init(Block *block, size_t size)
+Block *
+block_create(size_t size)
 {
 	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
-	Block	   *wiped = palloc(sizeof(Block));
+	Block	   *block = palloc(sizeof(Block));
 
-	block->data = palloc(size);
+	block->start = block->data = palloc(size);
 	block->len = 0;
 	block->size = size;
 	block->overflowed = false;
 
-	*wiped = *block;
 	callback->func = block_wipe;
-	callback->arg = wiped;
+	callback->arg = block;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return block;
 }
 
 static void
@@ -49,7 +49,7 @@ block_wipe(void *arg)
 {
 	Block	   *block = (Block *) arg;
 
-	explicit_bzero(block->data, block->size);
+	explicit_bzero(block->start, block->data + block->len - block->start);
 }
 
 void

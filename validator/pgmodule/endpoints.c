@@ -24,15 +24,17 @@
 
 #include "pgbearer.h"
 
-/* How long a failed endpoint stays behind the others, in ms */
-#define DOWN_FOR			5000
+/* How long a failed endpoint stays behind the others, in ticks of 100 ms */
+#define DOWN_FOR			50
 
-/* More than endpoints; two that share a slot only share their luck */
-#define DOWN_SLOTS			64
-
+/*
+ * A mark for each place in the list: the tick until which the endpoint there
+ * is avoided and, in the upper half, the endpoint's hash, so that a mark does
+ * not outlive a change of the list.
+ */
 typedef struct DownMemory
 {
-	pg_atomic_uint64 until[DOWN_SLOTS]; /* monotonic_ms(), 0 if up */
+	pg_atomic_uint64 marks[MAX_ENDPOINTS];
 } DownMemory;
 
 const EndpointList *endpoint_list = NULL;
@@ -43,7 +45,9 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static bool parse_endpoint(const char *text, Endpoint *endpoint);
 static bool avoid(const Endpoint *endpoint);
-static pg_atomic_uint64 *slot_of(const Endpoint *endpoint);
+static pg_atomic_uint64 *mark_of(const Endpoint *endpoint);
+static uint32 now_in_ticks(void);
+static uint64 down_from(const Endpoint *endpoint, uint32 now);
 static void request_down_memory(void);
 static void attach_down_memory(void);
 
@@ -81,8 +85,8 @@ attach_down_memory(void)
 	down_memory = ShmemInitStruct("pgbearer endpoints", sizeof(DownMemory), &found);
 	if (!found)
 	{
-		for (int i = 0; i < DOWN_SLOTS; i++)
-			pg_atomic_init_u64(&down_memory->until[i], 0);
+		for (int i = 0; i < MAX_ENDPOINTS; i++)
+			pg_atomic_init_u64(&down_memory->marks[i], 0);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -174,38 +178,50 @@ order_endpoints(const Endpoint **ordered)
 static bool
 avoid(const Endpoint *endpoint)
 {
-	pg_atomic_uint64 *slot = slot_of(endpoint);
-	uint64		now = monotonic_ms();
-	uint64		until;
+	pg_atomic_uint64 *mark = mark_of(endpoint);
+	uint32		now = now_in_ticks();
+	uint64		marked;
 
-	if (slot == NULL)
+	if (mark == NULL)
 		return false;
-	until = pg_atomic_read_u64(slot);
-	if (until == 0)
+	marked = pg_atomic_read_u64(mark);
+	if (marked == 0 || (uint32) (marked >> 32) != endpoint->hash)
 		return false;
-	return now < until || !pg_atomic_compare_exchange_u64(slot, &until, now + DOWN_FOR);
+	return now < (uint32) marked || !pg_atomic_compare_exchange_u64(mark, &marked, down_from(endpoint, now));
 }
 
 void
 endpoint_is_down(const Endpoint *endpoint)
 {
-	pg_atomic_uint64 *slot = slot_of(endpoint);
+	pg_atomic_uint64 *mark = mark_of(endpoint);
 
-	if (slot != NULL)
-		pg_atomic_write_u64(slot, monotonic_ms() + DOWN_FOR);
+	if (mark != NULL)
+		pg_atomic_write_u64(mark, down_from(endpoint, now_in_ticks()));
 }
 
 void
 endpoint_is_up(const Endpoint *endpoint)
 {
-	pg_atomic_uint64 *slot = slot_of(endpoint);
+	pg_atomic_uint64 *mark = mark_of(endpoint);
 
-	if (slot != NULL && pg_atomic_read_u64(slot) != 0)
-		pg_atomic_write_u64(slot, 0);
+	if (mark != NULL && pg_atomic_read_u64(mark) != 0)
+		pg_atomic_write_u64(mark, 0);
 }
 
 static pg_atomic_uint64 *
-slot_of(const Endpoint *endpoint)
+mark_of(const Endpoint *endpoint)
 {
-	return down_memory ? &down_memory->until[endpoint->hash % DOWN_SLOTS] : NULL;
+	return down_memory ? &down_memory->marks[endpoint - endpoint_list->items] : NULL;
+}
+
+static uint32
+now_in_ticks(void)
+{
+	return (uint32) (monotonic_ms() / 100);
+}
+
+static uint64
+down_from(const Endpoint *endpoint, uint32 now)
+{
+	return ((uint64) endpoint->hash << 32) | (now + DOWN_FOR);
 }

@@ -157,7 +157,7 @@ read_value(Reader *reader, int depth, JsonValue *value)
 static bool
 read_string(Reader *reader, char **string)
 {
-	const char *closing = reader->next;
+	const char *closing;
 	char	   *out;
 
 	if (!take(reader, '"'))

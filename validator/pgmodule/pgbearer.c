@@ -220,7 +220,7 @@ guarded_decide(Login *login, Answer *answer)
 static void
 decide(Login *login, Answer *answer)
 {
-	Block		request;
+	Block	   *request;
 	Answer		said;
 	char	   *body;
 	size_t		len;
@@ -234,8 +234,8 @@ decide(Login *login, Answer *answer)
 		fail(login, FAULT_connections_short, "Too few connections are free.");
 	else if (login->deadline <= monotonic_ms())
 		fail(login, FAULT_service_timeout, "Too little of authentication_timeout is left.");
-	else if (build_request(login, &request) &&
-			 exchange(login, &request, &body, &len) &&
+	else if ((request = build_request(login)) != NULL &&
+			 exchange(login, request, &body, &len) &&
 			 read_answer(login, body, len, &said) &&
 			 said.allow)
 	{

@@ -68,9 +68,10 @@ typedef struct Login
 /* A block of fixed size: text that holds a token must not leave copies behind by growing */
 typedef struct Block
 {
-	char	   *data;
+	char	   *start;			/* of the memory */
+	char	   *data;			/* of what is in it */
 	size_t		len;
-	size_t		size;
+	size_t		size;			/* from data on */
 	bool		overflowed;
 } Block;
 
@@ -153,13 +154,13 @@ extern int64 epoch_ms(TimestampTz at);
 extern void sha256_hex(const void *data, size_t len, char *hex, size_t hex_len);
 
 /* request.c */
-extern bool build_request(Login *login, Block *request);
+extern Block *build_request(Login *login);
 
 /* role.c */
 extern void look_up_role(const char *role, RoleAttributes *attributes);
 
 /* block.c */
-extern void block_init(Block *block, size_t size);
+extern Block *block_create(size_t size);
 extern void block_bytes(Block *block, const char *bytes, size_t len);
 extern void block_text(Block *block, const char *text);
 extern void block_open(Block *block, const char *name, char bracket);

@@ -38,17 +38,18 @@ static bool put_head(Block *request);
 /*
  * Build the whole request; its memory is wiped with the current context.
  *
- * Returns false, with the reason set, if it cannot be expressed.
+ * Returns NULL, with the reason set, if it cannot be expressed.
  */
-bool
-build_request(Login *login, Block *request)
+Block *
+build_request(Login *login)
 {
 	const Port *port = login->port;
+	Block	   *request;
 
 	if (!names_are_utf8(login))
-		return false;
+		return NULL;
 
-	block_init(request, HEAD_ROOM + MAX_REQUEST);
+	request = block_create(HEAD_ROOM + MAX_REQUEST);
 	request->len = HEAD_ROOM;
 	block_text(request, "{");
 	block_integer(request, "v", PROTOCOL_VERSION);
@@ -70,8 +71,11 @@ build_request(Login *login, Block *request)
 	block_close(request, '}');
 
 	if (!put_head(request))
-		return fail(login, FAULT_request_too_large, "The login request exceeds %d bytes.", MAX_REQUEST);
-	return true;
+	{
+		fail(login, FAULT_request_too_large, "The login request exceeds %d bytes.", MAX_REQUEST);
+		return NULL;
+	}
+	return request;
 }
 
 /*
