@@ -30,13 +30,14 @@ def admin_socket(folder: Path) -> Path:
     return folder / "run" / "admin" / "admin.sock"
 
 
-def start(folder: Path, issuer: str, ca_file: Path) -> Running:
+def start(folder: Path, issuer: str, ca_file: Path, *, postgres_uid: int | None = None) -> Running:
     """Start the service with the demo's policy and return when it is ready, which is when it has the issuer's keys.
 
     Args:
         folder: gets pgbearer.yaml, run/ for the sockets and log/ for its log and the audit.
         issuer: whose tokens are good.
         ca_file: the authority that the issuer's certificate comes from.
+        postgres_uid: of the server that may ask; None for the one that servers here run as.
 
     Raises:
         ServiceError: it ended while starting.
@@ -46,7 +47,8 @@ def start(folder: Path, issuer: str, ca_file: Path) -> Running:
         each.mkdir(mode=0o755)
     http = f"127.0.0.1:{free_port()}"
     policy = folder / "pgbearer.yaml"
-    policy.write_text(policy_file(Addresses(issuer, ca_file, folder / "run", folder / "log", server_uid(), http)))
+    uid = server_uid() if postgres_uid is None else postgres_uid
+    policy.write_text(policy_file(Addresses(issuer, ca_file, folder / "run", folder / "log", uid, http)))
     policy.chmod(0o644)  # the service refuses a file that others may write
     log = folder / "log" / "service.log"
     pgbearer = Path(sysconfig.get_path("scripts")) / "pgbearer"

@@ -4,8 +4,10 @@ pytest_plugins = [
     "tests.fix_machine",
     "tests.e2e.fix_keycloak",
     "tests.e2e.fix_stack",
+    "tests.e2e.fix_debian_server",
     "tests.integration.fix_issuer",
     "tests.unit.fix_tokens",
     "tests.integration.fix_postgres",
     "tests.integration.fix_service",
+    "tests.integration.fix_chain",
 ]

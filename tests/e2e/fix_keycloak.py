@@ -17,7 +17,6 @@ from tests.parts import keycloak as keycloak_part
 from tests.parts.authority import Authority
 from tests.parts.device_pages import Person
 from tests.parts.keycloak import Keycloak
-from tests.parts.needs import JAVA, MAVEN
 
 __all__ = ["Codes", "Device", "IssuedToken", "authority", "device", "hasty_device", "keycloak", "person"]
 
@@ -93,7 +92,7 @@ def keycloak(
     need: Callable[..., None], authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Keycloak]:
     """Keycloak with the realm ``demo``, and ``hasty``: the same, but its codes live one second."""
-    need(JAVA, MAVEN)
+    need(keycloak_part.RUNTIME)
     hasty = tmp_path_factory.mktemp("realms") / "hasty-realm.json"
     hasty.write_text(_hasty(REALM_FILE.read_text()))
     folder = tmp_path_factory.mktemp("keycloak")

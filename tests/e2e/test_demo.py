@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.needs import COMPILER, JAVA, MAVEN
+from tests.parts.keycloak import RUNTIME
+from tests.parts.needs import COMPILER
 from tests.parts.processes import Running
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def demo(folder: Path, need: Callable[..., None]) -> Iterator[Demo]:
-    need(JAVA, MAVEN, COMPILER)
+    need(RUNTIME, COMPILER)
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -17,6 +17,8 @@ PARTS: dict[str, Callable[[], object]] = {
     "PostgreSQL with TLS and the module": lambda: module.module_for(tls_postgres.pg_config()),
     "Keycloak": keycloak.distribution,
     "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
+    "Debian's PostgreSQL 18": lambda: debian.DebianRoot.of(debian.COMPILE_18),
+    "Debian's PostgreSQL 19": lambda: debian.DebianRoot.of(debian.COMPILE_19),
 }
 
 

@@ -54,7 +54,7 @@ class Recipe:
         return f"debian-{self.suite}-{(self.extra_packages or self.packages)[0]}"
 
 
-_COMPILER = ("gcc", "libc6-dev", "libssl-dev", "make")
+_COMPILER = ("gcc", "libc6-dev", "libkrb5-dev", "libssl-dev", "make")
 
 CLIENT = Recipe("forky", ("postgresql-client-18", "libpq-oauth", "ca-certificates"))
 """psql 18 with its device flow."""

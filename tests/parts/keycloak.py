@@ -16,15 +16,16 @@ from pathlib import Path
 
 import httpx
 
+from tests.parts import container
 from tests.parts.archives import unpack
-from tests.parts.authority import Authority
+from tests.parts.authority import Authority, Certificate
 from tests.parts.cache import cached
-from tests.parts.needs import JAVA, MAVEN, demand
+from tests.parts.needs import JAVA, MAVEN, Need, demand, missing
 from tests.parts.ports import free_port
 from tests.parts.processes import Running, TimeUpError, launch, wait_until
 from tests.parts.progress import step
 
-__all__ = ["ADMIN", "VERSION", "Keycloak", "KeycloakError", "distribution", "start"]
+__all__ = ["ADMIN", "RUNTIME", "VERSION", "Keycloak", "KeycloakError", "distribution", "start"]
 
 VERSION = "26.7.4"
 ADMIN = "demo-admin"
@@ -32,9 +33,18 @@ ADMIN = "demo-admin"
 
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:tar.gz"
 _SHA256 = "04823c336b797a7e18889a44262a7a64e6bf624cbbcc518c85e2622176ff2eee"
+_IMAGE = f"quay.io/keycloak/keycloak:{VERSION}"
 _BUILD = ("--db=dev-mem", "--health-enabled=true")
 _HEAP = "-Xms64m -Xmx768m"
 _READY_SECONDS = 180.0  # 8 s alone on 2 cores; a loaded machine or a cold disk takes many times that
+
+
+RUNTIME = Need(
+    "Java 17 or newer with Maven, or a running container engine",
+    "Keycloak runs on one of them",
+    "Install them with: apt-get install default-jre-headless maven.",
+    lambda: not missing(JAVA, MAVEN) or container.engine() is not None,
+)
 
 
 class KeycloakError(Exception):
@@ -92,61 +102,77 @@ def start(
         port: of https on the loopback; None takes a free one.
 
     Raises:
-        MissingError: no Java or no Maven.
-        KeycloakError: it ended, or was not ready in three minutes.
+        MissingError: no Java or no Maven, and no container engine either.
+        KeycloakError: it could not be fetched, it ended, or was not ready in three minutes.
     """
-    _lay_out(folder, distribution(), realms)
-    port = port or free_port()
-    management = free_port()
+    ports = _Ports(port or free_port(), free_port())
+    certificate = authority.server("keycloak")
+    imports = folder / "data" / "import"
+    imports.mkdir(parents=True)
+    for realm in realms:
+        shutil.copy(realm, imports)
+    if missing(JAVA, MAVEN) and (engine := container.engine()):
+        command = _in_container(engine, imports, certificate, ports)
+    else:
+        command = _on_this_machine(folder, certificate, ports)
     log = folder / "keycloak.log"
-    command = _command(folder, authority, port, management)
     process = launch(command, log=log, env=_environment(admin_password))
-    keycloak = Keycloak(f"https://localhost:{port}", f"https://localhost:{management}", authority.ca_file, log, process)
+    where = (f"https://localhost:{ports.https}", f"https://localhost:{ports.management}")
+    keycloak = Keycloak(*where, authority.ca_file, log, process)
     with step(f"Keycloak {VERSION} starts on {keycloak.url}"):
         _await_ready(keycloak)
     return keycloak
 
 
-def _command(folder: Path, authority: Authority, port: int, management: int) -> list[str]:
-    certificate = authority.server("keycloak")
+@dataclass(frozen=True, slots=True)
+class _Ports:
+    https: int
+    management: int
+
+
+def _on_this_machine(folder: Path, certificate: Certificate, ports: _Ports) -> list[str]:
+    """A home of its own for this run; kc.sh takes the folder above its own for it, so bin/ is a copy, lib/ a link."""
+    built = distribution()
+    for kept in ("lib", "conf", "providers", "themes"):
+        (folder / kept).symlink_to(built / kept)
+    (folder / "bin").mkdir()
+    shutil.copy(built / "bin" / "kc.sh", folder / "bin" / "kc.sh")
+    loopback = ["--http-host=127.0.0.1", "--http-management-host=127.0.0.1"]
+    return [str(folder / "bin" / "kc.sh"), "start", "--optimized", *loopback, *_options(certificate, ports)]
+
+
+def _in_container(engine: str, imports: Path, certificate: Certificate, ports: _Ports) -> list[str]:
+    try:
+        container.pull(engine, _IMAGE)
+    except subprocess.CalledProcessError as error:
+        raise KeycloakError(f"{engine} could not fetch {_IMAGE}: {error.stderr.strip()}") from None
+    arguments = ["start-dev", *_BUILD, *_options(certificate, ports)]
+    return container.command(engine, _IMAGE, imports, certificate, (ports.https, ports.management), arguments)
+
+
+def _options(certificate: Certificate, ports: _Ports) -> list[str]:
     return [
-        str(folder / "bin" / "kc.sh"),
-        "start",
-        "--optimized",
         "--import-realm",
         "--cache=local",
         "--http-enabled=false",
-        "--http-host=127.0.0.1",
-        f"--https-port={port}",
-        f"--hostname=https://localhost:{port}",
+        f"--https-port={ports.https}",
+        f"--hostname=https://localhost:{ports.https}",
         f"--https-certificate-file={certificate.cert_file}",
         f"--https-certificate-key-file={certificate.key_file}",
-        "--http-management-host=127.0.0.1",
-        f"--http-management-port={management}",
+        f"--http-management-port={ports.management}",
     ]
 
 
 def _environment(admin_password: str) -> Mapping[str, str]:
     # not ours whole: KC_* and JAVA_OPTS* of the caller would change what is under test
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME", "LANG", "TMPDIR") if name in os.environ}
+    names = ("PATH", "HOME", "JAVA_HOME", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "DOCKER_HOST")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return {
         **kept,
         "JAVA_OPTS_KC_HEAP": _HEAP,
         "KC_BOOTSTRAP_ADMIN_USERNAME": ADMIN,
         "KC_BOOTSTRAP_ADMIN_PASSWORD": admin_password,
     }
-
-
-def _lay_out(folder: Path, built: Path, realms: Sequence[Path]) -> None:
-    """A home of its own for this run; kc.sh takes the folder above its own for it, so bin/ is a copy, lib/ a link."""
-    for kept in ("lib", "conf", "providers", "themes"):
-        (folder / kept).symlink_to(built / kept)
-    (folder / "bin").mkdir()
-    shutil.copy(built / "bin" / "kc.sh", folder / "bin" / "kc.sh")
-    imports = folder / "data" / "import"
-    imports.mkdir(parents=True)
-    for realm in realms:
-        shutil.copy(realm, imports)
 
 
 def _await_ready(keycloak: Keycloak) -> None:
