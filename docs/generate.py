@@ -3,6 +3,7 @@
 A unit test compares each page with what this file would write.
 """
 
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +42,26 @@ def settings() -> str:
         "How rules work together is in [policy.md](policy.md). For editors, `pgbearer config schema` prints the\n"
         "same as a JSON Schema.",
         _table(("Key", "Type", "Default", "Bounds", "Meaning"), rows),
+        "## In postgresql.conf",
+        "The module's own. Each can be changed with a reload, and only by who may write the file: none can be set\n"
+        "in a session, for a role or for a database.",
+        _table(("Setting", "Type", "Default", "Meaning"), module_settings()),
     )
+
+
+def module_settings() -> Iterator[tuple[str, str, str, str]]:
+    """Every setting of the module: name, type, default and meaning, from define_settings() in pgbearer.c."""
+    source = (ROOT / "validator/pgmodule/pgbearer.c").read_text(encoding="utf-8")
+    text = r'"((?:\\.|[^"\\])*)"'
+    entry = rf"DefineCustom(String|Int)Variable\({text},\s*{text},\s*(?:NULL|{text}),\s*&\w+, ([^,]+),.*?\);"
+    for match in re.finditer(entry, source, re.DOTALL):
+        kind, name, short, long, default = match.groups()
+        unit = {"GUC_UNIT_MS": "ms", "GUC_UNIT_BYTE": "B"}.get(
+            next(iter(re.findall(r"GUC_UNIT_\w+", match[0])), ""), ""
+        )
+        value = default.strip('"') if kind == "String" else f"{math.prod(map(int, default.split('*')))}{unit}"
+        meaning = f"{short} {long or ''}".strip().replace(r"\"", '"')
+        yield f"`{name}`", "text" if kind == "String" else "integer", f"`{value}`" if value else "", meaning
 
 
 def conditions() -> str:
