@@ -168,10 +168,10 @@ class Service:
 
     async def _drain(self, logins: list[UnixListener], admin: UnixListener, http: HttpListener) -> None:
         notify("STOPPING=1")
-        _log.info("stopping: logins under way finish, no new ones are taken")
         self.decider.draining = True
         for listener in (*logins, admin):
             listener.close()
+        _log.info("stopping: logins under way finish, no new ones are taken")
         await asyncio.gather(*(listener.drained(DRAIN_SECONDS) for listener in (*logins, admin)))
         await http.aclose()
         for task in self._tasks:
