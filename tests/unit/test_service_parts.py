@@ -51,10 +51,9 @@ def record(message: str) -> logging.LogRecord:
 
 def test_a_log_line_shows_what_it_says() -> None:
     hostile = "x\u202e\x1b[2J\r"
-    plain = _Plain().format(record(hostile))
-    assert plain.isprintable()
-    assert plain.startswith("<3>saw x")
-    assert _Plain().format(record("a\nb")) == "<3>saw a\n<3>b"
+    assert _Plain(journal=False).format(record(hostile)).isprintable()
+    assert _Plain(journal=False).format(record("a\nb")) == "error: saw a\nerror: b"
+    assert _Plain(journal=True).format(record("a\nb")) == "<3>saw a\n<3>b"
     entry = json.loads(_Json().format(record(hostile + "\n")))
     assert entry["message"].isprintable()
     assert entry["level"] == "error"

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 import traceback
 from typing import Final, Literal
@@ -23,7 +24,7 @@ def set_up_logging(kind: LogFormat) -> None:
     Libraries are kept to warnings because some (httpx) log every request they make.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(_Json() if kind == "json" else _Plain())
+    handler.setFormatter(_Json() if kind == "json" else _Plain(journal="JOURNAL_STREAM" in os.environ))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("pgbearer").setLevel(logging.INFO)
     logging.raiseExceptions = False  # a closed standard error is no reason for tracebacks
@@ -37,11 +38,17 @@ def log_error(what: str, error: BaseException) -> None:
 
 
 class _Plain(logging.Formatter):
-    """``<6>reload: ...``: systemd reads the priority (sd-daemon(3)) and has the time already."""
+    """``error: ...`` for a person; ``<3>...`` for the journal, which makes it a priority (sd-daemon(3))."""
+
+    def __init__(self, *, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = (printable(line) for line in record.getMessage().split("\n"))
-        return "\n".join(f"<{_PRIORITIES.get(record.levelname, 6)}>{line}" for line in lines)
+        level = record.levelname
+        word = "" if level == "INFO" else f"{level.lower()}: "
+        prefix = f"<{_PRIORITIES.get(level, 6)}>" if self._journal else word
+        return "\n".join(prefix + printable(line) for line in record.getMessage().split("\n"))
 
 
 class _Json(logging.Formatter):
