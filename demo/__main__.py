@@ -1,8 +1,10 @@
 """``python -m demo up|logs|down``, which is what `make demo`, `make demo-logs` and `make demo-down` run."""
 
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -114,6 +116,8 @@ def main(words: list[str]) -> int:
         say(f"usage: python -m demo {'|'.join(commands)}")
         return 2
     os.umask(0o022)  # PostgreSQL's uid must be able to read what root unpacks
+    for ending in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(ending, _leave)
     try:
         if words == ["logs"]:
             return logs()
@@ -122,6 +126,14 @@ def main(words: list[str]) -> int:
     except EXPECTED as error:
         say(f"the demo stopped: {error}")
         return 1
+    except KeyboardInterrupt:
+        say("the demo was interrupted; what it had not finished starting is stopped")
+        return 130
+
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    """Leave as an interrupt would, so that what is half started is stopped."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -81,9 +81,13 @@ def start(database: Database, folder: Path, authority: Authority, issuer: str, l
     me = pwd.getpwuid(os.geteuid()).pw_name
     ident = [f"break_glass {me} postgres"]
     server = Server(database.installation, settings, _hba(issuer, tls=database.tls), ident, folder=folder)
-    server.start()
-    server.sql("CREATE DATABASE appdb")
-    server.sql(SCHEMA, "appdb")
+    try:
+        server.start()
+        server.sql("CREATE DATABASE appdb")
+        server.sql(SCHEMA, "appdb")
+    except BaseException:  # also an interrupt: nobody else knows yet that it runs
+        server.remove()
+        raise
     return server
 
 

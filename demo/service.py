@@ -53,7 +53,11 @@ def start(folder: Path, issuer: str, ca_file: Path, *, postgres_uid: int | None 
     log = folder / "log" / "service.log"
     pgbearer = Path(sysconfig.get_path("scripts")) / "pgbearer"
     service = launch([pgbearer, "serve", "-c", policy], log=log, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    wait_until(lambda: _ready(http) or not service.alive(), 60, "the service to be ready")
+    try:
+        wait_until(lambda: _ready(http) or not service.alive(), 60, "the service to be ready")
+    except BaseException:  # also an interrupt: nobody else knows yet that it runs
+        service.stop()
+        raise
     if not service.alive():
         raise ServiceError(f"pgbearer serve ended:\n{log.read_text()[-3000:]}")
     return service

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.parts.cache import home
 from tests.parts.processes import Running
+from tests.parts.progress import say
 
 __all__ = ["Stack", "alone", "folder", "forget", "remember", "remembered"]
 
@@ -49,7 +50,11 @@ def folder() -> Path:
 def alone() -> Iterator[None]:
     """One command of the demo at a time; the second waits for the first."""
     with folder().with_suffix(".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another command of the demo is at work; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 

