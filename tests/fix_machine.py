@@ -67,15 +67,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List by name what did not run here, and why."""
-    skipped: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
-    lines = [
-        f"{report.nodeid}: {reason}"
-        for report in skipped
-        if isinstance(report.longrepr, tuple)
-        and (reason := report.longrepr[2].removeprefix("Skipped: ")).startswith(_NOT_HERE)
-    ]
-    if lines:
-        terminalreporter.section("not run on this machine")
-        for line in lines:
-            terminalreporter.line(line)
+    """List by name what did not run here, below the reason."""
+    by_reason: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+        if reason.startswith(_NOT_HERE):
+            by_reason.setdefault(reason, []).append(report.nodeid)
+    for reason, tests in by_reason.items():
+        terminalreporter.section("not run here")
+        terminalreporter.line(reason)
+        for test in tests:
+            terminalreporter.line(f"  {test}")
