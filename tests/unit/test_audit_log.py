@@ -254,6 +254,19 @@ def test_a_flood_hides_no_other_kind_nor_anything_verified(open_log: Open, path:
     assert all(log.write(allowed_record()) for _ in range(20))
 
 
+def test_a_flood_of_one_issued_token_is_counted_and_hides_no_other_token(open_log: Open, path: Path) -> None:
+    log = open_log()
+
+    def refuse(token_ref: str) -> bool:
+        return log.write(refused_record(reason=Reason.TOKEN_EXPIRED, authentic=True, token_ref=token_ref))
+
+    assert [refuse("a" * 12) for _ in range(20)] == [True] * FIRST_IN_FULL + [False] * (20 - FIRST_IN_FULL)
+    assert refuse("b" * 12)
+    log.flush(everything=True)
+    last = entries(path)[-1]
+    assert (last["token_ref"], last["authentic"], last["count"]) == ("a" * 12, True, 20 - FIRST_IN_FULL)
+
+
 def test_closing_writes_what_was_still_counted(path: Path) -> None:
     log = AuditLog(str(path), instance="one")
     now = time.time_ns() // 1_000_000

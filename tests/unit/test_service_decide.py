@@ -127,6 +127,16 @@ async def test_what_verification_says_is_the_reason(state: State, verifiers: Fak
     assert judgement == Judgement(reason=Reason.KEYS_STALE, detail="no fetch for 2 h")
 
 
+async def test_a_refused_token_that_its_issuer_made_is_recorded_as_such(
+    decider: Decider, audit: FakeAudit, verifiers: FakeVerifiers
+) -> None:
+    for authentic in (False, True):
+        verifiers.fault = Denied(Reason.TOKEN_EXPIRED, "exp 1")
+        verifiers.fault.authentic = authentic
+        await decider.decide(login(), PEER, "local")
+    assert [(record.authentic, record.verified) for record in audit.records] == [(False, False), (True, False)]
+
+
 @pytest.fixture
 def audit() -> FakeAudit:
     return FakeAudit()

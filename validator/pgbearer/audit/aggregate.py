@@ -12,6 +12,8 @@ FIRST_IN_FULL: Final = 5
 
 WINDOW_MS: Final = 10_000
 
+_Key = tuple[str | None, str, str | None]
+
 
 @dataclass(slots=True)
 class Tally:
@@ -19,6 +21,8 @@ class Tally:
 
     server: str | None
     reason: str
+    token_ref: str | None
+    """The one token that all of them brought, if its signature verified; None if nobody vouches for any of them."""
     since: int
     """Epoch milliseconds."""
     seen: int = 0
@@ -28,7 +32,9 @@ class Tally:
     def entry(self) -> dict[str, Any]:
         """The members of the line that stands for `count` decisions."""
         return {
+            "authentic": self.token_ref is not None,
             "verified": False,
+            "token_ref": self.token_ref,
             "count": self.count,
             "since": timestamp(self.since),
             "server": self.server,
@@ -41,20 +47,21 @@ class Tally:
 class Aggregator:
     """Counts unverified failures by (server, reason) in windows of ten seconds, from the sixth on. No I/O, no clock.
 
-    There are as many tallies as servers times reasons, whatever the flood.
+    A token whose signature verified is counted by itself, so that no flood hides a person's own failure. Junk makes as
+    many tallies as there are servers times reasons, whatever the flood; nobody but an issuer can make more.
     """
 
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str | None, str], Tally] = {}
+        self._tallies: dict[_Key, Tally] = {}
 
     def absorb(self, record: DecisionRecord) -> bool:
         """Count `record` if it is one of a flood; False if it deserves a line of its own."""
         if not record.may_be_junk:
             return False
-        key = (record.server, record.reason.value)
+        key = (record.server, record.reason.value, record.token_ref if record.authentic else None)
         tally = self._tallies.get(key)
         if tally is None:
-            tally = self._tallies[key] = Tally(record.server, record.reason.value, record.at)
+            tally = self._tallies[key] = Tally(*key, record.at)
         tally.seen += 1
         if tally.seen <= FIRST_IN_FULL:
             return False
@@ -76,4 +83,4 @@ class Aggregator:
 
     def forget(self, tally: Tally) -> None:
         """`tally` has its line."""
-        del self._tallies[(tally.server, tally.reason)]
+        del self._tallies[(tally.server, tally.reason, tally.token_ref)]

@@ -44,6 +44,8 @@ class DecisionRecord:
     backend_pid: int | None = None
     """The server process that asks."""
 
+    authentic: bool = False
+    """True if the token's signature verified: an issuer of ours made it, whatever else is wrong with it."""
     verified: bool = False
     """True if the token's signature and every check passed."""
     token_ref: str | None = None
@@ -63,7 +65,7 @@ class DecisionRecord:
 
     @property
     def may_be_junk(self) -> bool:
-        """True for a refusal of something unverified, which anybody can cause as often as they like."""
+        """True for a refusal of something unverified, which can be caused as often as anybody likes."""
         return not self.verified and not self.allowed
 
     def entry(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class DecisionRecord:
             "replication": self.replication,
             "client": {"address": self.client_address, "port": self.client_port},
             "backend_pid": self.backend_pid,
+            "authentic": self.authentic,
             "verified": self.verified,
             "token_ref": self.token_ref,
             "issuer": self.issuer,

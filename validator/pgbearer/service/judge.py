@@ -19,6 +19,8 @@ class Judgement:
 
     reason: Reason
     detail: str | None = None
+    authentic: bool = False
+    """Whether the token's signature verified, even if a later check refused it."""
     verified: Verified | None = None
     allow: Allow | None = None
     rules: tuple[str, ...] = ()
@@ -55,15 +57,21 @@ async def judge(state: State, buckets: Buckets, caller: str | None, request: Log
             now=now,
         )
     except Denied as denied:
-        return Judgement(reason=denied.reason, detail=denied.detail)
+        return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
     outcome = evaluate(state.policy, verified, access, server=caller, now=int(now))
     if isinstance(outcome, Allow):
         return Judgement(
-            reason=Reason.ALLOWED, verified=verified, allow=outcome, rules=outcome.rules, trace=outcome.considered
+            reason=Reason.ALLOWED,
+            authentic=True,
+            verified=verified,
+            allow=outcome,
+            rules=outcome.rules,
+            trace=outcome.considered,
         )
     return Judgement(
         reason=outcome.reason,
         detail=outcome.detail,
+        authentic=True,
         verified=verified,
         rules=(outcome.rule,) if outcome.rule else (),
         trace=outcome.considered,

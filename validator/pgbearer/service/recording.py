@@ -79,7 +79,12 @@ def _decision_id() -> str:
 
 def _judged(judgement: Judgement) -> dict[str, Any]:
     verified = judgement.verified
-    members: dict[str, Any] = {"reason": judgement.reason, "rules": judgement.rules, "detail": judgement.detail}
+    members: dict[str, Any] = {
+        "reason": judgement.reason,
+        "rules": judgement.rules,
+        "detail": judgement.detail,
+        "authentic": judgement.authentic,
+    }
     if verified is not None:
         members |= {
             "verified": True,
