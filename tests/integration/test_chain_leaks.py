@@ -149,6 +149,8 @@ def _run_commands(chain: Chain, heard: Told) -> None:
         connected = subprocess.Popen([PGBEARER, *waits], env=env, text=True, stderr=-1, stdout=-1)
         wait_until(lambda: chain.server.sql(WAITING) == "1", 30, "the command to be connected")
         heard.processes(connected.pid, chain.server.pid, chain.service.process.pid)
+        for name, pid in (("connect", connected.pid), ("service", chain.service.process.pid)):
+            heard.places[f"limits of {name}"] = Path(f"/proc/{pid}/limits").read_text()
     _note(heard, " ".join(waits), connected.communicate(timeout=60), connected.returncode)
     for arguments in (
         ["login"],
@@ -227,6 +229,11 @@ def test_all_that_can_happen_did(told: Told) -> None:
     outputs = {place: text for place, text in told.places.items() if place.endswith(": status")}
     assert set(outputs.values()) >= {"0", "1"}
     assert [place for place, text in told.places.items() if "--debug" in place and "Traceback" in text]
+
+
+@pytest.mark.parametrize("process", ["connect", "service"])
+def test_neither_service_nor_command_leaves_a_core_file(told: Told, process: str) -> None:
+    assert re.search(r"Max core file size\s+0\s+0\s", told.places[f"limits of {process}"])
 
 
 def test_token_ref_is_there_instead(told: Told) -> None:

@@ -30,7 +30,7 @@ SPOILT: dict[str, Spoil] = {
     "with an unknown key": lambda file: file.write_bytes(file.read_bytes().replace(b'"any_role"', b'"any_rol"')),
     "with no rules at all": lambda file: file.write_bytes(file.read_bytes().replace(b'"rules"', b'"ruels"')),
     "absent": lambda file: file.unlink(),
-    "a folder": lambda file: in_its_place(file),
+    "a folder": in_its_place,
 }
 
 
