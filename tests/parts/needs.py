@@ -66,7 +66,7 @@ def _tool(*names: str) -> Callable[[], bool]:
 
 ROOT = Need(
     "root",
-    "a Debian root is made with debootstrap and entered with chroot",
+    "it starts processes of other uids, and makes and enters a Debian root",
     "Run the tests as root, e.g. in a virtual machine.",
     lambda: os.geteuid() == 0,
 )
