@@ -106,6 +106,7 @@ def _show_what_next(running: Stack) -> None:
     )
     sys.stdout.flush()
     console.print(f"Your browser does not know the demo's authority, {running.ca_file}, and will say so.")
+    console.print(f"Who may do what stands in {state.folder() / 'pgbearer.yaml'}; a saved change is in force at once.")
     console.print("What the parts say: make demo-logs. Stop them: make demo-down.")
 
 
