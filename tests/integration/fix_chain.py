@@ -60,7 +60,7 @@ class Chain:
         """Log in, which must be refused: the reason, which the server's log and the audit must agree on."""
         before = len(self.server.log)
         with pytest.raises(psycopg.OperationalError, match="OAuth bearer authentication failed"):
-            self.login(*args, **how)
+            self.login(*args, **how).close()
         (said,) = re.findall(r"OAuth login refused: (\w+)\n", self.server.log[before:])
         record = self.service.decisions()[-1]
         assert (record["decision"], record["reason"]) == ("deny", said)
