@@ -15,6 +15,10 @@ from pathlib import Path
 __all__ = ["Running", "TimeUpError", "launch", "wait_until"]
 
 
+_HEARD = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE)
+"""Signals that a background job of a shell, a Python program or nohup may ignore, and would hand on ignored."""
+
+
 class TimeUpError(Exception):
     """What was waited for did not happen in time."""
 
@@ -73,6 +77,7 @@ def launch(command: Sequence[str | Path], *, log: Path, env: Mapping[str, str] |
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
+        setsigdef=_HEARD,
     )
     return Running.of(pid)
 
