@@ -349,6 +349,27 @@ class TestTrust:
         path.parent.chmod(mode)
         assert "writable by group or others" in found(path)[0]
 
+    @pytest.mark.parametrize(("mode", "trusted"), [(0o757, False), (0o777, False), (0o1777, True), (0o755, True)])
+    def test_nobody_may_replace_a_folder_on_the_way(self, tmp_path: Path, mode: int, *, trusted: bool) -> None:
+        path = tmp_path / "shared" / "etc" / "pgbearer.yaml"
+        path.parent.mkdir(mode=0o755, parents=True)
+        path.write_text(GOOD)
+        path.chmod(0o600)
+        (tmp_path / "shared").chmod(mode)
+        assert any("lets others replace what is in it" in line for line in found(path)) != trusted
+
+    def test_a_group_of_its_own_may_write_further_up_and_no_other(self, tmp_path: Path) -> None:
+        folder = tmp_path / "shared" / "etc"
+        folder.mkdir(mode=0o755, parents=True)
+        folder.parent.chmod(0o775)
+        path = folder / "pgbearer.yaml"
+        path.write_text(GOOD)
+        path.chmod(0o600)
+        assert found(path) == []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("os.getegid", lambda: 4242)
+            assert "lets others replace what is in it (mode 0775)" in found(path)[0]
+
     def test_a_link_is_as_good_as_both_folders(self, write: Any, tmp_path: Path) -> None:
         (tmp_path / "open").mkdir()
         (tmp_path / "open").chmod(0o777)

@@ -9,10 +9,11 @@ __all__ = ["read_trusted", "untrusted"]
 
 
 def untrusted(path: Path) -> Iterator[str]:
-    """Every reason not to trust the file at `path`: its owner or mode, or those of its folder.
+    """Every reason not to trust the file at `path`: its owner or mode, or those of the folders on the way to it.
 
     Trusted is what root or this process's own user owns and neither group nor others can write. Links are followed:
-    the file and folder that count are the real ones, and the folder of the link as well.
+    the file and folders that count are the real ones, and those of the link as well. Further up than the folder
+    itself, a sticky folder (/tmp) will do, and one that our own group can write: no stranger can replace what is in it.
 
     Raises:
         OSError: the file or folder cannot be looked at.
@@ -21,6 +22,8 @@ def untrusted(path: Path) -> Iterator[str]:
     yield from _findings(real, real.stat())
     for folder in dict.fromkeys((real.parent, path.absolute().parent)):
         yield from _findings(folder, folder.stat())
+    for folder in dict.fromkeys((*real.parent.parents, *path.absolute().parent.parents)):
+        yield from _findings_on_the_way(folder, folder.stat())
 
 
 def read_trusted(path: Path, max_bytes: int) -> tuple[bytes, tuple[str, ...]]:
@@ -46,3 +49,11 @@ def _findings(path: Path, status: os.stat_result) -> Iterator[str]:
         yield f"{path} belongs to uid {status.st_uid}, neither root nor this user"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         yield f"{path} is writable by group or others (mode {stat.S_IMODE(status.st_mode):04o})"
+
+
+def _findings_on_the_way(folder: Path, status: os.stat_result) -> Iterator[str]:
+    if status.st_uid not in {0, os.geteuid()}:
+        yield f"{folder} belongs to uid {status.st_uid}, neither root nor this user"
+    others = status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid != os.getegid())
+    if others and not status.st_mode & stat.S_ISVTX:
+        yield f"{folder} lets others replace what is in it (mode {stat.S_IMODE(status.st_mode):04o})"
