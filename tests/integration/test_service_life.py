@@ -183,7 +183,7 @@ def test_no_token_is_anywhere(start_service: Start) -> None:
 def test_its_memory_is_closed_to_others_and_it_dumps_no_core(service: Service) -> None:
     limits = Path(f"/proc/{service.process.pid}/limits").read_text()
     assert re.search(r"Max core file size\s+0\s+0\s", limits)
-    look = "from pgbearer.service import hardening; hardening.forbid_dumps(); "
+    look = "from pgbearer.hardening import forbid_dumps; forbid_dumps(); "
     look += (
         "import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"  # PR_GET_DUMPABLE: nobody else can ask for it
     )

@@ -2,11 +2,13 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
 from pgbearer.audit import Search
 from pgbearer.errors import UsageError
+from pgbearer.service import lifespan
 from pgbearer.service.admin import BadQueryError, _search
 from pgbearer.service.logs import _Json, _Plain
 from pgbearer.service.metrics import TABLE, Metrics
@@ -106,3 +108,15 @@ def test_servers_that_cannot_share_a_place_are_refused(second: dict[str, object]
     read = settings().model_copy(update={"servers": {"a": one, "b": one.model_copy(update=second)}})
     with pytest.raises(UsageError, match=r"servers\.b"):
         _sockets(read)
+
+
+def test_a_service_closes_its_memory_before_it_reads_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ClosedError(Exception):
+        pass
+
+    def close() -> None:
+        raise ClosedError
+
+    monkeypatch.setattr(lifespan, "forbid_dumps", close)
+    with pytest.raises(ClosedError):
+        lifespan.serve(Path("/nonexistent/pgbearer.yaml"))

@@ -62,18 +62,17 @@ def device_source(
 ) -> "DeviceSource":
     """The source that these options describe; it prompts on standard error.
 
-    From here on this process leaves no core dump, for it would hold the token.
+    From here on this process, which will hold the token, keeps its memory to itself.
 
     Raises:
         UsageError: no issuer is given.
     """
-    import resource
-
     from pgbearer.client import DeviceSource, TerminalPrompt
     from pgbearer.errors import UsageError
+    from pgbearer.hardening import forbid_dumps
 
     if not issuer:
         raise UsageError("no issuer is given", hint="Give --issuer URL, or set PGBEARER_ISSUER.")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_dumps()
     prompt = TerminalPrompt(qr=qr, browser=False if no_browser else None)
     return DeviceSource(issuer, client_id or _CLIENT_ID, scope, ca_file=ca_file, show=prompt)

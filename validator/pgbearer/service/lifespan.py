@@ -15,11 +15,11 @@ import uvloop
 from pgbearer.audit import AuditLog, AuditUnavailable, Recent
 from pgbearer.config import Loaded
 from pgbearer.errors import PgbearerError
+from pgbearer.hardening import forbid_dumps, raise_file_limit
 from pgbearer.policy import Compiled
 from pgbearer.service.admin import AdminHandler
 from pgbearer.service.app import make_app
 from pgbearer.service.decide import Decider
-from pgbearer.service.hardening import forbid_dumps, raise_file_limit
 from pgbearer.service.health import Health
 from pgbearer.service.limits import Slots
 from pgbearer.service.listeners import HttpListener, Places, UnixListener, open_places
