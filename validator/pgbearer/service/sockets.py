@@ -25,19 +25,24 @@ MAX_PATH_BYTES: Final = 107
 _OTHERS_MAY_WRITE: Final = 0o022
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BoundSocket:
-    """A socket bound to a path, not listening yet."""
+    """A socket bound to a path, and listening there."""
 
     path: Path
     socket: socket.socket
-    inode: tuple[int, int]
+    inode: tuple[int, int] | None
+    """Device and number of the path's inode, which is ours for as long as the socket is open; None once removed."""
 
     def remove(self) -> None:
-        """Unlink the path if it is still ours; a successor's socket is left alone."""
+        """Unlink the path if it is still ours; a successor's socket is left alone. A second call does nothing.
+
+        To be called before the socket is closed: after that, the successor's may have got the same inode number.
+        """
+        ours, self.inode = self.inode, None
         try:
             found = self.path.lstat()
-            if (found.st_dev, found.st_ino) == self.inode:
+            if (found.st_dev, found.st_ino) == ours:
                 self.path.unlink()
         except OSError:
             pass  # gone already, or no longer ours to remove: either way nothing of ours is left
