@@ -1,19 +1,32 @@
 """The command line's entry: one typer application, one place where errors become messages and exit codes."""
 
 import sys
+from importlib.metadata import version
 
-import click
 import typer
 
 from pgbearer.cli.config import config
 from pgbearer.cli.connect import connect
 from pgbearer.cli.decisions import decisions
 from pgbearer.cli.login import login
+from pgbearer.cli.policy import policy
 from pgbearer.cli.serve import serve
 from pgbearer.cli.token import token
 from pgbearer.errors import PgbearerError
 
 __all__ = ["app", "main"]
+
+
+def _leave(code: int | None, **_options: object) -> None:
+    """What a command returns is the exit code; None is 0."""
+    raise typer.Exit(code or 0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pgbearer {version('pgbearer')}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="pgbearer",
@@ -21,17 +34,19 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals hold tokens
     rich_markup_mode=None,
+    result_callback=_leave,
 )
 
 
 @app.callback()
 def root(
-    context: typer.Context,
     *,
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+    ),
 ) -> None:
     """Set what every command shares."""
-    context.obj = {"debug": debug}
 
 
 app.command()(login)
@@ -40,21 +55,19 @@ app.command()(connect)
 app.command()(serve)
 app.add_typer(config)
 app.add_typer(decisions)
+app.add_typer(policy)
 
 
 def main() -> None:
-    """Run the command line; exit 0 ok, 1 finding or refused, 2 usage or bad file, 3 unreachable."""
-    debug = "--debug" in sys.argv[1:]
+    """Run the command line; exit 0 ok, 1 finding or refused, 2 usage or bad file, 3 unreachable, 130 interrupted.
+
+    Typer itself shows mistakes in the options and turns an interrupt into an exit code: its exceptions are its own, and
+    not those of the package click, which the base install does not have.
+    """
     try:
-        code = app(standalone_mode=False)
+        app()
     except PgbearerError as error:
-        if debug:
+        if "--debug" in sys.argv[1:]:
             raise
         typer.echo(f"pgbearer: {error.diagnostics()}", err=True)
         sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
