@@ -11,6 +11,7 @@ from pgbearer.errors import PgbearerError, UnreachableError
 __all__ = ["ask"]
 
 _SECONDS = 10.0
+_NOBODY = "Is pgbearer serve running, with this as its admin.socket? Another one: --socket; an audit file: --file."
 
 
 def ask(admin_socket: Path, target: str) -> dict[str, Any]:
@@ -31,9 +32,8 @@ def ask(admin_socket: Path, target: str) -> dict[str, Any]:
         body = json.loads(reply.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
         what = getattr(error, "strerror", None) or "no answer that can be read"
-        raise UnreachableError(
-            f"cannot ask the service: {what}", where=str(admin_socket), hint="Ask as root or as the service's user."
-        ) from None
+        hint = "Ask as root or as the service's user." if isinstance(error, PermissionError) else _NOBODY
+        raise UnreachableError(f"cannot ask the service: {what}", where=str(admin_socket), hint=hint) from None
     finally:
         connection.close()
     if reply.status != http.client.OK:
