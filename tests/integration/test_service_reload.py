@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from tests.integration.fix_service import Service, Start, write_settings
+from tests.issuer import Issuer
+from tests.parts.authority import Authority
 
 NOBODY = [{"name": "nobody", "any_role": ["none"], "databases": ["appdb"], "roles": ["app_readonly"]}]
 BAD = [{"name": "bad", "any_role": ["x"], "databases": ["appdb"], "roles": ["r"], "when": "clams.acr == 'mfa'"}]
@@ -90,6 +92,20 @@ def test_revocation_acts_at_once_also_on_tokens_that_were_seen(service: Service)
     service.change(issuers={"demo": issuer | {"keys": {"deny": [service.issuer.key.kid]}}})
     service.await_line("reloaded")
     assert service.login(request)["reason"] == "key_denied"
+
+
+def test_an_issuer_that_hangs_holds_up_no_change(service: Service, issuer_authority: Authority) -> None:
+    with Issuer(issuer_authority) as hung:
+        hung.hang()
+        demo = service.settings["issuers"]["demo"]
+        service.change(
+            issuers={"demo": demo, "other": demo | {"issuer": hung.url, "identity": "other:{sub}"}}, rules=NOBODY
+        )
+        in_force = service.output.index(service.await_line("reloaded .*").string)
+        assert not any("keys of issuer other" in line for line in service.output[:in_force])
+        assert service.login()["reason"] == "no_rule"
+        hung.mend()
+        service.await_line("keys of issuer other: 1 usable")
 
 
 def test_a_configmap_is_followed_when_kubernetes_swaps_its_link(start_service: Start, tmp_path: Path) -> None:

@@ -28,12 +28,9 @@ from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.notify import notify
 from pgbearer.service.reload import Reloader, watch
-from pgbearer.service.state import State, build_state, read_file
+from pgbearer.service.state import KEYS_SECONDS, State, build_state, read_file
 
-__all__ = ["DRAIN_SECONDS", "KEYS_SECONDS", "Service", "serve"]
-
-KEYS_SECONDS: Final = 1.0
-"""How long a start waits for issuers' keys; without them it serves denials and goes on fetching."""
+__all__ = ["DRAIN_SECONDS", "Service", "serve"]
 
 DRAIN_SECONDS: Final = 10.0
 """How long logins under way may take when the service ends."""
@@ -101,7 +98,7 @@ class Service:
         self.metrics.loaded(state.digest, state.loaded_at / 1000)
         for warning in state.warnings:
             _log.warning("%s", warning)
-        await self._first_keys(state)
+        await state.verifiers.start(within=KEYS_SECONDS)
         logins, admin, http = self._listeners(places)
         for listener in (*logins, admin):
             await listener.start()
@@ -127,11 +124,6 @@ class Service:
         for end in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(end, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._in_background(self._hang_up(), "reload"))
-
-    async def _first_keys(self, state: State) -> None:
-        """An issuer that does not answer holds up neither the start nor, later, the logins of the others."""
-        start = self._in_background(state.verifiers.start(), "keys")
-        await asyncio.wait({start}, timeout=KEYS_SECONDS)
 
     def _announce(self, state: State, places: Places) -> None:
         notify("READY=1")

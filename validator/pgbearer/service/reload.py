@@ -12,7 +12,7 @@ from pgbearer.service.decide import Decider
 from pgbearer.service.health import Health
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
-from pgbearer.service.state import State, build_state, read_file
+from pgbearer.service.state import KEYS_SECONDS, State, build_state, read_file
 
 __all__ = ["Reloader", "watch"]
 
@@ -90,7 +90,7 @@ class Reloader:
         try:
             self._stays_in_place(state, present)
             self._audit.note("reload", policy=state.digest, policy_before=present.digest)
-            await state.verifiers.start()
+            await state.verifiers.start(within=KEYS_SECONDS)
         except BaseException:
             await state.verifiers.aclose()
             raise

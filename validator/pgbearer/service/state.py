@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pgbearer.config import Loaded, Settings, load
 from pgbearer.errors import UsageError
@@ -12,7 +13,11 @@ from pgbearer.policy import compile as compile_policy
 from pgbearer.service.sockets import gid_of, uid_of
 from pgbearer.tokens import Verifiers, build_verifiers
 
-__all__ = ["LoginSocket", "State", "build_state", "read_file"]
+__all__ = ["KEYS_SECONDS", "LoginSocket", "State", "build_state", "read_file"]
+
+KEYS_SECONDS: Final = 1.0
+"""How long a start or a reload waits for issuers' keys: one that does not answer holds up neither the logins of the
+others nor a rule that denies. Without its keys its own logins are denied, and fetching goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from pgbearer.verified import Verified
 from pgbearer.wire import Reason
 
 __all__ = ["Verifiers", "build_verifiers", "token_ref"]
+
+_log = logging.getLogger(__name__)
 
 
 class Verifiers:
@@ -44,13 +47,24 @@ class Verifiers:
         self._by_issuer: dict[str, list[Verifier]] = defaultdict(list)
         for verifier in self.by_name.values():
             self._by_issuer[verifier.terms.issuer].append(verifier)
+        self._starting: tuple[asyncio.Task[None], ...] = ()
 
-    async def start(self) -> None:
-        """Fetch every issuer's keys and keep them fresh; an unreachable issuer is no error, `status` tells."""
-        await asyncio.gather(*(verifier.keys.start() for verifier in self.by_name.values()))
+    async def start(self, within: float | None = None) -> None:
+        """Fetch every issuer's keys and keep them fresh; an unreachable issuer is no error, `status` tells.
+
+        Args:
+            within: seconds after which it returns, and fetching goes on; None: once each issuer answered or failed.
+        """
+        self._starting = tuple(asyncio.create_task(verifier.keys.start()) for verifier in self.by_name.values())
+        for one in self._starting:
+            one.add_done_callback(_started)
+        await asyncio.wait(self._starting, timeout=within)
 
     async def aclose(self) -> None:
         """Stop fetching and forget what was verified."""
+        for one in self._starting:
+            one.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
         self.cache.clear()
         await asyncio.gather(*(verifier.keys.aclose() for verifier in self.by_name.values()))
 
@@ -140,6 +154,12 @@ def token_ref(token: str | bytes) -> str:
     """The first 12 hex digits of SHA-256(token), for records of tokens that were refused; `Verified` has its own."""
     raw = token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass")
     return hashlib.sha256(raw).hexdigest()[:12]
+
+
+def _started(task: "asyncio.Task[None]") -> None:
+    """Say so if fetching died of a bug; that issuer has no keys then, and the others are not held up."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("fetching keys failed", exc_info=error)
 
 
 def _keys(verifier: Verifier | None) -> KeySet | None:
