@@ -2,6 +2,7 @@
 
 from pgbearer.audit.aggregate import Aggregator, Tally
 from pgbearer.audit.chain import BEGINNING, Chain, Finding, verify_chain
+from pgbearer.audit.facts import Facts
 from pgbearer.audit.log import AuditLog
 from pgbearer.audit.reading import decisions_in, lines_of
 from pgbearer.audit.recent import Recent, Remembered, Search
@@ -15,6 +16,7 @@ __all__ = [
     "AuditUnavailable",
     "Chain",
     "DecisionRecord",
+    "Facts",
     "Finding",
     "Recent",
     "Remembered",

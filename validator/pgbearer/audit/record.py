@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pgbearer.audit.facts import Facts
 from pgbearer.wire import Reason
 
 __all__ = ["DecisionRecord", "timestamp"]
@@ -57,6 +58,8 @@ class DecisionRecord:
     """When an allowed session ends, epoch milliseconds."""
     unverified: Mapping[str, str | None] = field(default_factory=dict)
     """What the client or the server merely says about itself."""
+    facts: Facts | None = None
+    """What it was decided from; None if the request could not be read."""
 
     @property
     def allowed(self) -> bool:
@@ -93,4 +96,5 @@ class DecisionRecord:
             "display": self.display,
             "ends_at": None if self.ends_at is None else timestamp(self.ends_at),
             "unverified": dict(self.unverified),
+            "facts": self.facts and self.facts.entry(),
         }

@@ -4,18 +4,20 @@ Ten thousand records stay in memory, and most say the same few names: those are 
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from pgbearer.audit import DecisionRecord
+from pgbearer.audit import DecisionRecord, Facts
 from pgbearer.service.exchange import Peer
 from pgbearer.service.judge import Judgement
 from pgbearer.tokens import token_ref
-from pgbearer.wire import Echo, LoginRequest
+from pgbearer.wire import AccessRequest, Echo, LoginRequest
 
 __all__ = ["login_record", "undecoded_record"]
+
+_T = TypeVar("_T", bound=Hashable)
 
 
 def login_record(
@@ -47,6 +49,7 @@ def login_record(
         backend_pid=access.backend.pid,
         token_ref=token_ref(request.token) if request.token else None,
         unverified=_unverified(access.application_name, access.server.instance, access.server.system_identifier),
+        facts=_facts(access, judgement, at),
         **_judged(judgement),
     )
 
@@ -71,6 +74,27 @@ def undecoded_record(
 @lru_cache(maxsize=256)
 def _unverified(application_name: str | None, instance: str, system_identifier: str) -> Mapping[str, str | None]:
     return {"application_name": application_name, "instance": instance, "system_identifier": system_identifier}
+
+
+def _facts(access: AccessRequest, judgement: Judgement, at: int) -> Facts:
+    return Facts(
+        skew=access.now - at,
+        hba=_shared(access.hba),
+        role_attributes=_shared(access.role_attributes),
+        tls=_shared(access.client.tls),
+        in_recovery=access.server.in_recovery,
+        token=judgement.verified,
+    )
+
+
+def _shared(value: _T) -> _T:
+    """One of equal values: most logins come through the same HBA line, for the same few roles."""
+    return cast("_T", _first_of_equals(value))
+
+
+@lru_cache(maxsize=256)
+def _first_of_equals(value: Hashable) -> Hashable:
+    return value
 
 
 def _decision_id() -> str:

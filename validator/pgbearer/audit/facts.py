@@ -1,0 +1,62 @@
+"""What a decision was made from, beside what its record says anyway: enough to make it again, and nothing more.
+
+`explain` and `policy diff` ask the policy the same question again, from the service's memory or from an audit line.
+Of a token only what policies can look at is kept, and only once every check has passed: roles, groups, scopes, the
+claims that the issuer declares, and its times. Never the token, its signature, its ``jti`` or its ``sid``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pgbearer.verified import Verified
+from pgbearer.wire import Hba, RoleAttributes, Tls
+
+__all__ = ["Facts"]
+
+_NOT_AGAIN: Final = frozenset({"issuer", "identity", "display", "token_ref"})
+"""Fields of `Verified` that the record itself has."""
+_NEVER: Final = frozenset({"token_id", "session_id"})
+"""Fields of `Verified` that name one token or session and that no rule can look at."""
+_OF_THE_TOKEN: Final = tuple(sorted(Verified.__dataclass_fields__.keys() - _NOT_AGAIN - _NEVER))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What was asked and who asked, as far as the record has no member of its own for it."""
+
+    skew: int
+    """How far the database server's clock was from ours, milliseconds."""
+    hba: Hba
+    role_attributes: RoleAttributes
+    tls: Tls | None
+    in_recovery: bool
+    token: Verified | None
+    """None if the token was refused, or not looked at."""
+
+    def entry(self) -> dict[str, Any]:
+        """The facts as members of an audit line."""
+        return {
+            "skew_ms": self.skew,
+            "hba": _members(self.hba, self.hba.__dataclass_fields__),
+            "role_attributes": _members(self.role_attributes, self.role_attributes.__dataclass_fields__),
+            "tls": self.tls and _members(self.tls, self.tls.__dataclass_fields__),
+            "in_recovery": self.in_recovery,
+            "token": self.token and _members(self.token, _OF_THE_TOKEN),
+        }
+
+
+def _members(value: object, names: Any) -> dict[str, Any]:
+    return {name: _plain(getattr(value, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case frozenset():
+            return sorted(value)
+        case tuple():
+            return list(value)
+        case Mapping():
+            return {name: _plain(one) for name, one in value.items()}
+        case _:
+            return value
