@@ -85,7 +85,7 @@ async def test_fifty_tasks_with_different_tokens(bearer: BearerServer, liar: Lyi
 def test_a_refusal_names_the_token_for_the_audit_and_nothing_else(bearer: BearerServer, liar: LyingService) -> None:
     liar.deny("role_not_allowed")
     held = AccessToken("a-token-that-is-refused")
-    with pytest.raises(TokenRefusedError, match=f"token_ref {held.ref}") as caught:
+    with pytest.raises(TokenRefusedError, match=f"decisions show {held.ref}") as caught:
         pgbearer.connect(at(bearer), token=held, issuer=ISSUER)
     assert held.reveal() not in str(caught.value)
     assert "role_not_allowed" not in str(caught.value)
@@ -271,6 +271,7 @@ def test_an_issuer_whose_authority_is_not_trusted(environment: dict[str, str]) -
     done = command("login", env=environment)
     assert done.returncode == 3
     assert "TLS failed" in done.stderr
+    assert "--ca-file" in done.stderr
 
 
 def test_no_issuer_is_a_usage_error(environment: dict[str, str]) -> None:
@@ -323,6 +324,13 @@ def test_a_command_that_fails(database: Database, environment: dict[str, str]) -
     done = command("connect", database.conninfo, "--command", "SELECT 1/0", env=environment)
     assert (done.returncode, done.stdout) == (1, "")
     assert "division by zero" in done.stderr
+
+
+def test_a_command_that_cannot_be_parsed_is_shown_with_the_place(
+    database: Database, environment: dict[str, str]
+) -> None:
+    done = command("connect", database.conninfo, "--command", "SELCT 1", env=environment)
+    assert done.stderr.splitlines()[-2:] == ["LINE 1: SELCT 1", "        ^"]
 
 
 def test_connect_refused(database: Database, device_issuer: DeviceIssuer, environment: dict[str, str]) -> None:

@@ -110,3 +110,8 @@ def test_the_login_that_a_service_file_names() -> None:
 )
 def test_only_unix_sockets(options: dict[str, str], unix: bool) -> None:
     assert uses_only_unix_sockets(options) is unix
+
+
+def test_libpqs_words_about_a_typing_mistake_are_one_line() -> None:
+    with pytest.raises(UsageError, match=r'^not a connection string: invalid connection option "prot"$'):
+        resolve("host=db.test prot=1", {})

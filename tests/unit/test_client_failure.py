@@ -21,7 +21,7 @@ def token(**claims: Any) -> AccessToken:
 
 def test_the_last_hint_is_what_the_dba_needs() -> None:
     held = token()
-    assert list(hints(held, server_scope=None, now=0))[-1].endswith(f"token_ref {held.ref}.")
+    assert list(hints(held, server_scope=None, now=0))[-1].endswith(f"pgbearer decisions show {held.ref} (token_ref).")
 
 
 def test_expired() -> None:
@@ -79,6 +79,15 @@ def test_what_kind_of_failure_it_is(said: str, handed_over: bool, kind: type[Exc
     assert type(error) is kind
     assert error.exit_code == exit_code
     assert held.reveal() not in str(error)
+
+
+def test_only_what_came_of_the_connection_with_the_token_is_told() -> None:
+    held = token()
+    offer = Offer(held, MINT.url)
+    offer.handed_over = True
+    first = 'connection failed: connection to server at "::1" failed: retrying connection with new bearer token\n'
+    error = explained(psycopg.OperationalError(first + REFUSED), offer, held, now=0)
+    assert error.what == " ".join(REFUSED.split())
 
 
 def test_applications_that_catch_psycopgs_error_catch_ours() -> None:

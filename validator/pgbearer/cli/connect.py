@@ -93,7 +93,7 @@ def _run(connection: "psycopg.Connection[Any]", command: str, *, json: bool) -> 
     try:
         cursor = connection.execute(command.encode())
     except psycopg.Error as error:
-        raise PgbearerError(plain(str(error), limit=2_000)) from None
+        raise PgbearerError("\n".join(plain(line) for line in str(error).splitlines())) from None
     while True:
         _print_result(cursor, json=json)
         if not cursor.nextset():

@@ -54,7 +54,7 @@ def resolve(conninfo: str, parameters: Mapping[str, ConnectionParameter]) -> dic
             raise UsageError("a password has no place in an OAuth login", hint="Take it out of the connection string.")
         probe = make_conninfo(conninfo, **{**parameters, "load_balance_hosts": _PROBE, "passfile": NO_PASSFILE})
     except psycopg.ProgrammingError as error:
-        raise UsageError(f"not a connection string: {plain(str(error))}") from None
+        raise UsageError(f"not a connection string: {plain(str(error).strip())}") from None
     return _resolved(pq.PGconn.connect_start(probe.encode()))
 
 

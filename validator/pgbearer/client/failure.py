@@ -1,6 +1,7 @@
 """What the client can say about a login that failed: PostgreSQL's own answer is the same for every reason."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import psycopg
 
@@ -12,6 +13,10 @@ from pgbearer.client.token import AccessToken
 from pgbearer.errors import PgbearerError, UnreachableError
 
 __all__ = ["ServerUnreachableError", "TokenRefusedError", "explained", "hints"]
+
+
+# ends what libpq says of a first try, which only asked for the issuer; the rest is about the one with the token
+_SECOND_TRY: Final = "retrying connection with new bearer token "
 
 
 class TokenRefusedError(PgbearerError, psycopg.OperationalError):
@@ -34,7 +39,7 @@ def explained(error: psycopg.OperationalError, offer: Offer, token: AccessToken,
         token: what was offered.
         now: seconds since the epoch.
     """
-    said = plain(" ".join(str(error).split()), limit=1_000)
+    said = plain(" ".join(str(error).split()).rpartition(_SECOND_TRY)[2], limit=1_000)
     if offer.handed_over:
         return TokenRefusedError(said, hint="\n  ".join(hints(token, server_scope=offer.server_scope, now=now)))
     # Nothing but libpq's words tells these two apart: handle_oauth_sasl_error() and check_expected_areq() set no code.
@@ -64,4 +69,4 @@ def hints(token: AccessToken, *, server_scope: str | None, now: float) -> Iterat
     audience = audience_in(token)
     if audience:
         yield f"The token is for {plain(', '.join(audience))}; is that this server?"
-    yield f"The server keeps its reason to itself; the audit has it under token_ref {token.ref}."
+    yield f"The server does not tell clients why; who runs it can ask: pgbearer decisions show {token.ref} (token_ref)."

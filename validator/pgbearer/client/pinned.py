@@ -16,7 +16,7 @@ __all__ = ["UnsafeServerError", "check_channel", "check_server_issuer", "pin", "
 
 _LIBPQ_DEFAULT_SSLMODE: Final = "prefer"
 _TLS_HINT: Final = (
-    "Use sslmode=verify-full, with sslrootcert= if the server's CA is not the system's, or connect over a Unix socket."
+    "Use sslmode=verify-full, with sslrootcert= if the server's CA is not in ~/.postgresql/root.crt, or a Unix socket."
 )
 
 

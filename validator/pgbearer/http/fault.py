@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Final
 
 from pgbearer.errors import UnreachableError
 from pgbearer.http.bare import httpx
@@ -30,12 +31,17 @@ class Fault(StrEnum):
     """Cut, or not HTTP."""
 
 
+_TLS_HINT: Final = (
+    "If its certificate comes from an authority of your own, name that authority's as ca_file (--ca-file)."
+)
+
+
 class FetchError(UnreachableError):
     """No usable reply came. `kind` says why; the message names the URL without its query."""
 
     def __init__(self, kind: Fault, what: str, *, url: str) -> None:
         self.kind = kind
-        super().__init__(what, where=url.partition("?")[0])
+        super().__init__(what, where=url.partition("?")[0], hint=_TLS_HINT if kind is Fault.TLS else None)
 
 
 def fault_of(error: httpx.HTTPError, *, url: str) -> FetchError:
