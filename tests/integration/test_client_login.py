@@ -315,6 +315,14 @@ def test_connect_runs_a_command_and_prints_its_results(database: Database, envir
     )
 
 
+def test_connect_prints_no_column_name_that_a_terminal_would_obey(
+    database: Database, environment: dict[str, str]
+) -> None:
+    """Whoever owns a view names its columns."""
+    done = command("connect", database.conninfo, "--command", 'SELECT 1 AS U&"n\\001b[2J"', env=environment)
+    assert done.stdout == "n\\x1b[2J\n--------\n1\n(1 row)\n"
+
+
 def test_connect_prints_results_as_json(database: Database, environment: dict[str, str]) -> None:
     done = command("connect", database.conninfo, "--json", "--command", "SELECT 1 AS n, 'ü' AS u", env=environment)
     assert json.loads(done.stdout) == {"status": "SELECT 1", "rows": [{"n": 1, "u": "ü"}]}

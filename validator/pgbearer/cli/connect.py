@@ -101,14 +101,16 @@ def _run(connection: "psycopg.Connection[Any]", command: str, *, json: bool) -> 
 
 
 def _print_result(cursor: "psycopg.Cursor[Any]", *, json: bool) -> None:
+    from pgbearer.client import plain
+
     columns = [column.name for column in cursor.description or ()]
     if json:
         rows = [dict(zip(columns, row, strict=True)) for row in cursor] if columns else []
         show.as_json({"status": cursor.statusmessage, "rows": rows})
     elif columns:
-        show.table(columns, _cells(cursor))
+        show.table([plain(name) for name in columns], _cells(cursor))
     else:
-        typer.echo(cursor.statusmessage)
+        typer.echo(plain(cursor.statusmessage or ""))
 
 
 def _cells(cursor: "psycopg.Cursor[Any]") -> list[list[str]]:
