@@ -121,6 +121,7 @@ def test_a_good_file(write: Any) -> None:
         ("{sub}", "{sub", "8:15 issuers.corp.identity: 'corp:{sub' is not a template"),
         ("corp:{sub}", "corp", "8:15 issuers.corp.identity: is the same for everybody; write {sub} into it"),
         ("{sub}", "{client}{sub}", "8:15 issuers.corp.identity: two identities could look alike"),
+        ("{sub}", "{client}-{sub}", "8:15 issuers.corp.identity: two identities could look alike"),
         ("{sub}", "{sub}:{sub}", "8:15 issuers.corp.identity: two identities could look alike"),
         ("{sub}", "{acr}", "8:15 issuers.corp.identity: warning: does not hold {sub}, which alone is stable"),
         ("    databases: [appdb]\n", "", '12:5 rules[0].databases: required in an allow rule; write ["*"] for all'),

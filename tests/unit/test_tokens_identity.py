@@ -21,8 +21,8 @@ DECLARED: dict[str, ClaimType] = {"employee": "string", "level": "int", "teams":
     [
         ("corp:{sub}", "corp:s-1"),
         ("{sub}", "s-1"),
-        ("{employee}@{client}", "e7@cli"),
-        ("a{sub}b{employee}c", "as-1be7c"),
+        ("{employee}/{client}", "e7/cli"),
+        ("a{sub}b:{employee}c", "as-1b:e7c"),
     ],
 )
 def test_rendered(template: str, identity: str) -> None:
@@ -31,7 +31,10 @@ def test_rendered(template: str, identity: str) -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["", "corp", "{}", "{sub", "sub}", "{{sub}}", "{nobody}", "{level}", "{teams}", "{sub}{employee}", "{sub}-{sub}"],
+    [
+        *("", "corp", "{}", "{sub", "sub}", "{{sub}}", "{nobody}", "{level}", "{teams}"),
+        *("{sub}{employee}", "{sub}:{sub}", "{employee}-{sub}", "{employee}@{client}", "{sub}_a.b-C0_{employee}"),
+    ],
 )
 def test_no_template(template: str) -> None:
     with pytest.raises(UsageError):

@@ -80,8 +80,8 @@ def identities_are_apart(settings: Settings) -> Iterator[Problem]:
         yield from _unknown_fields(path, template, identity_fields(issuer))
         if not template.fields:
             yield Problem(path=path, message="is the same for everybody", hint="write {sub} into it")
-        elif not all(template.literals[1:-1]) or template.fields.count("sub") > 1:
-            yield Problem(path=path, message="two identities could look alike", hint="put text between the fields")
+        elif not template.tells_apart:
+            yield Problem(path=path, message="two identities could look alike", hint="put a : between the fields")
         elif "sub" not in template.fields:
             yield Problem(path=path, message="does not hold {sub}, which alone is stable", severity="warning")
     for (name, template), (other, twin) in combinations(templates.items(), 2):

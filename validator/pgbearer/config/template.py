@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 __all__ = ["Template", "TemplateError", "parse_template"]
 
+_SEPARATES = re.compile(r"[^A-Za-z0-9_.@-]")
+"""A character that no value put into an identity can hold, but for ``sub``."""
 _PART = re.compile(r"(?P<literal>[^{}]+)|\{(?P<field>[A-Za-z0-9_./:-]+)\}")
 
 
@@ -24,6 +26,14 @@ class Template:
     def prefix(self) -> str:
         """The literal text before the first field."""
         return self.literals[0]
+
+    @property
+    def tells_apart(self) -> bool:
+        """Whether different values never give the same text. ``{client}-{sub}`` does: a-b and c, a and b-c.
+
+        So ``sub``, which may be any text, occurs at most once, and between two fields stands what no other can hold.
+        """
+        return self.fields.count("sub") <= 1 and all(map(_SEPARATES.search, self.literals[1:-1]))
 
     def render(self, value_of: Callable[[str], str]) -> str:
         """The text with each field replaced by ``value_of(field)``; what that raises passes through."""

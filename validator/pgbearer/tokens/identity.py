@@ -30,7 +30,7 @@ class IdentityTemplate:
         declared: the issuer's ``claims:``.
 
     Raises:
-        UsageError: if it is no template, names nothing or something undeclared, or puts two values side by side, which
+        UsageError: if it is no template, names nothing or something undeclared, or puts two values so close that they
             could not be told apart. (`pgbearer.config` finds the same with file and line.)
     """
 
@@ -41,8 +41,8 @@ class IdentityTemplate:
             self._template = parse_template(text)
         except TemplateError as error:
             raise UsageError(str(error), where="identity") from error
-        fields, literals = self._template.fields, self._template.literals
-        if not fields or fields.count("sub") > 1 or not all(literals[1:-1]):
+        fields = self._template.fields
+        if not fields or not self._template.tells_apart:
             raise UsageError(f"{text!r} is no stable key", where="identity", hint="Use text of your own and {sub}.")
         for name in fields:
             if name not in ("sub", "client") and declared.get(name) != "string":
