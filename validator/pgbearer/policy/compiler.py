@@ -79,6 +79,7 @@ class _Compiler:
             privileged=rule.privileged,
             replication=frozenset(Replication(kind) for kind in rule.replication),
             ends=_ends(rule),
+            source=rule,
         )
 
     def _conditions(self, path: KeyPath, text: str, rule: Rule) -> Mapping[str, Condition]:

@@ -15,7 +15,7 @@ from pgbearer.policy.outcome import Considered
 from pgbearer.policy.rule import Names, PolicyRule
 from pgbearer.wire import Reason, Replication
 
-__all__ = ["KEYS", "Question", "consider", "gives_a_role"]
+__all__ = ["KEYS", "Judged", "Question", "consider", "examine", "gives_a_role"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -61,6 +61,26 @@ def consider(rule: PolicyRule, question: Question) -> Considered:
         except _UnjudgeableError as error:
             return Considered(rule=rule.name, deny=rule.deny, unmet=key, error=error.reason, detail=error.detail)
     return Considered(rule=rule.name, deny=rule.deny)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What one key of a rule comes to: `holds` is None if it cannot be judged, and `why` then says why not."""
+
+    key: str
+    holds: bool | None
+    why: str | None = None
+
+
+def examine(rule: PolicyRule, question: Question) -> tuple[Judged, ...]:
+    """Ask every key of a rule, also those after the first that does not hold; for explaining, not for deciding."""
+    judged = []
+    for key, holds in KEYS:
+        try:
+            judged.append(Judged(key=key, holds=holds(rule, question)))
+        except _UnjudgeableError as error:
+            judged.append(Judged(key=key, holds=None, why=error.detail))
+    return tuple(judged)
 
 
 def not_expired(rule: PolicyRule, question: Question) -> bool:

@@ -14,9 +14,9 @@ from pgbearer.policy.evaluate import Policy, evaluate
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.outcome import Outcome
 from pgbearer.verified import Verified
-from pgbearer.wire import AccessRequest, Backend, Client, Hba, Replication, RoleAttributes, ServerInfo, Tls
+from pgbearer.wire import AccessRequest, Backend, Client, Hba, Reason, Replication, RoleAttributes, ServerInfo, Tls
 
-__all__ = ["RecordError", "decide_again", "question_of"]
+__all__ = ["RecordError", "decide_again", "question_of", "reason_of"]
 
 _TOKENS: Final = TypeAdapter(Verified)
 _ROLES: Final = TypeAdapter(RoleAttributes)
@@ -58,6 +58,19 @@ def question_of(entry: Mapping[str, Any]) -> Asked:
         raise
     except (ValueError, TypeError, AttributeError) as error:
         raise RecordError(f"the record is not of the form that this release writes: {_first(error)}") from None
+
+
+def reason_of(entry: Mapping[str, Any]) -> Reason:
+    """The reason of a recorded decision.
+
+    Raises:
+        RecordError: it has none that this release knows.
+    """
+    named = str(entry.get("reason"))
+    for reason in Reason:
+        if reason.value == named:
+            return reason
+    raise RecordError(f"the record has the reason {named!r}, which this release does not know")
 
 
 def decide_again(policy: Policy, asked: Asked) -> Outcome:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
-from pgbearer.config import Template
+from pgbearer.config import Rule, Template
 from pgbearer.policy.conditions import Condition
 from pgbearer.policy.names import Glob
 from pgbearer.wire import Replication
@@ -57,3 +57,5 @@ class PolicyRule:
     replication: frozenset[Replication]
     ends: int | None
     """Epoch seconds at which the rule stops holding."""
+    source: Rule
+    """The rule as it was written, for people."""

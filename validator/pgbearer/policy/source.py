@@ -11,10 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-__all__ = ["PRESENCE", "ConditionError", "Source", "read_source"]
+__all__ = ["PRESENCE", "ConditionError", "Source", "names_in", "read_source"]
 
 PRESENCE: Final = "has_claims_"
 """``has(claims.x)`` becomes ``has_claims_x``."""
+
+_ROOTS: Final = frozenset({"claims", "request", "token"})
+"""What every name begins with."""
 
 # The lexis of CEL: https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax
 _TOKEN = re.compile(
@@ -88,6 +91,23 @@ def read_source(text: str) -> Source:
             patterns.append(_pattern(tokens, at))
     compact = "".join(token.text for token in _tokens(rewritten) if token.kind != "skip")
     return Source(rewritten, tuple(present), tuple(patterns), compact)
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names that a condition reads, such as ``claims.acr``, each once, in the order of the text."""
+    words = [(token.kind, token.text) for token in _tokens(text) if token.kind != "skip"]
+    found: dict[str, None] = {}
+    for at, (kind, word) in enumerate(words):
+        if kind != "name" or word not in _ROOTS or words[at - 1 : at] == [("other", ".")]:
+            continue
+        parts, end = [word], at + 1
+        while end + 1 < len(words) and words[end][1] == "." and words[end + 1][0] == "name":
+            if words[end + 2 : end + 3] == [("other", "(")]:
+                break  # a function of the value, not a part of the name
+            parts.append(words[end + 1][1])
+            end += 2
+        found[".".join(parts)] = None
+    return tuple(found)
 
 
 def _tokens(text: str) -> Iterator[_Token]:
