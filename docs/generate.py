@@ -13,7 +13,8 @@ from typing import Any, Final
 from typer.main import get_command
 
 from pgbearer.cli import app
-from pgbearer.config.reference import reference
+from pgbearer.config import PolicyFile
+from pgbearer.config.reference import Setting, reference
 from pgbearer.policy import FIELDS
 from pgbearer.service.metrics import TABLE
 from pgbearer.wire import Reason
@@ -25,28 +26,28 @@ NOTE = "<!-- Written by docs/generate.py from the code: change it there and run 
 
 
 def settings() -> str:
-    """Every key of pgbearer.yaml."""
-    rows = (
-        (
-            f"`{setting.path}`",
-            setting.type,
-            "required" if setting.required else f"`{setting.default}`" if setting.default else "",
-            setting.bounds,
-            setting.meaning,
-        )
-        for setting in reference()
-    )
+    """Every key of pgbearer.yaml, of files in policy.d, and of the module."""
+    head = ("Key", "Type", "Default", "Bounds", "Meaning")
+    own = [setting for setting in reference(PolicyFile) if not setting.path.startswith("rules[].")]
     return _page(
         "Every setting",
         "What may stand in `pgbearer.yaml`. `NAME` is a name of your choice, `[]` each item of a list.\n"
         "How rules work together is in [policy.md](policy.md). For editors, `pgbearer config schema` prints the\n"
         "same as a JSON Schema.",
-        _table(("Key", "Type", "Default", "Bounds", "Meaning"), rows),
+        _table(head, map(_setting, reference())),
+        "## In policy.d",
+        "What may stand in each `policy.d/*.yaml` beside `pgbearer.yaml`.",
+        _table(head, map(_setting, own)),
         "## In postgresql.conf",
         "The module's own. Each can be changed with a reload, and only by who may write the file: none can be set\n"
         "in a session, for a role or for a database.",
         _table(("Setting", "Type", "Default", "Meaning"), module_settings()),
     )
+
+
+def _setting(setting: Setting) -> tuple[str, ...]:
+    default = "required" if setting.required else f"`{setting.default}`" if setting.default else ""
+    return f"`{setting.path}`", setting.type, default, setting.bounds, setting.meaning
 
 
 def module_settings() -> Iterator[tuple[str, str, str, str]]:

@@ -122,3 +122,42 @@ def test_a_configmap_is_followed_when_kubernetes_swaps_its_link(start_service: S
     (volume / "..data_tmp").rename(volume / "..data")
     service.await_line("reloaded")
     assert service.login()["reason"] == "no_rule"
+
+
+TEAM = {
+    "owner": "team",
+    "limits": {"databases": ["appdb"], "roles": ["app_*"]},
+    "rules": [{"name": "nobody", "deny": True, "databases": ["appdb"], "roles": ["app_*"]}],
+}
+
+
+def put(file: Path, content: object) -> None:
+    """A file as an editor leaves it: whole, or not there."""
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(json.dumps(content))
+    new.chmod(0o600)
+    new.rename(file)
+
+
+def test_rules_of_a_folder_that_comes_later_are_in_force_and_go_with_it(service: Service) -> None:
+    folder = service.file.parent / "policy.d"
+    folder.mkdir(mode=0o700)
+    put(folder / "team.yaml", TEAM)
+    service.await_line("reloaded")
+    assert service.login()["reason"] == "denied_by_rule"
+    (folder / "team.yaml").unlink()
+    service.await_count("reloaded", 2)
+    assert service.login()["decision"] == "allow"
+
+
+def test_a_bad_file_in_the_folder_is_refused_with_all_others(service: Service) -> None:
+    folder = service.file.parent / "policy.d"
+    folder.mkdir(mode=0o700)
+    put(folder / "team.yaml", TEAM | {"limits": {"databases": ["payroll"], "roles": ["app_*"]}})
+    service.await_line("the one before stays in force")
+    assert service.login()["decision"] == "allow"
+    problems = json.loads(service.http("/readyz")[1])["config"]["problems"]
+    assert any("team.yaml" in line and "beyond limits.databases" in line for line in problems)
+    put(folder / "team.yaml", TEAM)
+    service.await_line("reloaded")
+    assert service.login()["reason"] == "denied_by_rule"

@@ -407,7 +407,7 @@ class TestTrust:
             path.mkdir()
         if kind == "too large":
             path.write_text(GOOD)
-            monkeypatch.setattr("pgbearer.config.loader.MAX_BYTES", 10)
+            monkeypatch.setattr("pgbearer.config.sources.MAX_BYTES", 10)
         with pytest.raises(PgbearerError, match="cannot be read") as caught:
             load(path)
         assert caught.value.exit_code == 2

@@ -37,6 +37,17 @@ def test_rules_on_the_page_are_good(block: str, tmp_path: Path) -> None:
     assert load(path, policy.compile, today=date(2026, 12, 1)).warnings == ()
 
 
+@pytest.mark.parametrize("block", re.findall(r"```yaml policy.d\n(.*?)```", PAGE, re.DOTALL))
+def test_files_on_the_page_are_good(block: str, tmp_path: Path) -> None:
+    (tmp_path / "policy.d").mkdir(mode=0o700)
+    for name, text in (("pgbearer.yaml", HEAD + "  []\n"), ("policy.d/team.yaml", block)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    loaded = load(tmp_path / "pgbearer.yaml", policy.compile, today=date(2026, 12, 1))
+    assert loaded.warnings == ()
+    assert loaded.settings.rules
+
+
 def test_reasons_on_the_page_exist() -> None:
     table = PAGE[PAGE.index("| reason |") : PAGE.index("## Who may write")]
     names = re.findall(r"`([a-z_]+)`", table)

@@ -36,16 +36,20 @@ def check(
 
 
 @config.command()
-def schema() -> None:
+def schema(
+    *,
+    policy_d: Annotated[bool, typer.Option("--policy-d", help="That of a file in policy.d.")] = False,
+) -> None:
     """Print the JSON Schema of pgbearer.yaml.
 
     Example: pgbearer config schema
     """
     try:
+        from pgbearer.config import PolicyFile, Settings
         from pgbearer.config.schema import json_schema
     except ModuleNotFoundError as error:
         raise MissingExtraError("serve", error.name or "") from None
-    typer.echo(json.dumps(json_schema(), indent=2))
+    typer.echo(json.dumps(json_schema(PolicyFile if policy_d else Settings), indent=2))
 
 
 def _check(file: Path) -> dict[str, Any]:
@@ -68,6 +72,7 @@ def _check(file: Path) -> dict[str, Any]:
     result["problems"] = [
         {
             "severity": problem.severity,
+            "file": problem.file,
             "line": problem.line,
             "column": problem.column,
             "path": render_path(problem.path),

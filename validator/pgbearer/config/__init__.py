@@ -1,16 +1,23 @@
 """pgbearer.yaml to typed settings, with every problem at once."""
 
-from pgbearer.config.loader import Checked, Loaded, load
+from pgbearer.config.loader import Checked, Loaded, Origin, load
 from pgbearer.config.problems import ConfigError, KeyPath, Problem, did_you_mean, render_path
-from pgbearer.config.settings import Issuer, Rule, RuleSession, Section, Server, Session, Settings
+from pgbearer.config.rules import FileLimits, PolicyFile, Rule, RuleSession
+from pgbearer.config.section import Section
+from pgbearer.config.settings import Issuer, Server, Session, Settings
+from pgbearer.config.sources import FOLDER, look, read_digest
 from pgbearer.config.template import Template, TemplateError, parse_template
 
 __all__ = [
+    "FOLDER",
     "Checked",
     "ConfigError",
+    "FileLimits",
     "Issuer",
     "KeyPath",
     "Loaded",
+    "Origin",
+    "PolicyFile",
     "Problem",
     "Rule",
     "RuleSession",
@@ -22,6 +29,8 @@ __all__ = [
     "TemplateError",
     "did_you_mean",
     "load",
+    "look",
     "parse_template",
+    "read_digest",
     "render_path",
 ]

@@ -30,22 +30,25 @@ _WORDS = {
 _BOUNDS = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
 
 
-class Decoded(typing.NamedTuple):
+S = typing.TypeVar("S", bound=Section)
+
+
+class Decoded(typing.NamedTuple, typing.Generic[S]):
     """What could be decoded. `settings` is for use only if there is no problem."""
 
-    settings: Settings | None
+    settings: S | None
     problems: tuple[Problem, ...]
     rules: tuple[int, ...]
     """For each of ``settings.rules`` its index in the file: rules that do not decode are left out, so that the others
     can still be looked at."""
 
 
-def decode(document: Document) -> Decoded:
-    """Decode the whole file; where only rules are wrong, the other rules are decoded all the same.
+def decode(document: Document, kind: type[S]) -> Decoded[S]:
+    """Decode a whole file of this `kind`; where only rules are wrong, the other rules are decoded all the same.
 
     What the YAML reader has refused is not complained of a second time.
     """
-    decoded = _decode(document)
+    decoded = _decode(document, kind)
     refused = {problem.path for problem in document.problems}
     return decoded._replace(
         problems=tuple(
@@ -56,19 +59,19 @@ def decode(document: Document) -> Decoded:
     )
 
 
-def keys_of(path: KeyPath) -> tuple[str, ...] | None:
-    """The keys that a section at `path` may have, or None if there is no section."""
-    kind: Any = Settings
+def keys_of(path: KeyPath, kind: type[Section] = Settings) -> tuple[str, ...] | None:
+    """The keys that a section at `path` of a file of this `kind` may have, or None if there is no section."""
+    here: Any = kind
     for part in path:
-        kind = _step(kind, part)
-    sections = [option for option in _options(kind) if isinstance(option, type) and issubclass(option, Section)]
+        here = _step(here, part)
+    sections = [option for option in _options(here) if isinstance(option, type) and issubclass(option, Section)]
     return tuple(field.alias or name for name, field in sections[0].model_fields.items()) if sections else None
 
 
-def _decode(document: Document) -> Decoded:
+def _decode(document: Document, kind: type[S]) -> Decoded[S]:
     if not isinstance(document.value, dict):
         return Decoded(None, (Problem(path=(), message="must be a mapping of keys to values"),), ())
-    settings, problems = _validate(document.value, document)
+    settings, problems = _validate(kind, document.value, document)
     rules = document.value.get("rules")
     if not isinstance(rules, tuple):
         return Decoded(settings, problems, ())
@@ -76,25 +79,25 @@ def _decode(document: Document) -> Decoded:
     if settings is None:
         wrong = {problem.path[1] for problem in problems if problem.path[:1] == ("rules",) and len(problem.path) > 1}
         indices = tuple(index for index in indices if index not in wrong)
-        settings, _ = _validate({**document.value, "rules": tuple(rules[index] for index in indices)}, document)
+        settings, _ = _validate(kind, {**document.value, "rules": tuple(rules[index] for index in indices)}, document)
     return Decoded(settings, problems, indices)
 
 
-def _validate(value: object, document: Document) -> tuple[Settings | None, tuple[Problem, ...]]:
+def _validate(kind: type[S], value: object, document: Document) -> tuple[S | None, tuple[Problem, ...]]:
     try:
-        return Settings.model_validate(value), ()
+        return kind.model_validate(value), ()
     except ValidationError as error:
-        found = (_problem(details, document) for details in error.errors(include_url=False))
+        found = (_problem(kind, details, document) for details in error.errors(include_url=False))
         return None, tuple({(problem.path, problem.message): problem for problem in found}.values())
 
 
-def _problem(details: ErrorDetails, document: Document) -> Problem:
+def _problem(section: type[Section], details: ErrorDetails, document: Document) -> Problem:
     path = _path(details, document)
     kind = details["type"]
     if kind == "extra_forbidden":
         word = str(path[-1])
         line, column = document.keys[path]
-        hint = did_you_mean(word, keys_of(path[:-1]) or ())
+        hint = did_you_mean(word, keys_of(path[:-1], section) or ())
         return Problem(path=path, message=f'unknown key "{word}"', hint=hint, line=line, column=column)
     if kind == "value_error":
         return Problem(path=path, message=str(details["ctx"]["error"]))

@@ -1,23 +1,23 @@
-"""A file to settings that may be used, or to every reason why not."""
+"""Files to settings that may be used, or to every reason why not."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from pgbearer.config.checks import CHECKS
-from pgbearer.config.decode import decode
-from pgbearer.config.permissions import read_trusted, untrusted
+from pgbearer.config.decode import Decoded, decode
+from pgbearer.config.limits import beyond_limits
+from pgbearer.config.permissions import untrusted
 from pgbearer.config.problems import ConfigError, Problem
+from pgbearer.config.rules import PolicyFile, Rule
+from pgbearer.config.section import Section
 from pgbearer.config.settings import Settings
+from pgbearer.config.sources import Source, read_sources
 from pgbearer.config.yaml_file import Document, parse_yaml
 
-__all__ = ["MAX_BYTES", "Checked", "Loaded", "Unchecked", "load"]
-
-MAX_BYTES = 16 * 1024 * 1024
-"""The largest file that is read; 10,000 rules take about 2 MiB."""
+__all__ = ["Checked", "Loaded", "Origin", "Unchecked", "load"]
 
 
 class Checked(Protocol):
@@ -37,19 +37,33 @@ class Unchecked:
 
 
 C_co = TypeVar("C_co", bound=Checked, covariant=True)
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a rule stands, and who keeps it; `line` counts from 1, `owner` is None in pgbearer.yaml itself."""
+
+    file: Path
+    line: int
+    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[C_co]):
-    """A file that may be used."""
+    """Files that may be used."""
 
     file: Path
+    """pgbearer.yaml."""
     settings: Settings
+    """Of all files: `rules` holds those of pgbearer.yaml and then those of ``policy.d``, by file name."""
     digest: str
-    """SHA-256 of the file's bytes, hex."""
+    """SHA-256 over the bytes of all files, hex; see `pgbearer.config.sources.Sources.digest`."""
     warnings: tuple[Problem, ...]
     checked: C_co
     """What the `check` given to `load` returned, e.g. `pgbearer.policy.Compiled`."""
+    origins: tuple[Origin, ...] = ()
+    """Of each of ``settings.rules``."""
 
 
 @overload
@@ -59,47 +73,89 @@ def load(path: Path, check: Callable[[Settings], C_co], *, today: date | None = 
 def load(
     path: Path, check: Callable[[Settings], Checked] = lambda _: Unchecked(), *, today: date | None = None
 ) -> Loaded[Checked]:
-    """Read, decode and check a file, reporting everything that is wrong with it at once.
+    """Read, decode and check a file and ``policy.d/*.yaml`` beside it, reporting all that is wrong at once.
 
     Args:
-        path: the YAML file. It and its folder must belong to root or to this user, and not be writable by others.
-        check: a further look at the settings, usually `pgbearer.policy.compile`. If the file already has problems it
+        path: pgbearer.yaml. It, the other files and their folders must belong to root or to this user, and not be
+            writable by others.
+        check: a further look at the settings, usually `pgbearer.policy.compile`. If the files already have problems it
             is given what could be decoded, so that its problems join the list.
         today: the day by which expired rules are reported (UTC); default: the current day.
 
     Raises:
         ConfigError: with every problem, if any is an error. Nothing is half loaded.
     """
-    data, problems = _read(path)
-    document = _parse(data)
-    problems += document.problems
-    decoded = decode(document)
-    problems += decoded.problems
+    sources = read_sources(path)
+    main = _Part.of(sources.main, Settings)
+    others = [_Part.of(source, PolicyFile) for source in sources.others]
+    parts: list[_Part[Any]] = [main, *others]
+    problems = [*sources.problems, *(problem for part in parts for problem in part.problems())]
+    settings = main.decoded.settings
     checked: Checked = Unchecked()
-    if decoded.settings is not None:
-        found = [problem for run in CHECKS for problem in run(decoded.settings)]
-        found += _untrusted_files(decoded.settings)
-        found += _expired(decoded.settings, today or datetime.now(UTC).date())
-        checked = check(decoded.settings)
-        problems += _renumbered([*found, *checked.problems], decoded.rules)
-    placed = _placed(problems, path, document)
-    if decoded.settings is None or any(problem.is_error for problem in placed):
-        raise ConfigError(str(path), placed)
-    return Loaded(path, decoded.settings, hashlib.sha256(data).hexdigest(), placed, checked)
+    if settings is not None:
+        for other in others:
+            if other.decoded.settings is not None:
+                problems += other.placed(beyond_limits(other.decoded.settings, tuple(settings.servers)))
+        settings = settings.model_copy(update={"rules": tuple(rule for part in parts for rule in part.rules)})
+        found = [problem for run in CHECKS for problem in run(settings)]
+        found += _untrusted_files(settings)
+        found += _expired(settings, today or datetime.now(UTC).date())
+        checked = check(settings)
+        problems += _sorted_out([*found, *checked.problems], parts)
+    problems.sort(key=lambda problem: _order(problem, path))
+    if settings is None or any(problem.is_error for problem in problems):
+        raise ConfigError(str(path), problems)
+    origins = tuple(origin for part in parts for origin in part.origins())
+    return Loaded(path, settings, sources.digest, tuple(problems), checked, origins)
 
 
-def _read(path: Path) -> tuple[bytes, list[Problem]]:
-    try:
-        data, reasons = read_trusted(path, MAX_BYTES)
-    except OSError as error:
-        raise ConfigError(
-            str(path), [Problem(path=(), message=f"cannot be read: {error.strerror or error}")]
-        ) from error
-    return data, [_distrust((), reason) for reason in reasons]
+@dataclass(frozen=True, slots=True)
+class _Part(Generic[S]):
+    """One file, decoded as far as it could be."""
 
+    source: Source
+    document: Document
+    decoded: Decoded[S]
 
-def _distrust(path: tuple[str, ...], reason: str) -> Problem:
-    return Problem(path=path, message=f"not trusted: {reason}", hint="chown root, chmod go-w")
+    @classmethod
+    def of(cls, source: Source, kind: type[S]) -> "_Part[S]":
+        if source.data is None:
+            return cls(source, Document(), Decoded(None, (), ()))
+        document = _parse(source.data)
+        return cls(source, document, decode(document, kind))
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Those that decoded."""
+        settings = self.decoded.settings
+        return settings.rules if isinstance(settings, Settings | PolicyFile) else ()
+
+    def problems(self) -> list[Problem]:
+        """What reading and decoding found."""
+        found = [*self.source.problems, *self.document.problems, *self.decoded.problems]
+        return [self._at(problem) for problem in found]
+
+    def placed(self, problems: Iterable[Problem]) -> Iterable[Problem]:
+        """Problems of the rules that decoded, as problems of the file."""
+        for problem in problems:
+            match problem.path:
+                case ("rules", int(index), *rest):
+                    yield self._at(replace(problem, path=("rules", self.decoded.rules[index], *rest)))
+                case _:
+                    yield self._at(problem)
+
+    def origins(self) -> Iterable[Origin]:
+        """Where each rule stands."""
+        owner = self.decoded.settings.owner if isinstance(self.decoded.settings, PolicyFile) else None
+        for index in self.decoded.rules:
+            line, _ = self.document.position(("rules", index)) or (1, 1)
+            yield Origin(self.source.path, line, owner)
+
+    def _at(self, problem: Problem) -> Problem:
+        line, column = problem.line, problem.column
+        if line is None:
+            line, column = self.document.position(problem.path) or (None, None)
+        return replace(problem, file=str(self.source.path), line=line, column=column)
 
 
 def _parse(data: bytes) -> Document:
@@ -116,7 +172,8 @@ def _untrusted_files(settings: Settings) -> Iterable[Problem]:
         if issuer.ca_file is not None:
             path = ("issuers", name, "ca_file")
             try:
-                yield from (_distrust(path, reason) for reason in untrusted(issuer.ca_file))
+                for reason in untrusted(issuer.ca_file):
+                    yield Problem(path=path, message=f"not trusted: {reason}", hint="chown root, chmod go-w")
             except OSError as error:
                 yield Problem(path=path, message=f"cannot be read: {error.strerror or error}")
 
@@ -128,22 +185,18 @@ def _expired(settings: Settings, today: date) -> Iterable[Problem]:
             yield Problem(path=("rules", index, "expires"), message=message, hint="remove it", severity="warning")
 
 
-def _renumbered(problems: Iterable[Problem], rules: Sequence[int]) -> Iterable[Problem]:
-    """Paths into the rules that decoded, as paths into the rules of the file."""
+def _sorted_out(problems: Iterable[Problem], parts: Sequence[_Part[Any]]) -> Iterable[Problem]:
+    """Problems of the settings as a whole, each as a problem of the file that it is in."""
+    places = [(part, index) for part in parts for index in range(len(part.rules))]
     for problem in problems:
-        head, *rest = problem.path or ("",)
-        if head == "rules" and rest and isinstance(rest[0], int):
-            yield replace(problem, path=("rules", rules[rest[0]], *rest[1:]))
-        else:
-            yield problem
+        match problem.path:
+            case ("rules", int(index), *rest):
+                part, local = places[index]
+                yield from part.placed([replace(problem, path=("rules", local, *rest))])
+            case _:
+                yield from parts[0].placed([problem])
 
 
-def _placed(problems: Iterable[Problem], path: Path, document: Document) -> tuple[Problem, ...]:
-    """With file, line and column, in the order of the file."""
-    placed = []
-    for problem in problems:
-        line, column = problem.line, problem.column
-        if line is None:
-            line, column = document.position(problem.path) or (None, None)
-        placed.append(replace(problem, file=str(path), line=line, column=column))
-    return tuple(sorted(placed, key=lambda problem: (problem.line or 0, problem.column or 0, problem.message)))
+def _order(problem: Problem, main: Path) -> tuple[object, ...]:
+    """pgbearer.yaml first, then file by file, each from its beginning."""
+    return (problem.file != str(main), problem.file, problem.line or 0, problem.column or 0, problem.message)

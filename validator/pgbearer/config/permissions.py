@@ -34,7 +34,7 @@ def read_trusted(path: Path, max_bytes: int) -> tuple[bytes, tuple[str, ...]]:
     Raises:
         OSError: not there, not readable, not a regular file, or too large.
     """
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"not a regular file: {path}")
@@ -42,6 +42,11 @@ def read_trusted(path: Path, max_bytes: int) -> tuple[bytes, tuple[str, ...]]:
     if len(data) > max_bytes:
         raise OSError(f"larger than {max_bytes} bytes: {path}")
     return data, tuple(dict.fromkeys((*_findings(path, status), *untrusted(path))))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe that nobody writes to must not be waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _findings(path: Path, status: os.stat_result) -> Iterator[str]:

@@ -5,11 +5,14 @@ make sense is `pgbearer.policy.compile`'s to say. The text under each field is w
 and docs/settings.md are generated from it.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
+
+from pgbearer.config.rules import RolesFrom, Rule, RuleSession
+from pgbearer.config.section import AbsolutePath, Duration, Name, Section
 
 __all__ = [
     "Admin",
@@ -29,19 +32,11 @@ __all__ = [
     "Server",
     "Session",
     "Settings",
+    "State",
 ]
 
 ClaimType = Literal["string", "int", "bool", "string_list"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-Name = Annotated[str, Field(min_length=1, max_length=128)]
-
-
-def _seconds(value: object) -> object:
-    """``90s``, ``15m``, ``10h``, ``7d`` as seconds; anything else is refused."""
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    if isinstance(value, str) and value[:-1].isascii() and value[:-1].isdigit() and value[-1:] in units:
-        return int(value[:-1]) * units[value[-1]] if len(value) <= 12 else 2**31
-    raise ValueError("must be a duration such as 30s, 15m, 10h or 7d")
 
 
 def _no_truth(value: object) -> object:
@@ -49,30 +44,6 @@ def _no_truth(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be 1")  # noqa: TRY004 -- pydantic collects ValueError only
     return value
-
-
-Duration = Annotated[
-    int,
-    BeforeValidator(_seconds),
-    Field(ge=0, le=366 * 86400),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhd]$", "examples": ["30s", "15m", "10h", "7d"]}),
-]
-"""Seconds, written as ``30s``, ``15m``, ``10h`` or ``7d``."""
-
-AbsolutePath = Annotated[Path, Field(strict=False), WithJsonSchema({"type": "string", "pattern": "^/"})]
-
-
-class Section(BaseModel):
-    """Strict and closed: no coercion, no unknown key."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        populate_by_name=True,
-        validate_default=False,
-        use_attribute_docstrings=True,
-    )
 
 
 class Server(Section):
@@ -153,66 +124,10 @@ class Session(Section):
     """The longest a session may last, whatever `until` says."""
 
 
-class RuleSession(Section):
-    """What a rule says otherwise than `defaults.session`; what it leaves out is taken from there."""
-
-    until: Literal["sso", "token", "fixed"] | None = None
-    """When sessions that this rule allows end."""
-    max: Annotated[Duration, Field(ge=1)] | None = None
-    """The longest such a session may last."""
-
-
 class Defaults(Section):
     """What rules get that do not say otherwise."""
 
     session: Session
-
-
-class RolesFrom(Section):
-    """Database roles named by the token itself: one rule for many teams."""
-
-    claim: Name
-    """`token_roles`, `groups`, or a declared claim of type string or string_list."""
-    strip: Annotated[str, Field(max_length=128)] = ""
-    """Only values that begin with this count, and it is cut off."""
-
-
-class Rule(Section):
-    """Who gets which role in which database, or is denied. All that a rule says must hold; order does not matter."""
-
-    name: Name
-    """What the audit and `explain` call the rule. Unique."""
-    deny: bool = False
-    """Refuse what matches. A deny rule wins over every allow rule; what it leaves out means all."""
-    servers: tuple[Name, ...] = ()
-    """Servers (names under `servers`) it holds for. Left out: all."""
-    issuers: tuple[Name, ...] = ()
-    """Issuers (names under `issuers`) it holds for. Left out: all."""
-    databases: tuple[Name, ...] = ()
-    """Databases: exact names, globs with `*` and `?`, or templates. Required in an allow rule, except for physical
-    replication alone."""
-    roles: tuple[Name, ...] = ()
-    """Database roles: exact names, globs with `*` and `?`, or templates. An allow rule has this or `roles_from`."""
-    roles_from: RolesFrom | None = None
-    any_role: tuple[Name, ...] = ()
-    """The token has at least one of these roles (from `token_roles`)."""
-    all_roles: tuple[Name, ...] = ()
-    """The token has every one of these roles."""
-    any_group: tuple[Name, ...] = ()
-    """The token has at least one of these groups."""
-    from_: Annotated[tuple[Name, ...], Field(alias="from")] = ()
-    """The client connects from one of these networks (CIDR). A Unix socket is in none."""
-    when: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
-    """A condition in CEL; it counts only if it is true."""
-    session: RuleSession | None = None
-    privileged: bool = False
-    """The rule may give a role that the catalog says is privileged, named exactly."""
-    replication: tuple[Literal["logical", "physical"], ...] = ()
-    """Kinds of replication connection that an allow rule is for; left out: none. A deny rule without it is for all."""
-    expires: date | None = None
-    """The last day (UTC) on which the rule holds; no session it allows lasts longer."""
-    ticket: Annotated[str, Field(max_length=256)] | None = None
-    """Why the rule is there, for people."""
 
 
 class Audit(Section):
@@ -227,6 +142,13 @@ class Admin(Section):
 
     socket: AbsolutePath = Path("/run/pgbearer/admin/admin.sock")
     """A Unix socket in a folder of its own (0700)."""
+
+
+class State(Section):
+    """What the service keeps from one run to the next."""
+
+    folder: AbsolutePath = Path("/var/lib/pgbearer")
+    """A folder of the service's own (0700), made if need be: revocations are kept there. Another takes a restart."""
 
 
 class Http(Section):
@@ -263,5 +185,6 @@ class Settings(Section):
     """Who may do what. Deny wins, then any allow, else deny."""
     audit: Audit = Audit()
     admin: Admin = Admin()
+    state: State = State()
     http: Http = Http()
     limits: Limits = Limits()

@@ -1,12 +1,11 @@
 """A changed file: taken whole if it is good, refused whole and in plain sight if it is not."""
 
 import asyncio
-import hashlib
 import logging
 from pathlib import Path
 
 from pgbearer.audit import AuditLog, AuditUnavailable
-from pgbearer.config import ConfigError
+from pgbearer.config import FOLDER, ConfigError, look, read_digest
 from pgbearer.errors import PgbearerError, UsageError
 from pgbearer.service.decide import Decider
 from pgbearer.service.health import Health
@@ -20,10 +19,10 @@ _log = logging.getLogger(__name__)
 
 
 class Reloader:
-    """Reloads one file for one service, one reading at a time.
+    """Reloads the settings of one service, one reading at a time.
 
     Args:
-        path: the file.
+        path: pgbearer.yaml; `pgbearer.config.look` also sees to what is in ``policy.d`` beside it.
         decider: whose configuration is replaced.
         audit: where a change is recorded before it is in force.
         health: where a refusal can be seen.
@@ -38,12 +37,12 @@ class Reloader:
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
         self._seen = decider.state.digest
-        self._looked: tuple[int, ...] | None = None
+        self._looked: tuple[object, ...] | None = None
 
     async def reload(self) -> bool:
         """Read the file and put it in force if all of it is good; False if it was refused."""
         async with self._one_at_a_time:
-            self._looked = self._look()
+            self._looked = look(self._path)
             try:
                 state = await self._read()
             except PgbearerError as error:
@@ -62,25 +61,15 @@ class Reloader:
             return True
 
     async def reload_if_changed(self) -> None:
-        """Reload unless the file holds the same bytes as at the last reading, good or bad."""
-        looks = self._look()
+        """Reload unless the files hold the same bytes as at the last reading, good or bad."""
+        looks = look(self._path)
         if looks == self._looked:
             return
         self._looked = looks
-        try:
-            digest = hashlib.sha256(await asyncio.to_thread(self._path.read_bytes)).hexdigest()
-        except OSError:
-            digest = ""  # gone, or no longer ours to read: reload() says which
+        digest = await asyncio.to_thread(read_digest, self._path)  # empty if there is none: reload() says why
         if digest != self._seen:
             self._seen = digest
             await self.reload()
-
-    def _look(self) -> tuple[int, ...]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return ()
-        return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
     async def _read(self) -> State:
         present = self._decider.state
@@ -98,7 +87,7 @@ class Reloader:
 
     def _stays_in_place(self, state: State, present: State) -> None:
         if state.places() != present.places():
-            what = "a socket, http.address or audit.file changed"
+            what = "a socket, http.address, audit.file or state.folder changed"
             raise UsageError(what, where=str(self._path), hint="That takes a restart.")
 
     def _refused(self, error: PgbearerError) -> None:
@@ -119,11 +108,14 @@ async def watch(path: Path, reloader: Reloader, stop: asyncio.Event) -> None:
     """Reload whenever the file changes, until `stop`.
 
     The folder is watched, not the file: editors rename over it, and Kubernetes swaps the ``..data`` link beside it.
-    Once a second we look for ourselves, because not every file system tells, and none tells what happened before.
+    Once a second we look for ourselves, because not every file system tells, and none tells what happened before; that
+    also finds a ``policy.d`` that was not there at the start.
     """
     from watchfiles import awatch  # here, because it is only wanted once the service runs
 
     folders = {path.parent, path.resolve().parent}  # noqa: ASYNC240 - once, at start
+    if (more := path.parent / FOLDER).is_dir():
+        folders.add(more)
     changes = awatch(
         *folders, recursive=False, stop_event=stop, step=50, debounce=500, rust_timeout=1000, yield_on_timeout=True
     )

@@ -10,6 +10,7 @@ from pgbearer.config import Loaded, Settings, load
 from pgbearer.errors import UsageError
 from pgbearer.policy import Compiled, Policy
 from pgbearer.policy import compile as compile_policy
+from pgbearer.service.revocation_file import RevocationFile
 from pgbearer.service.sockets import gid_of, uid_of
 from pgbearer.tokens import Verifiers, build_verifiers
 
@@ -31,13 +32,15 @@ class LoginSocket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Everything that decides, made from one reading of one file."""
+    """Everything that decides, made from one reading of the files."""
 
     settings: Settings
     digest: str
-    """SHA-256 of the file, hex."""
+    """SHA-256 over the files, hex."""
     policy: Policy
     verifiers: Verifiers
+    revocations: RevocationFile
+    """Of the service, not of this generation: a reload takes them over."""
     sockets: Mapping[Path, LoginSocket]
     warnings: tuple[str, ...]
     leeway: float
@@ -48,11 +51,11 @@ class State:
     def places(self) -> tuple[object, ...]:
         """Where this generation listens and writes; other places take a restart."""
         logins = frozenset((login.path, login.gid) for login in self.sockets.values())
-        return (logins, self.settings.admin, self.settings.http, self.settings.audit)
+        return (logins, self.settings.admin, self.settings.http, self.settings.audit, self.settings.state)
 
 
 def read_file(path: Path) -> Loaded[Compiled]:
-    """Load and compile the file. No I/O but that; may run in a thread.
+    """Load and compile pgbearer.yaml and what is in ``policy.d``. No I/O but that; may run in a thread.
 
     Raises:
         ConfigError: with every problem in it.
@@ -61,18 +64,22 @@ def read_file(path: Path) -> Loaded[Compiled]:
 
 
 def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> State:
-    """What a loaded file comes to on this machine; keys of unchanged issuers are taken over from `previous`.
+    """What a loaded file comes to on this machine; `previous` hands over revocations, and keys of unchanged issuers.
 
     Raises:
         UsageError: a user or group does not exist, or two servers cannot be told apart.
     """
     settings = loaded.settings
+    revocations = previous.revocations if previous else RevocationFile(settings.state.folder)
     leeway = max(issuer.leeway for issuer in settings.issuers.values())
     return State(
         settings=settings,
         digest=loaded.digest,
         policy=loaded.checked.policy,
-        verifiers=build_verifiers(settings, previous=previous.verifiers if previous else None),
+        verifiers=build_verifiers(
+            settings, previous=previous.verifiers if previous else None, revoked=revocations.current
+        ),
+        revocations=revocations,
         sockets=_sockets(settings),
         warnings=tuple(str(problem) for problem in loaded.warnings),
         leeway=max(1.0, float(leeway)),  # a request takes time to arrive, whatever the issuer's leeway
