@@ -1,6 +1,7 @@
 """An audit file as something to look through: the same questions that the admin socket answers, without a service."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ __all__ = ["decisions_in", "lines_of"]
 
 
 def lines_of(paths: Iterable[Path]) -> Iterator[bytes]:
-    """The lines of audit files, one file after the other, newlines included.
+    """The lines of audit files, one file after the other, newlines included; ``-`` is standard input.
 
     Raises:
         UsageError: a file cannot be read.
     """
     for path in paths:
+        if str(path) == "-":
+            yield from sys.stdin.buffer
+            continue
         try:
             with path.open("rb") as file:
                 yield from file
@@ -25,10 +29,13 @@ def lines_of(paths: Iterable[Path]) -> Iterator[bytes]:
 
 
 def decisions_in(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """The decisions in audit files, oldest first; other lines, and lines that are none, are passed over."""
+    """The decisions in audit files, oldest first; other lines, and lines that are none, are passed over.
+
+    What stands before a line's JSON is skipped: ``kubectl logs`` can be told to put a time or a pod's name there.
+    """
     for line in lines_of(paths):
         try:
-            entry = json.loads(line)
+            entry = json.loads(line[max(line.find(b"{"), 0) :])
         except ValueError:
             continue  # torn by a crash; `verify_chain` is for judging that
         if isinstance(entry, dict) and entry.get("kind") == "decision":

@@ -1,0 +1,165 @@
+"""Explain a decision with the rules in force, or judge a token here and now without logging anybody in."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pgbearer.audit import Remembered, timestamp
+from pgbearer.config import Settings
+from pgbearer.errors import UnreachableError, UsageError
+from pgbearer.policy import Allow, Policy, evaluate
+from pgbearer.policy.explanation import Explanation, explain_record
+from pgbearer.policy.recorded import RecordError
+from pgbearer.service.exchange import Peer
+from pgbearer.service.judge import Judgement
+from pgbearer.service.recording import login_record
+from pgbearer.service.state import State, read_file
+from pgbearer.tokens import Denied, Verifiers, build_verifiers, parse
+from pgbearer.wire import (
+    AccessRequest,
+    Backend,
+    Client,
+    Hba,
+    LoginRequest,
+    Reason,
+    Replication,
+    RoleAttributes,
+    ServerInfo,
+)
+
+__all__ = ["explain_entry", "explain_remembered", "rehearse"]
+
+_NO_KEYS = frozenset({Reason.KEYS_UNAVAILABLE, Reason.KEYS_STALE})
+_REHEARSED = frozenset(
+    {"token", "issuer", "header", "signature", "kind", "time", "audience", "client", "subject", "scopes", "rules"}
+)
+"""Steps that are really taken in a rehearsal; the others are a server's."""
+
+
+def explain_remembered(known: Remembered, state: State) -> dict[str, Any]:
+    """Explain a remembered decision with the rules in force, as JSON has it. Pure, but long: for a thread.
+
+    Raises:
+        RecordError: it is of no form that can be explained.
+    """
+    return explain_record(known.entry(), state.policy, state.digest, state.settings.issuers).entry()
+
+
+def explain_entry(entry: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Explain a line of an audit with the rules of a file, as JSON has it.
+
+    Raises:
+        ConfigError: the file cannot be used.
+        UsageError: the line is of no form that can be explained.
+    """
+    loaded = read_file(file)
+    try:
+        return explain_record(entry, loaded.checked.policy, loaded.digest, loaded.settings.issuers).entry()
+    except RecordError as error:
+        raise UsageError(str(error), where=str(entry.get("decision_id"))) from None
+
+
+async def rehearse(
+    file: Path, token: str, *, role: str, database: str, server: str | None, address: str | None
+) -> dict[str, Any]:
+    """Verify a token as the service would, and explain what the rules say; nobody is logged in, nothing is recorded.
+
+    The issuer's keys are fetched. What only a login can tell is taken to be in order, and the notes say so.
+
+    Args:
+        file: the policy file.
+        token: an access token.
+        role: that it would ask for.
+        database: that it would ask for.
+        server: the asking server's name under ``servers:``; None if there is only one.
+        address: of the client, numeric; None for a Unix socket.
+
+    Raises:
+        ConfigError: the file cannot be used.
+        UsageError: there is no such server, or it must be said which.
+        UnreachableError: the issuer's keys cannot be fetched.
+    """
+    loaded = read_file(file)
+    name = _server(loaded.settings, server)
+    access = _access(role, database, address, issuer=_issuer_in(token))
+    now = time.time()
+    verifiers = build_verifiers(loaded.settings)
+    try:
+        await verifiers.start()
+        judgement = await _judge(loaded.checked.policy, verifiers, LoginRequest(1, token, access), name, now)
+    finally:
+        await verifiers.aclose()
+    peer = Peer(pid=os.getpid(), uid=os.geteuid(), gid=os.getegid())
+    at = int(now * 1000)
+    record = login_record(
+        LoginRequest(1, token, access), judgement, policy=loaded.digest, server=name, peer=peer, at=at
+    )
+    entry = {"time": timestamp(at), **record.entry(), "decision_id": None}
+    explained = explain_record(entry, loaded.checked.policy, loaded.digest, loaded.settings.issuers)
+    return _as_rehearsal(explained, name, address).entry()
+
+
+async def _judge(policy: Policy, verifiers: Verifiers, login: LoginRequest, server: str, now: float) -> Judgement:
+    access = login.access
+    try:
+        verified = await verifiers.verify(
+            login.token, hba_issuer=access.hba.issuer, hba_scopes=(), database=access.database, now=now
+        )
+    except Denied as denied:
+        if denied.reason in _NO_KEYS:
+            faults = [f"{status.issuer}: {status.last_error}" for status in verifiers.status() if status.last_error]
+            raise UnreachableError("; ".join(faults) or denied.detail) from None
+        return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
+    outcome = evaluate(policy, verified, access, server=server, now=int(now))
+    if isinstance(outcome, Allow):
+        rules, reason, detail = outcome.rules, Reason.ALLOWED, None
+    else:
+        rules, reason, detail = (outcome.rule,) if outcome.rule else (), outcome.reason, outcome.detail
+    allow = outcome if isinstance(outcome, Allow) else None
+    return Judgement(reason=reason, detail=detail, authentic=True, verified=verified, rules=rules, allow=allow)
+
+
+def _as_rehearsal(explained: Explanation, server: str, address: str | None) -> Explanation:
+    assumed = (
+        f"Nobody was logged in. Taken for granted: server {server} asks, for a client "
+        f"{f'at {address}' if address else 'on a Unix socket'}; the HBA line names the token's issuer and no scope; "
+        "the role exists and is not privileged. Revocations are not looked at."
+    )
+    steps = tuple(step for step in explained.steps if step.step in _REHEARSED)
+    return replace(explained, steps=steps, notes=(*explained.notes, assumed))
+
+
+def _server(settings: Settings, name: str | None) -> str:
+    if name is None and len(settings.servers) == 1:
+        return next(iter(settings.servers))
+    if name not in settings.servers:
+        known = ", ".join(settings.servers)
+        raise UsageError(f"no server {name!r}" if name else "which server asks?", hint=f"Give --server: {known}.")
+    return name
+
+
+def _issuer_in(token: str) -> str:
+    """What the token says of its issuer; the HBA line is taken to name the same."""
+    try:
+        issuer = parse(token).payload.get("iss")
+    except Denied:  # verifying it says why
+        return ""
+    return issuer if isinstance(issuer, str) else ""
+
+
+def _access(role: str, database: str, address: str | None, *, issuer: str) -> AccessRequest:
+    return AccessRequest(
+        request_id="",
+        now=int(time.time() * 1000),
+        role=role,
+        role_attributes=RoleAttributes(exists=True),
+        database=database,
+        replication=Replication.NONE,
+        hba=Hba(issuer=issuer, scopes=(), delegate=True, map=None),
+        client=Client(address=address, port=None, tls=None),
+        application_name=None,
+        server=ServerInfo(instance="", system_identifier="", start=0, in_recovery=False, version=0),
+        backend=Backend(pid=0, start=0),
+    )
