@@ -73,6 +73,21 @@ def test_running_query_ends(query: str, bearer: BearerServer, liar: LyingService
         connection.execute(query)
 
 
+def test_replication_ends(bearer: BearerServer, liar: LyingService) -> None:
+    """A walsender that streams has no client to wait for, and its SIGTERM is the same."""
+    bearer.sql("CREATE ROLE standby LOGIN REPLICATION")
+    position = bearer.sql("SELECT pg_current_wal_flush_lsn()")
+    liar.allow(ends_in=SOON)
+    connection = bearer.login("standby", replication="database")
+    connection.pgconn.send_query(f"START_REPLICATION PHYSICAL {position}".encode())
+    started = connection.pgconn.get_result()
+    assert started
+    assert started.status == psycopg.pq.ExecStatus.COPY_BOTH
+    wait_until(lambda: bearer.sql("SELECT count(*) FROM pg_stat_replication") == "0", PATIENCE, "replication to end")
+    connection.close()
+    bearer.sql("DROP ROLE standby")
+
+
 def test_end_is_logged_with_the_decision(bearer: BearerServer, liar: LyingService) -> None:
     liar.allow(ends_in=SOON, decision_id="01JDENDS")
     with bearer.login() as connection:
