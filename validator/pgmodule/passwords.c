@@ -10,7 +10,9 @@
  *
  * The check sees every CREATE or ALTER ROLE ... PASSWORD, hashed or not, by
  * superusers too; PASSWORD NULL is always allowed.  It sees neither passwords
- * that are there already nor a role's later joining of a group.
+ * that are there already nor how a role with one comes to be among those named
+ * (CREATE ROLE ... IN ROLE, GRANT, RENAME): whoever may create roles gets
+ * around it.
  *
  * validator/pgmodule/passwords.c
  *
