@@ -68,5 +68,5 @@ def hints(token: AccessToken, *, server_scope: str | None, now: float) -> Iterat
         yield f"The server asks for the scope {plain(' '.join(missing))}, which this token lacks; log in with --scope."
     audience = audience_in(token)
     if audience:
-        yield f"The token is for {plain(', '.join(audience))}; is that this server?"
-    yield f"The server does not tell clients why; who runs it can ask: pgbearer decisions show {token.ref} (token_ref)."
+        yield f"The token is for {plain(', '.join(audience))}; is that this server, and may you be this role there?"
+    yield f"Where the server runs they know why: token_ref {token.ref} in its log; pgbearer decisions show {token.ref}"
