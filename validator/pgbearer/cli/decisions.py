@@ -152,6 +152,8 @@ def _cell(value: object) -> str:
     match value:
         case None:
             text = ""
+        case bool():
+            text = "yes" if value else "no"
         case list():
             text = ", ".join(map(str, value))
         case dict():
