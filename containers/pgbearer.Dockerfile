@@ -6,6 +6,6 @@ RUN pip install --no-cache-dir '/src[serve]' && useradd --uid 26880 --user-group
 # the module runs as 999 in the image postgres, and reaches the socket through its group
 RUN groupadd --gid 999 postgres-server && usermod --append --groups postgres-server pgbearer \
   && install -d -o pgbearer -g postgres-server -m 0750 /run/pgbearer/login \
-  && install -d -o pgbearer -g pgbearer -m 0700 /run/pgbearer/admin /var/log/pgbearer
+  && install -d -o pgbearer -g pgbearer -m 0700 /run/pgbearer/admin /var/log/pgbearer /var/lib/pgbearer
 USER pgbearer
 ENTRYPOINT ["pgbearer"]

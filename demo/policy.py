@@ -19,6 +19,8 @@ class Addresses:
     """Folder of the sockets."""
     log: Path
     """Folder of the audit."""
+    state: Path
+    """Folder of what the service keeps."""
     postgres_uid: int
     http: str
     """Host and port of health and metrics."""

@@ -34,7 +34,7 @@ def start(folder: Path, issuer: str, ca_file: Path, *, postgres_uid: int | None 
     """Start the service with the demo's policy and return when it is ready, which is when it has the issuer's keys.
 
     Args:
-        folder: gets pgbearer.yaml, run/ for the sockets and log/ for its log and the audit.
+        folder: gets pgbearer.yaml, run/ for the sockets, log/ for its log and the audit, and state/.
         issuer: whose tokens are good.
         ca_file: the authority that the issuer's certificate comes from.
         postgres_uid: of the server that may ask; None for the one that servers here run as.
@@ -48,7 +48,8 @@ def start(folder: Path, issuer: str, ca_file: Path, *, postgres_uid: int | None 
     http = f"127.0.0.1:{free_port()}"
     policy = folder / "pgbearer.yaml"
     uid = server_uid() if postgres_uid is None else postgres_uid
-    policy.write_text(policy_file(Addresses(issuer, ca_file, folder / "run", folder / "log", uid, http)))
+    places = (folder / "run", folder / "log", folder / "state")
+    policy.write_text(policy_file(Addresses(issuer, ca_file, *places, uid, http)))
     policy.chmod(0o644)  # the service refuses a file that others may write
     log = folder / "log" / "service.log"
     pgbearer = Path(sysconfig.get_path("scripts")) / "pgbearer"

@@ -5,12 +5,14 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jwt
 import uvloop
 
 from pgbearer.audit import AuditLog, Recent
+from pgbearer.config.settings import State
 from pgbearer.service.decide import Decider
 from pgbearer.service.exchange import Peer, Request
 from pgbearer.service.limits import Slots
@@ -54,7 +56,10 @@ def _body(stage: Stage, token: str) -> bytes:
 
 async def _in_process(stage: Stage, tokens: Sequence[str]) -> tuple[float, float]:
     """From the request's bytes to the answer's, the record in the audit file included; cold, then cached."""
-    state = build_state(read_file(stage.settings))
+    loaded = read_file(stage.settings)
+    own = loaded.settings.model_copy(update={"state": State(folder=stage.folder / "in-process")})
+    state = build_state(replace(loaded, settings=own))
+    state.revocations.open()
     await state.verifiers.start()
     audit = AuditLog(str(stage.folder / "in-process.jsonl"), instance="bench")
     metrics = Metrics()
@@ -64,6 +69,7 @@ async def _in_process(stage: Stage, tokens: Sequence[str]) -> tuple[float, float
         return await _decisions(stage, handler, tokens), await _decisions(stage, handler, tokens)
     finally:
         await state.verifiers.aclose()
+        await state.revocations.aclose()
         audit.close()
 
 

@@ -47,6 +47,7 @@ rules:
       when: 'claims.preferred_username != "nobody" && request.database == "postgres"'}}
 audit: {{file: {folder}/audit.jsonl}}
 admin: {{socket: {folder}/admin/admin.sock}}
+state: {{folder: {folder}/state}}
 http: {{address: "127.0.0.1:{port}"}}
 """
 

@@ -54,6 +54,7 @@ def write_settings(file: Path, issuer: Issuer, **changes: Any) -> dict[str, Any]
         "rules": [{"name": "readers", "any_role": ["db-read"], "databases": ["appdb"], "roles": ["app_readonly"]}],
         "audit": {"file": str(folder / "audit.jsonl")},
         "admin": {"socket": str(folder / "admin" / "admin.sock")},
+        "state": {"folder": str(folder / "state")},
         "http": {"address": "127.0.0.1:0"},
     } | changes
     new = file.with_suffix(".new")
@@ -140,6 +141,12 @@ class Service:
         """GET from the admin socket."""
         return self.send(f"GET {target} HTTP/1.1\r\nHost: admin\r\n\r\n".encode(), self.admin_socket)
 
+    def command(self, target: str, **command: Any) -> Answer:
+        """POST a command to the admin socket."""
+        body = json.dumps(command).encode()
+        head = b"POST %s HTTP/1.1\r\nHost: admin\r\nContent-Length: %d\r\n\r\n"
+        return self.send(head % (target.encode(), len(body)) + body, self.admin_socket)
+
     def http(self, path: str) -> tuple[int, str]:
         """GET from the health and metrics listener."""
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=PATIENCE)
@@ -153,6 +160,10 @@ class Service:
     @property
     def http_port(self) -> int:
         return int(self.await_line(r"health and metrics on 127\.0\.0\.1:(\d+)")[1])
+
+    @property
+    def revocations_file(self) -> Path:
+        return Path(self.settings["state"]["folder"]) / "revocations.json"
 
     def audit(self) -> list[dict[str, Any]]:
         """The lines of the audit file."""

@@ -69,6 +69,7 @@ def test_policy_is_the_one_of_the_demo() -> None:
         ca_file=Path("/certificates/ca.crt"),
         run=Path("/run/pgbearer"),
         log=Path("/var/log/pgbearer"),
+        state=Path("/var/lib/pgbearer"),
         postgres_uid=999,
         http="0.0.0.0:8431",
     )

@@ -12,6 +12,7 @@ ADDRESSES = Addresses(
     ca_file=Path("/demo/tls/ca.crt"),
     run=Path("/demo/run"),
     log=Path("/demo/log"),
+    state=Path("/demo/state"),
     postgres_uid=26,
     http="127.0.0.1:8431",
 )

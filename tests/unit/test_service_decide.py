@@ -13,6 +13,7 @@ from pgbearer.service.exchange import Peer
 from pgbearer.service.judge import Judgement, judge
 from pgbearer.service.limits import Buckets
 from pgbearer.service.metrics import Metrics
+from pgbearer.service.revocation_file import RevocationFile
 from pgbearer.service.state import State
 from pgbearer.tokens import Denied, Verifiers
 from pgbearer.wire import Allowed, LoginRequest, Reason, Refused, RequestError, RoleAttributes
@@ -61,6 +62,7 @@ def state(verifiers: FakeVerifiers) -> State:
         digest="f" * 64,
         policy=compiled(READERS),
         verifiers=cast("Verifiers", verifiers),
+        revocations=RevocationFile(Path("/nowhere")),
         sockets={},
         warnings=(),
         leeway=10.0,

@@ -10,6 +10,7 @@ from pgbearer.cli.connect import connect
 from pgbearer.cli.decisions import decisions
 from pgbearer.cli.login import login
 from pgbearer.cli.policy import policy
+from pgbearer.cli.revoke import revoke
 from pgbearer.cli.serve import serve
 from pgbearer.cli.token import token
 from pgbearer.errors import PgbearerError
@@ -56,6 +57,7 @@ app.command()(serve)
 app.add_typer(config)
 app.add_typer(decisions)
 app.add_typer(policy)
+app.add_typer(revoke)
 
 
 def main() -> None:

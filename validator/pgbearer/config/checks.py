@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Final
 
 from pgbearer.config.problems import KeyPath, Problem, did_you_mean
+from pgbearer.config.reference import duration_text
 from pgbearer.config.settings import Issuer, Rule, Settings
 from pgbearer.config.template import Template, TemplateError, parse_template
 
@@ -39,6 +40,12 @@ def sockets_fit(settings: Settings) -> Iterator[Problem]:
             yield Problem(path=("servers", name, "socket"), message="stands in the folder of the admin socket")
 
 
+def state_has_a_place(settings: Settings) -> Iterator[Problem]:
+    """What is kept must not depend on where the service was started."""
+    if not settings.state.folder.is_absolute():
+        yield Problem(path=("state", "folder"), message="must be an absolute path")
+
+
 def clients_are_named(settings: Settings) -> Iterator[Problem]:
     """Keycloak gives every client of the realm tokens; without an allowlist any of them would do."""
     for name, issuer in settings.issuers.items():
@@ -53,6 +60,53 @@ def clients_are_named(settings: Settings) -> Iterator[Problem]:
                 hint="name the clients",
                 severity="warning",
             )
+
+
+def critical_clients_are_clients(settings: Settings) -> Iterator[Problem]:
+    """The critical tier's clients are some of the issuer's; if they are all, nobody is kept out of it."""
+    for name, issuer in settings.issuers.items():
+        if issuer.critical is None:
+            continue
+        path: KeyPath = ("issuers", name, "critical", "clients")
+        for position, client in enumerate(issuer.critical.clients):
+            if issuer.clients and client not in issuer.clients:
+                message = f'"{client}" is not among the clients of issuer "{name}"'
+                yield Problem(path=(*path, position), message=message, hint=did_you_mean(client, issuer.clients))
+        if issuer.clients and set(issuer.clients) <= set(issuer.critical.clients):
+            yield Problem(
+                path=path,
+                message="every client of the issuer is one of the critical tier",
+                hint="codes of the device flow can be phished: give it a client of its own, and leave that out",
+                severity="warning",
+            )
+
+
+def critical_rules_have_terms(settings: Settings) -> Iterator[Problem]:
+    """A rule of the critical tier holds only for issuers that say what that is."""
+    for index, rule in enumerate(settings.rules):
+        for name in (rule.issuers or settings.issuers) if rule.tier == "critical" else ():
+            if name in settings.issuers and settings.issuers[name].critical is None:
+                yield Problem(
+                    path=("rules", index, "tier"),
+                    message=f'issuer "{name}" does not say what is critical',
+                    hint=f"write issuers.{name}.critical.clients, or name the issuers of the rule",
+                )
+
+
+def keys_outlive_their_refresh(settings: Settings) -> Iterator[Problem]:
+    """Keys that are stale before they are fetched again would refuse logins though nothing is wrong."""
+    for name, issuer in settings.issuers.items():
+        keys = issuer.keys
+        bounds = {"max_stale": keys.max_stale}
+        if issuer.critical is not None:
+            bounds["max_stale_critical"] = keys.max_stale_critical
+        for key, seconds in bounds.items():
+            if seconds <= keys.refresh:
+                message = f"must be longer than keys.refresh, {duration_text(keys.refresh)}"
+                yield Problem(path=("issuers", name, "keys", key), message=message)
+        if keys.max_stale_critical > keys.max_stale and "max_stale_critical" in keys.model_fields_set:
+            message = f"must not be longer than keys.max_stale, {duration_text(keys.max_stale)}"
+            yield Problem(path=("issuers", name, "keys", "max_stale_critical"), message=message)
 
 
 def issuers_differ(settings: Settings) -> Iterator[Problem]:
@@ -124,8 +178,10 @@ def allow_rules_are_explicit(settings: Settings) -> Iterator[Problem]:
 
 
 def deny_rules_give_nothing(settings: Settings) -> Iterator[Problem]:
-    """A deny rule has no session and lifts no one."""
+    """A deny rule has no session, asks for no tier and lifts no one."""
     for index, rule in enumerate(settings.rules):
+        if rule.deny and rule.tier != "normal":
+            yield Problem(path=("rules", index, "tier"), message="means nothing in a deny rule")
         if rule.deny and rule.session is not None:
             yield Problem(path=("rules", index, "session"), message="means nothing in a deny rule")
         if rule.deny and rule.privileged:
@@ -165,7 +221,7 @@ def roles_from_is_declared(settings: Settings) -> Iterator[Problem]:
         for name in rule.issuers or settings.issuers:
             issuer = settings.issuers.get(name)
             lists = [key for key, kind in issuer.claims.items() if kind in {"string", "string_list"}] if issuer else []
-            known = ("token_roles", "groups", *lists)
+            known = ("token_roles", "groups", "organizations", *lists)
             if issuer and rule.roles_from.claim not in known:
                 yield Problem(
                     path=("rules", index, "roles_from", "claim"),
@@ -217,7 +273,11 @@ def _network(text: str) -> str | None:
 
 CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     sockets_fit,
+    state_has_a_place,
     clients_are_named,
+    critical_clients_are_clients,
+    critical_rules_have_terms,
+    keys_outlive_their_refresh,
     issuers_differ,
     identities_are_apart,
     databases_are_exact,

@@ -1,19 +1,27 @@
-"""The admin socket: what was decided, and by which configuration. Each call is audited."""
+"""The admin socket: what was decided, by which configuration, and what is revoked. Each call is audited."""
 
+import asyncio
 import json
 import os
-from typing import Any
+import time
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from pgbearer.audit import AuditLog, AuditUnavailable, Recent, Remembered, Search
 from pgbearer.service.exchange import Exchange, Request, Response
+from pgbearer.service.explaining import explain_remembered
 from pgbearer.service.health import Health
 from pgbearer.service.metrics import Metrics
+from pgbearer.service.revocation_file import StoreUnavailable
+from pgbearer.service.revoking import Lift, RefusedCommandError, Revoke, lift, listed, revoke
 from pgbearer.service.state import State
 
 __all__ = ["AdminHandler", "BadQueryError"]
 
-_DECISIONS = "/v1/decisions"
+_DECISIONS: Final = "/v1/decisions"
+_REVOCATIONS: Final = "/v1/revocations"
+_CHANGES: Final = (_REVOCATIONS,)
+"""What can be posted to, with all that is below."""
 
 
 class BadQueryError(ValueError):
@@ -26,11 +34,11 @@ class AdminHandler:
     Args:
         recent: the decisions that can be asked for.
         health: where the configuration in force is found.
-        audit: where each call is recorded before it is answered.
+        audit: where each call is recorded before it is answered, and a change before it is made.
         metrics: where calls are counted.
     """
 
-    max_body = 0
+    max_body = 16 * 1024
 
     def __init__(self, recent: Recent, health: Health, audit: AuditLog, metrics: Metrics) -> None:
         self._recent = recent
@@ -46,17 +54,25 @@ class AdminHandler:
         return self._audited(uid, "connect", 403, {"error": "only root and the service's own user may ask"})
 
     def heard(self, method: str, target: str) -> Response | None:
-        """Nothing can be changed here."""
-        return None if method == "GET" else self.fault(405, "only GET")
+        """Everything can be asked, little be changed."""
+        path = urlsplit(target).path
+        if method == "GET" or (method == "POST" and path.startswith(_CHANGES)):
+            return None
+        return self.fault(405, f"only GET, and POST to {', '.join(_CHANGES)}")
 
     async def respond(self, request: Request) -> Response:
-        """Answer one question, recorded first."""
-        uid = request.peer.uid
+        """Answer one question, or obey one command, recorded first."""
+        if request.method == "GET" and request.body:
+            return self.fault(413, "a question has no body")
         try:
-            status, body = self._find(request.target)
+            status, body = await (self._obey(request) if request.method == "POST" else self._find(request.target))
         except BadQueryError as error:
             status, body = 400, {"error": str(error)}
-        return self._audited(uid, request.target, status, body)
+        except RefusedCommandError as error:
+            status, body = error.status, {"error": str(error)}
+        except (AuditUnavailable, StoreUnavailable) as error:
+            status, body = 503, {"error": f"nothing was changed: {error.what}"}
+        return self._audited(request.peer.uid, request.target, status, body, method=request.method)
 
     def fault(self, status: int, why: str) -> Response:
         """The answer to something that is no question."""
@@ -65,7 +81,7 @@ class AdminHandler:
     def disconnected(self, exchange: Exchange) -> None:
         """Nothing is held for a connection."""
 
-    def _find(self, target: str) -> tuple[int, Any]:
+    async def _find(self, target: str) -> tuple[int, Any]:
         url = urlsplit(target)
         if url.path == "/v1/config":
             return 200, _config(self._health.state, self._health)
@@ -73,15 +89,35 @@ class AdminHandler:
             found = self._recent.search(_search(url.query))
             return 200, {"decisions": [known.entry() for known in found]}
         if url.path.startswith(f"{_DECISIONS}/"):
-            known = self._recent.find(url.path.removeprefix(f"{_DECISIONS}/"))
-            return (200, _in_full(known)) if known else (404, {"error": "not among the last decisions"})
-        return 404, {"error": f"there is {_DECISIONS}, {_DECISIONS}/ID and /v1/config"}
+            name, _, what = url.path.removeprefix(f"{_DECISIONS}/").partition("/")
+            known = self._recent.find(name) if what in ("", "explanation") else None
+            if known is None:
+                return 404, {"error": "not among the last decisions"}
+            # In a thread: with thousands of rules it takes longer than a login may wait.
+            return 200, await asyncio.to_thread(explain_remembered, known, self._health.state) if what else _in_full(
+                known
+            )
+        if url.path == _REVOCATIONS:
+            return 200, listed(self._health.state.revocations.current(), time.time())
+        return 404, {"error": f"there is {_DECISIONS}, {_DECISIONS}/ID, {_REVOCATIONS} and /v1/config"}
 
-    def _audited(self, uid: int, target: str, status: int, body: Any) -> Response:
+    async def _obey(self, request: Request) -> tuple[int, Any]:
+        state, uid = self._health.state, request.peer.uid
+        if request.target == _REVOCATIONS:
+            command = Revoke.decode(request.body)
+            return 200, await revoke(command, state.revocations, state.settings, self._audit, peer_uid=uid)
+        name, _, what = request.target.removeprefix(f"{_REVOCATIONS}/").partition("/")
+        if request.target.startswith(f"{_REVOCATIONS}/") and what == "lift":
+            return 200, await lift(name, Lift.decode(request.body), state.revocations, self._audit, peer_uid=uid)
+        return 404, {"error": f"there is {_REVOCATIONS} and {_REVOCATIONS}/ID/lift"}
+
+    def _audited(self, uid: int, target: str, status: int, body: Any, *, method: str = "GET") -> Response:
+        changing = {} if method == "GET" else {"method": method}
         try:
-            self._audit.note("admin", peer_uid=uid, target=target, status=status)
+            self._audit.note("admin", peer_uid=uid, target=target, status=status, **changing)
         except AuditUnavailable as error:
-            return self._response(503, {"error": error.what})
+            done = "it was done, but " if changing and status == 200 else ""
+            return self._response(503, {"error": done + error.what})
         return self._response(status, body)
 
     def _response(self, status: int, body: Any) -> Response:

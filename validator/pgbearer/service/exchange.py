@@ -28,6 +28,7 @@ _PHRASES: Final = {
     404: b"Not Found",
     405: b"Method Not Allowed",
     408: b"Request Timeout",
+    409: b"Conflict",
     411: b"Length Required",
     413: b"Content Too Large",
     431: b"Request Header Fields Too Large",

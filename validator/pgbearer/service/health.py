@@ -1,5 +1,6 @@
 """Whether logins can be decided, and if not, why: what /readyz tells and the metrics repeat."""
 
+import time
 from typing import Any
 
 from pgbearer.audit import AuditLog, timestamp
@@ -39,6 +40,11 @@ class Health:
         """Why records cannot be written or synced; None while they can."""
         return self._decider.audit_fault or self._audit.fault
 
+    def revocations(self) -> int:
+        """How many are in force."""
+        now = time.time()
+        return sum(entry.in_force(now) for entry in self.state.revocations.current().entries)
+
     def obstacles(self) -> list[str]:
         """What keeps logins from being decided. One issuer with keys is enough; tokens of the others are denied."""
         found = []
@@ -74,6 +80,7 @@ class Health:
                 }
                 for issuer in self.issuers()
             ],
+            "revocations": self.revocations(),
             "audit": {"ok": self.audit_fault is None, "fault": self.audit_fault},
         }
 
@@ -82,3 +89,4 @@ class Health:
         metrics.ready.set(not self.obstacles())
         metrics.audit_ok.set(self.audit_fault is None)
         metrics.config_ok.set(not self.config_problems)
+        metrics.revocations.set(self.revocations())

@@ -48,7 +48,7 @@ def serve(path: Path) -> None:
 
     Raises:
         ConfigError: the file cannot be used.
-        UsageError: a socket, its folder, the address, a user or the audit file cannot be used.
+        UsageError: a socket, its folder, the address, a user, the audit file or what is revoked cannot be used.
         AuditUnavailable: the audit file cannot be opened or written.
     """
     forbid_dumps()
@@ -62,6 +62,7 @@ async def _serve(path: Path, loaded: Loaded[Compiled]) -> None:
     """Sockets come first, so that a second service fails before it touches anything of the first's."""
     state = build_state(loaded)
     with open_places(state) as places, closing(_open_audit(state)) as audit:
+        state.revocations.open()
         await Service(path, state, audit).run(places)
 
 
@@ -94,7 +95,8 @@ class Service:
         """Serve until a signal says to stop, then let the logins under way finish."""
         self._handle_signals()
         state = self.decider.state
-        self._audit.note("start", policy=state.digest, pid=os.getpid())
+        revocations = len(state.revocations.current())
+        self._audit.note("start", policy=state.digest, pid=os.getpid(), revocations=revocations)
         self.metrics.loaded(state.digest, state.loaded_at / 1000)
         for warning in state.warnings:
             _log.warning("%s", warning)
@@ -170,6 +172,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.decider.state.verifiers.aclose()
+        await self.decider.state.revocations.aclose()
         self._audit.note("stop")
 
     def _in_background(self, work: Coroutine[object, object, object], name: str) -> "asyncio.Task[object]":

@@ -61,8 +61,9 @@ FETCHES: Final = Measure("pgbearer_issuer_fetches_total", "counter", "Fetches of
 FETCH_FAILURES: Final = Measure(
     "pgbearer_issuer_fetch_failures_total", "counter", "Fetches of an issuer's keys that failed.", ("issuer",)
 )
+REVOCATIONS: Final = Measure("pgbearer_revocations", "gauge", "Revocations in force.")
 ADMIN_CALLS: Final = Measure(
-    "pgbearer_admin_calls_total", "counter", "Questions on the admin socket, by status.", ("status",)
+    "pgbearer_admin_calls_total", "counter", "Questions and commands on the admin socket, by status.", ("status",)
 )
 
 TABLE: Final = (
@@ -82,6 +83,7 @@ TABLE: Final = (
     KEYS_AGE,
     FETCHES,
     FETCH_FAILURES,
+    REVOCATIONS,
     ADMIN_CALLS,
 )
 """Every metric of ours, in the order of the reference page."""
@@ -113,6 +115,7 @@ class Metrics:
         self.config_loaded = self._gauge(CONFIG_LOADED)
         self._config_info = self._gauge(CONFIG_INFO)
         self.ready = self._gauge(READY)
+        self.revocations = self._gauge(REVOCATIONS)
         self.admin_calls = self._counter(ADMIN_CALLS)
 
     def decided(self, server: str | None, answer: Answer, *, seconds: float) -> None:

@@ -3,16 +3,30 @@
 from pgbearer.tokens.denied import Denied, printable
 from pgbearer.tokens.identity import IdentityTemplate
 from pgbearer.tokens.keyset import KeySet, KeyStatus
+from pgbearer.tokens.revocations import (
+    LEAST_SECONDS,
+    MOST_REVOCATIONS,
+    Revocation,
+    RevocationKind,
+    Revocations,
+    TooManyError,
+)
 from pgbearer.tokens.unverified import Unverified, parse
 from pgbearer.tokens.verifier import Accepted, Verifier
 from pgbearer.tokens.verifiers import Verifiers, build_verifiers, token_ref
 
 __all__ = [
+    "LEAST_SECONDS",
+    "MOST_REVOCATIONS",
     "Accepted",
     "Denied",
     "IdentityTemplate",
     "KeySet",
     "KeyStatus",
+    "Revocation",
+    "RevocationKind",
+    "Revocations",
+    "TooManyError",
     "Unverified",
     "Verifier",
     "Verifiers",

@@ -13,6 +13,7 @@ from pgbearer.tokens.cache import ClaimsCache
 from pgbearer.tokens.denied import Denied
 from pgbearer.tokens.discovery import Getter
 from pgbearer.tokens.keyset import KeySet, KeyStatus
+from pgbearer.tokens.revocations import Revocations
 from pgbearer.tokens.unverified import MAX_TOKEN_BYTES, Unverified, parse
 from pgbearer.tokens.verifier import Accepted, Verifier
 from pgbearer.verified import Verified
@@ -30,6 +31,7 @@ class Verifiers:
         verifiers: one an issuer.
         token_bytes: the longest token that is looked at.
         cached_tokens: the most verified tokens that are remembered; 0 for none.
+        revoked: says what is revoked, at every login anew; no I/O.
         cache: for tests, one with another clock.
     """
 
@@ -39,10 +41,12 @@ class Verifiers:
         *,
         token_bytes: int = MAX_TOKEN_BYTES,
         cached_tokens: int = 10_000,
+        revoked: Callable[[], Revocations] = Revocations,
         cache: ClaimsCache | None = None,
     ) -> None:
         self.by_name = {verifier.name: verifier for verifier in verifiers}
         self.cache = ClaimsCache(cached_tokens) if cache is None else cache  # an empty cache is falsy
+        self.revoked = revoked
         self._token_bytes = token_bytes
         self._by_issuer: dict[str, list[Verifier]] = defaultdict(list)
         for verifier in self.by_name.values():
@@ -88,6 +92,7 @@ class Verifiers:
             Denied: with the reason of the first check that failed.
         """
         verifier, accepted = await self._verify(token, hba_issuer, database, now)
+        self._admit_unrevoked(accepted.verified, now)
         _admit_issuer(verifier, hba_issuer, database)
         _admit_scopes(accepted.verified, hba_scopes)
         return accepted.verified
@@ -101,9 +106,24 @@ class Verifiers:
         unverified = parse(token, max_bytes=self._token_bytes)
         verifier = self._choose(unverified)
         _admit_issuer(verifier, hba_issuer, database)
+        self._admit_key(verifier, unverified, now)
         accepted = await verifier.verify(unverified, now)
         self.cache.remember(unverified.digest, verifier, accepted)
         return verifier, accepted
+
+    def _admit_key(self, verifier: Verifier, token: Unverified, now: float) -> None:
+        """The key that the token names is not revoked: said before it is looked for and before its signature counts."""
+        revocation = self.revoked().of_key(verifier.terms.issuer, token.key_id, now)
+        if revocation is not None:
+            raise revocation.denied()
+
+    def _admit_unrevoked(self, verified: Verified, now: float) -> None:
+        """Nothing revokes the token at this moment, whether it has just been verified or is remembered."""
+        revocation = self.revoked().of(verified, now)
+        if revocation is not None:
+            denied = revocation.denied()
+            denied.authentic = True
+            raise denied
 
     def _choose(self, token: Unverified) -> Verifier:
         """The issuer whose keys are to be tried, by exact ``iss``; unverified, that claim decides nothing else.
@@ -128,6 +148,7 @@ def build_verifiers(
     settings: Settings,
     *,
     previous: Verifiers | None = None,
+    revoked: Callable[[], Revocations] | None = None,
     fetcher: Callable[[Path | None], Getter] = Fetcher,
 ) -> Verifiers:
     """Verifiers for `settings`, not started yet; on a reload they take over the keys that `previous` knows.
@@ -137,6 +158,7 @@ def build_verifiers(
     Args:
         settings: the whole file.
         previous: what served until now; it is left as it is, for the caller to close once the new ones serve.
+        revoked: says what is revoked; None asks whom `previous` asks.
         fetcher: makes the fetcher for a CA file; for tests.
 
     Raises:
@@ -147,7 +169,12 @@ def build_verifiers(
         Verifier(name, issuer, KeySet(name, issuer, fetcher(issuer.ca_file), inherit=_keys(known.get(name))))
         for name, issuer in settings.issuers.items()
     ]
-    return Verifiers(verifiers, token_bytes=settings.limits.token_bytes, cached_tokens=settings.limits.cached_tokens)
+    return Verifiers(
+        verifiers,
+        token_bytes=settings.limits.token_bytes,
+        cached_tokens=settings.limits.cached_tokens,
+        revoked=revoked or (previous.revoked if previous else Revocations),
+    )
 
 
 def token_ref(token: str | bytes) -> str:
