@@ -1,4 +1,4 @@
-"""The token goes to the right server or nowhere (THREATS 11), and each connection gets its own.
+"""The token goes to the right server or nowhere, and each connection gets its own.
 
 The server here is a fake that keeps every byte it is sent and can be told to lie; test_client_login.py has a real one.
 """

@@ -1,4 +1,4 @@
-"""Where a token may go (THREATS: the client hands a token to the wrong server), as rules on values."""
+"""Where a token may go (docs/threats.md: the client gives its token to the wrong server), as rules on values."""
 
 import pytest
 

@@ -336,7 +336,7 @@ def test_what_a_terminal_shows_is_what_the_file_says(write: Any) -> None:
 
 
 class TestTrust:
-    """THREATS: configuration and CA files that others can write."""
+    """Settings and CA files that others can write are not taken."""
 
     @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o664])
     def test_a_file_that_others_can_write_is_refused(self, write: Any, mode: int) -> None:

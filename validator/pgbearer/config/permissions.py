@@ -1,4 +1,4 @@
-"""Whether a file, and the folder that could swap it, belong to someone we trust (THREATS: files writable by others)."""
+"""Whether a file, and the folder that could swap it, belong to someone we trust."""
 
 import os
 import stat

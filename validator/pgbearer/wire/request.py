@@ -1,4 +1,4 @@
-"""What the module asks: the login request of PROTOCOL version 1 as values.
+"""What the module asks: the login request of protocol version 1 as values.
 
 The token travels apart from the rest (`LoginRequest.token` and `LoginRequest.access`), so that policy, audit and
 explain can be given the request without ever being given the token.
