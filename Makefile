@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PG_CONFIG ?= pg_config
 
-.PHONY: help prerequisites parts demo demo-logs demo-down test bench docs lint types unit integration e2e lock clean module install-module
+.PHONY: help prerequisites parts demo demo-logs demo-down test bench docs lint types unit integration attacks sanitize fuzz e2e lock clean module install-module
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -30,8 +30,8 @@ demo-logs: $(STAMP) ## what the parts of the running demo have logged
 demo-down: $(STAMP) ## stop the demo and remove what it made
 	@$(BIN)/python -m demo down
 
-test: prerequisites $(STAMP) ## everything: lint, types, unit, integration, e2e
-	@tests/suite.sh lint types unit parts integration e2e
+test: prerequisites $(STAMP) ## everything: lint, types, unit, integration, attacks, e2e
+	@tests/suite.sh lint types unit parts integration attacks e2e
 
 lint: $(STAMP) ## style and the import contract
 	$(BIN)/ruff format --check .
@@ -50,6 +50,18 @@ parts: $(STAMP) ## fetch and build the real parts that tests and demo use; what 
 integration: parts ## tests with PostgreSQL and the module, a programmable issuer and a programmable service
 	$(BIN)/pytest tests/integration
 
+attacks: parts ## what must be refused and why: tokens, keys, documents, answers, also as real logins; what fuzzing found
+	$(BIN)/pytest tests/attacks tests/fuzz
+
+FUZZ_STAMP := $(VENV)/.fuzz
+$(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+fuzz: SECONDS ?= 600
+fuzz: parts $(FUZZ_STAMP) ## look for inputs that break what reads them, each target for so long: make fuzz SECONDS=60
+	@$(BIN)/python -m tests.fuzz $(SECONDS)
+
 e2e: parts ## tests with Keycloak, its pages, and psql's own device flow
 	$(BIN)/pytest tests/e2e
 
@@ -62,6 +74,7 @@ docs: $(STAMP) ## renew the pages that are generated from the code
 lock: $(STAMP) ## renew requirements/*.txt from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev --extra serve pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-deps --generate-hashes --no-header --no-annotate requirements/fuzz.in -o requirements/fuzz.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.12 --no-deps --generate-hashes --no-header --no-annotate requirements/parts.in -o requirements/parts.txt
 
 # Compiled anew each time: objects made for one server must not end up in the module for another.

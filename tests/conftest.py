@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.integration.fix_postgres",
     "tests.integration.fix_service",
     "tests.integration.fix_chain",
+    "tests.attacks.fix_door",
 ]

@@ -59,10 +59,10 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test the marker of its folder: unit, integration or e2e."""
+    """Give each test the marker of its folder: unit, integration, attacks, fuzz or e2e."""
     for item in items:
         folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
-        if folder in {"unit", "integration", "e2e"}:
+        if folder in {"unit", "integration", "attacks", "fuzz", "e2e"}:
             item.add_marker(folder)
 
 

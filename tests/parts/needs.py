@@ -10,7 +10,19 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["COMPILER", "DEBOOTSTRAP", "JAVA", "MAVEN", "ROOT", "MissingError", "Need", "demand", "missing"]
+__all__ = [
+    "COMPILER",
+    "DEBOOTSTRAP",
+    "FUZZER",
+    "JAVA",
+    "MAVEN",
+    "ROOT",
+    "SANITIZER",
+    "MissingError",
+    "Need",
+    "demand",
+    "missing",
+]
 
 _JAVA_AT_LEAST = 17
 
@@ -60,6 +72,21 @@ def _java_version() -> int:
     return int(major) if major.isdigit() else 0
 
 
+def _links(*command: str) -> Callable[[], bool]:
+    """Whether this compiler makes a program with these options: the libraries may be missing where it is not."""
+
+    def try_it() -> bool:
+        source = "int LLVMFuzzerTestOneInput(void) { return 0; }"
+        if not any("fuzzer" in word for word in command):
+            source += " int main(void) { return 0; }"
+        if shutil.which(command[0]) is None:
+            return False
+        words = [*command, "-x", "c", "-", "-o", os.devnull]
+        return subprocess.run(words, input=source, text=True, capture_output=True, check=False).returncode == 0
+
+    return try_it
+
+
 def _tool(*names: str) -> Callable[[], bool]:
     return lambda: any(shutil.which(name) for name in names)
 
@@ -93,4 +120,16 @@ COMPILER = Need(
     "the module is compiled on the spot",
     "Install it with: apt-get install build-essential (or dnf install gcc make).",
     _tool("cc", "gcc", "clang"),
+)
+SANITIZER = Need(
+    "a C compiler with the address and undefined-behaviour sanitizers",
+    "the module's parsers run under them",
+    "Install it with: apt-get install build-essential (or dnf install gcc libasan libubsan).",
+    _links("cc", "-fsanitize=address,undefined"),
+)
+FUZZER = Need(
+    "clang with libFuzzer",
+    "the module's parsers are fuzzed with it",
+    "Install it with: apt-get install clang libclang-rt-dev (or dnf install clang compiler-rt).",
+    _links("clang", "-fsanitize=address,undefined,fuzzer"),
 )

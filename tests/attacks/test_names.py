@@ -1,4 +1,4 @@
-"""Names that try to be more than a name, from the database's side and from the token's, through the whole chain."""
+"""Names that try to be more than a name, from the database's side and from the token's."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from pgbearer.wire import Reason
+from tests.attacks.cases import Case, claims, name_of, outcome
+from tests.attacks.fix_door import Door
 from tests.integration.fix_chain import Chain, whole_chain
 from tests.integration.fix_service import Service
 from tests.parts.authority import Authority
@@ -45,6 +48,81 @@ RULES = [
     },
 ]
 OFFERED = ("appdb#x", "a,b", "a b", "a\nb", "äpp", "-x", "*", "resource-type:x", "a\u200bb")
+
+
+SUBJECTS = (
+    "",
+    " ",
+    " alice",
+    "alice ",
+    "al\0ice",
+    "al\tice",
+    "al\nice",
+    "al\rice",
+    "al\x1bice",
+    "al\x7fice",
+    "al\x85ice",
+    "al\u202eice",
+    "al\u2066ice",
+    "al\u200eice",
+    "al\u200bice",
+    "al\u200dice",
+    "al\u2028ice",
+    "al\u2029ice",
+    "al\u00a0ice",
+    "al\u3000ice",
+    "al\ufeffice",
+    "al\ue000ice",
+    "al\U000e0041ice",
+    "x" * 256,
+    "x" * 300,
+    "é" * 128,
+    "spiffe://example.org/db",
+    "system:serviceaccount:default:db",
+)
+"""Empty, with controls, reordered, invisible, too long, or of a namespace that is not a person's issuer's."""
+
+UNFIT = (
+    "",
+    "a#b",
+    "a,b",
+    "a:b",
+    "a/b",
+    "a b",
+    "a\n",
+    "-a",
+    ".a",
+    "a" * 64,
+    "ä",
+    "{sub}",
+    "{",
+    "%s",
+    "$1",
+    "a'b",
+    'a"b',
+    "a;b",
+)
+
+CASES = (
+    *(claims(f"sub {sub[:40]!a} of {len(sub)}", Reason.SUBJECT_INVALID, sub=sub) for sub in SUBJECTS),
+    claims("identity too long", Reason.SUBJECT_INVALID, sub="x" * 252),
+    claims("identity of a workload", Reason.SUBJECT_INVALID, sub="x", settings={"identity": "spiffe://{sub}"}),
+    *(
+        claims(f"acr {acr!a} in the identity", Reason.NAME_NOT_EXPRESSIBLE, acr=acr, settings={"identity": "c:{acr}"})
+        for acr in UNFIT
+    ),
+    claims("claim of the identity missing", Reason.CLAIM_MISSING, settings={"identity": "c:{acr}"}),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+async def test_refused(case: Case) -> None:
+    assert await outcome(case) is case.reason
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.at_login], ids=name_of)
+def test_refused_at_login(door: Door, case: Case) -> None:
+    assert door.refusal(case) == case.reason
 
 
 PERSON = "f1a6bb5e-6f40-4b4e-8b55-5f2b29a35b2e"
