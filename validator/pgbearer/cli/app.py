@@ -8,6 +8,7 @@ import typer
 from pgbearer.cli.config import config
 from pgbearer.cli.connect import connect
 from pgbearer.cli.decisions import decisions
+from pgbearer.cli.explain import explain
 from pgbearer.cli.login import login
 from pgbearer.cli.policy import policy
 from pgbearer.cli.revoke import revoke
@@ -54,6 +55,7 @@ app.command()(login)
 app.command()(token)
 app.command()(connect)
 app.command()(serve)
+app.command()(explain)
 app.add_typer(config)
 app.add_typer(decisions)
 app.add_typer(policy)
