@@ -48,7 +48,10 @@ CaFile = Annotated[
     ),
 ]
 Device = Annotated[
-    bool, typer.Option("--device", help="Log in by device code: so far the only way, and what is done without it.")
+    bool,
+    typer.Option(
+        "--device", show_default=False, help="Log in by device code: so far the only way, and what is done without it."
+    ),
 ]
 Qr = Annotated[bool, typer.Option("--qr", help="Also draw the address as a QR code.")]
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")]

@@ -15,7 +15,7 @@ config = typer.Typer(name="config", help="Check pgbearer.yaml, and print its sch
 
 @config.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="The file, usually /etc/pgbearer/pgbearer.yaml.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file, usually /etc/pgbearer/pgbearer.yaml.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")] = False,
 ) -> int:

@@ -15,10 +15,11 @@ __all__ = ["decisions"]
 
 decisions = typer.Typer(name="decisions", help="What was decided, for whom, and why.", no_args_is_help=True)
 
-_Socket = Annotated[Path, typer.Option("--socket", help="The admin socket of the service.")]
+_Socket = Annotated[Path, typer.Option("--socket", metavar="PATH", help="The admin socket of the service.")]
 _SOCKET = Path("/run/pgbearer/admin/admin.sock")
 _Files = Annotated[
-    list[Path] | None, typer.Option("--file", help="Look in this audit file instead; again for more, oldest first.")
+    list[Path] | None,
+    typer.Option("--file", metavar="FILE", help="Look in this audit file instead; again for more, oldest first."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -26,11 +27,15 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 @decisions.command("list")
 def list_(
     *,
-    identity: Annotated[str | None, typer.Option(help="Only decisions about this identity.")] = None,
-    role: Annotated[str | None, typer.Option(help="Only decisions about this database role.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only decisions with this reason, e.g. no_rule.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only since this time, e.g. 2026-11-23T18:00 (UTC).")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
+    identity: Annotated[str | None, typer.Option(metavar="NAME", help="Only decisions about this identity.")] = None,
+    role: Annotated[str | None, typer.Option(metavar="ROLE", help="Only decisions about this database role.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Only decisions with this reason, e.g. no_rule.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only since this time, e.g. 2026-11-23T18:00 (UTC).")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the newest.")] = 20,
     socket: _Socket = _SOCKET,
     file: _Files = None,
     as_json: _Json = False,
@@ -54,7 +59,9 @@ def list_(
 
 @decisions.command("show")
 def show(
-    decision: Annotated[str, typer.Argument(help="A decision id, or the token_ref that the client printed.")],
+    decision: Annotated[
+        str, typer.Argument(metavar="DECISION", help="A decision id, or the token_ref that the client printed.")
+    ],
     *,
     socket: _Socket = _SOCKET,
     file: _Files = None,
@@ -78,7 +85,7 @@ def show(
 
 @decisions.command("verify")
 def verify(
-    files: Annotated[list[Path], typer.Argument(help="Audit files, oldest first.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Audit files, oldest first.")],
     *,
     as_json: _Json = False,
 ) -> int:

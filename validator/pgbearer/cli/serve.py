@@ -12,7 +12,7 @@ __all__ = ["serve"]
 
 def serve(
     *,
-    config: Annotated[Path, typer.Option("-c", "--config", help="The policy file.")] = Path(
+    config: Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The policy file.")] = Path(
         "/etc/pgbearer/pgbearer.yaml"
     ),
     log: Annotated[
