@@ -3,12 +3,14 @@
 The claims here are made; the same kinds as a real Keycloak makes them: tests/e2e/test_token_kinds.py.
 """
 
+import hashlib
+
 import pytest
 
 from pgbearer.wire import Reason
 from tests.attacks.cases import Case, claims, header, name_of, outcome
 from tests.attacks.fix_door import Door
-from tests.issuer import ABSENT
+from tests.issuer import ABSENT, b64
 
 HEADER_TYPES: dict[str, object] = {
     "of an ID token or none": ABSENT,
@@ -78,8 +80,7 @@ MARKED = (
     claims("scope offline_access", Reason.TOKEN_KIND, scope="db:demo offline_access"),
 )
 
-THUMBPRINT = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"
-"""RFC 8705 section 3.1."""
+THUMBPRINT = b64(hashlib.sha256(b"a certificate").digest())
 
 WHOSE = (
     claims("DPoP-bound", Reason.SENDER_CONSTRAINED, cnf={"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}),
