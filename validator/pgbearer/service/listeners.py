@@ -13,6 +13,7 @@ import uvicorn
 
 from pgbearer.errors import UsageError
 from pgbearer.service.exchange import Exchange, Exchanges, Handler
+from pgbearer.service.http_protocol import MAX_HEAD_BYTES, BoundedHttp
 from pgbearer.service.sockets import BoundSocket, bind
 from pgbearer.service.state import State
 
@@ -94,14 +95,14 @@ class HttpListener:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedHttp,
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 date_header=False,
-                limit_concurrency=64,
                 timeout_graceful_shutdown=1,
             )
         )
