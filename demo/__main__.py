@@ -94,7 +94,9 @@ def _show(told: Told) -> None:
     console.print(f"    {told.seen}", markup=False)
     console.print(f"    decision {told.decision_id}")
     if not told.as_it_must:
-        console.print(f"    [red]this is wrong: it must be {chapter.reason}; see make demo-logs[/]")
+        console.print(
+            f"    [red]with the policy that ships it is {chapter.reason}: was it changed? if not, see make demo-logs[/]"
+        )
 
 
 def _show_what_next(running: Stack) -> None:
@@ -107,6 +109,8 @@ def _show_what_next(running: Stack) -> None:
     sys.stdout.flush()
     console.print(f"Your browser does not know the demo's authority, {running.ca_file}, and will say so.")
     console.print(f"Who may do what stands in {state.folder() / 'pgbearer.yaml'}; a saved change is in force at once.")
+    sys.stdout.write(f"Who was refused, and why: {pgbearer} decisions list --socket {running.admin_socket}\n")
+    sys.stdout.flush()
     console.print("What the parts say: make demo-logs. Stop them: make demo-down.")
 
 
