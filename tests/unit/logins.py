@@ -25,7 +25,8 @@ issuers:
     profile: keycloak
     issuer: https://sso.example.com/realms/corp
     audience: db:pay-eu
-    clients: [pgbearer-cli]
+    clients: [pgbearer-cli, pgbearer-device]
+    critical: {clients: [pgbearer-cli], acr: [mfa, passkey]}
     identity: "corp:{sub}"
     claims: {acr: string, department: string, level: int, mfa: bool, teams: string_list}
   batch:
@@ -70,6 +71,8 @@ def verified(**changes: Any) -> Verified:
         token_id="t1",
         session_id="s1",
         key_id="k1",
+        auth_time=NOW - 60,
+        acr="mfa",
         token_ref="0123456789ab",
     )
     return replace(person, **changes)
@@ -90,13 +93,17 @@ def request(**changes: Any) -> AccessRequest:
         server=ServerInfo(instance="main", system_identifier="1", start=0, in_recovery=False, version=180000),
         backend=Backend(pid=1, start=0),
     )
+    if "request_client" in changes:  # `client` is the token's
+        changes["client"] = changes.pop("request_client")
     if "address" in changes:
         changes["client"] = Client(address=changes.pop("address"), port=None, tls=None)
     return replace(ordinary, **changes)
 
 
-def ask(rules: Policy, *, server: str = "local", now: int = NOW, **changes: Any) -> Outcome:
+def ask(
+    rules: Policy, *, server: str = "local", now: int = NOW, keys_age: float | None = 1.0, **changes: Any
+) -> Outcome:
     """Evaluate the usual login with `changes` to the token or the request, told apart by their names."""
     person = {name: value for name, value in changes.items() if name in _VERIFIED}
     rest = {name: value for name, value in changes.items() if name not in _VERIFIED}
-    return policy.evaluate(rules, verified(**person), request(**rest), server=server, now=now)
+    return policy.evaluate(rules, verified(**person), request(**rest), server=server, now=now, keys_age=keys_age)

@@ -274,7 +274,7 @@ class TestDigest:
     def test_every_change_changes_it_and_what_is_seen_at_a_look(self, write: Write) -> None:
         seen = {(read_digest(path := write()), look(path))}
         for files in ({"a": PAYMENTS}, {"a": PAYMENTS + "\n"}, {"b": PAYMENTS}, {"a": None}, {"b": MAIN}):
-            path = write(**files)  # type: ignore[arg-type]
+            path = write(**files)
             seen.add((read_digest(path), look(path)))
         assert len({digest for digest, _ in seen}) == len({look for _, look in seen}) == 6
 

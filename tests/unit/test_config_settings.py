@@ -107,7 +107,48 @@ def test_a_good_file(write: Any) -> None:
         (
             "    roles: [app_readonly]",
             "    roles: [app_readonly]\n    tier: critical",
-            'rules[0].tier: unknown key "tier"',
+            '16:11 rules[0].tier: issuer "corp" does not say what is critical; write issuers.corp.critical.clients',
+        ),
+        (
+            "    roles: [app_readonly]",
+            "    roles: [app_readonly]\n    tier: high",
+            "16:11 rules[0].tier: must be 'normal' or 'critical'",
+        ),
+        (
+            "    any_role: [db-read]",
+            "    deny: true\n    tier: critical",
+            "14:11 rules[0].tier: means nothing in a deny rule",
+        ),
+        (
+            "    clients:",
+            "    critical: {acr: [mfa]}\n    clients:",
+            "7:5 issuers.corp.critical.clients: required, but not given",
+        ),
+        (
+            "    clients:",
+            "    critical: {clients: [pgbearer-clo]}\n    clients:",
+            'issuers.corp.critical.clients[0]: "pgbearer-clo" is not among the clients of issuer "corp"; did you',
+        ),
+        (
+            "    clients:",
+            "    critical: {clients: [pgbearer-cli]}\n    clients:",
+            "issuers.corp.critical.clients: warning: every client of the issuer is one of the critical tier",
+        ),
+        ("    clients:", "    keys: {max_stale: 5m}\n    clients:", "must be longer than keys.refresh, 5m"),
+        (
+            "    clients:",
+            "    keys: {refresh: 2h}\n    clients:",
+            "issuers.corp.keys.max_stale: must be longer than keys.refresh, 2h",
+        ),
+        (
+            "    clients: [pgbearer-cli]",
+            "    keys: {refresh: 10m}\n    critical: {clients: [a]}\n    clients: [a, b]",
+            "issuers.corp.keys.max_stale_critical: must be longer than keys.refresh, 10m",
+        ),
+        (
+            "    clients:",
+            "    keys: {max_stale_critical: 2h}\n    clients:",
+            "7:32 issuers.corp.keys.max_stale_critical: must not be longer than keys.max_stale, 1h",
         ),
         ("    clients:", "    audience_exclusive: 'off'\n    clients:", "audience_exclusive: must be true or false"),
         ("    clients:", "    audience_exclusive: 0\n    clients:", "audience_exclusive: must be true or false"),

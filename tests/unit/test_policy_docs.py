@@ -21,7 +21,8 @@ issuers:
     profile: keycloak
     issuer: https://sso.example.com/realms/corp
     audience: db:pay-eu
-    clients: [pgbearer-cli]
+    clients: [pgbearer-cli, pgbearer-device]
+    critical: {clients: [pgbearer-cli], acr: [mfa]}
     identity: "corp:{sub}"
     claims: {acr: string, department: string}
 defaults: {session: {until: sso, max: 10h}}

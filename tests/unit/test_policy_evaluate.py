@@ -79,6 +79,8 @@ def test_what_is_not_allowed_is_refused(changes: dict[str, Any], reason: Reason)
         ("issuers: [batch]", {}),
         ("all_roles: [db-read, db-audit]", {}),
         ("any_group: [/dba]", {}),
+        ("any_organization: [acme]", {}),
+        ("any_organization: [acme]", {"organizations": frozenset({"ACME", "acme2"})}),
         ("from: [192.168.0.0/16]", {}),
         ("from: [10.0.0.0/8]", {"address": None}),
         ("from: ['::/0']", {}),
@@ -100,6 +102,8 @@ def test_every_key_must_hold(key: str, changes: dict[str, Any]) -> None:
         ("issuers: [corp]", {}),
         ("all_roles: [db-read, db-audit]", {"token_roles": frozenset({"db-read", "db-audit", "other"})}),
         ("any_group: [/dba, /staff]", {}),
+        ("any_organization: [other, acme]", {"organizations": frozenset({"acme"})}),
+        ("when: '\"acme\" in token.organizations'", {"organizations": frozenset({"acme"})}),
         ("from: [192.168.0.0/16, 10.0.0.0/8]", {}),
         ("from: [10.0.0.0/8]", {"address": "::ffff:10.1.2.3"}),
         ("from: ['fe80::/10']", {"address": "fe80::1%eth0"}),
@@ -150,6 +154,11 @@ class TestRolesFromTheToken:
     def test_a_value_that_could_be_more_than_a_name_is_refused(self, name: str) -> None:
         assert refused(self.RULE, token_roles=frozenset({f"pg:{name}"}), role=name) == Reason.NAME_NOT_EXPRESSIBLE
 
+    def test_organizations_can_name_roles(self) -> None:
+        rule = "{name: one, databases: [appdb], roles_from: {claim: organizations}}"
+        allowed(rule, organizations=frozenset({"app_readonly"}))
+        assert refused(rule) == Reason.NO_RULE
+
     @pytest.mark.parametrize("value", ["app_readonly", ("other", "app_readonly")])
     def test_a_declared_claim_can_name_roles(self, value: Any) -> None:
         claim = "department" if isinstance(value, str) else "teams"
@@ -177,6 +186,12 @@ class TestTemplates:
             refused(self.RULE, claims={"department": "*"}, database="db_hr", role="u_4f7c")
             == Reason.NAME_NOT_EXPRESSIBLE
         )
+
+    def test_a_claim_may_be_called_as_in_conditions(self) -> None:
+        rule = "{name: team, issuers: [corp], databases: [appdb], roles: ['team_{claims.department}']}"
+        allowed(rule, claims={"department": "hr"}, role="team_hr")
+        for role in ("team_HR", "team_", "team_hr2", "team_{claims.department}"):
+            assert refused(rule, claims={"department": "hr"}, role=role) == Reason.ROLE_NOT_ALLOWED
 
     def test_a_token_without_the_claim_matches_nothing(self) -> None:
         assert refused(self.RULE, claims={}, database="db_hr", role="u_4f7c") == Reason.NO_RULE

@@ -10,6 +10,7 @@ from pgbearer.policy import Allow, Deny, Outcome, Policy
 from pgbearer.policy.evaluate import evaluate
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.match import Question, consider
+from pgbearer.policy.tiers import unmet_demand
 from pgbearer.wire import Reason, Replication, RoleAttributes
 from tests.unit import logins
 
@@ -17,6 +18,7 @@ DATABASES = st.sampled_from(["appdb", "app2", "payroll", "app*", "*", "pay?oll",
 ROLES = st.sampled_from(["app_readonly", "app_readwrite", "app_*", "*", "u_{sub}", "{department}"])
 TOKEN_ROLES = st.sampled_from(["db-read", "db-write", "dba", "pg:app_readonly"])
 GROUPS = st.sampled_from(["/staff", "/leavers"])
+ORGANIZATIONS = st.sampled_from(["acme", "evil"])
 WHEN = st.sampled_from(
     ["claims.acr == 'mfa'", "claims.department != 'hr'", "request.role != 'x'", "1 / claims.level > 0"]
 )
@@ -42,7 +44,10 @@ def rules(draw: st.DrawFn, *, deny: bool | None = None) -> dict[str, Any]:
         rule["when"] = draw(WHEN)
     if draw(st.integers(0, 3)) == 0:
         rule["replication"] = tuple(draw(some(KINDS)))
+    if draw(st.integers(0, 3)) == 0:
+        rule["any_organization"] = tuple(draw(some(ORGANIZATIONS)))
     if not rule["deny"]:
+        rule["tier"] = draw(st.sampled_from(["normal", "normal", "critical"]))
         rule["privileged"] = draw(st.booleans())
         rule["session"] = {"until": draw(st.sampled_from(["fixed", "token"]))}
         rule["databases"] = rule["databases"] or ("appdb",)
@@ -64,7 +69,13 @@ def login(draw: st.DrawFn) -> Asked:
         )
     )
     person = logins.verified(
-        token_roles=frozenset(draw(some(TOKEN_ROLES))), groups=frozenset(draw(some(GROUPS))), claims=claims
+        token_roles=frozenset(draw(some(TOKEN_ROLES))),
+        groups=frozenset(draw(some(GROUPS))),
+        organizations=frozenset(draw(some(ORGANIZATIONS))),
+        claims=claims,
+        client=draw(st.sampled_from(["pgbearer-cli", "pgbearer-cli", "pgbearer-device"])),
+        auth_time=draw(st.sampled_from([None, logins.NOW - 60, logins.NOW - 60, logins.NOW - 90000])),
+        acr=draw(st.sampled_from([None, "mfa", "mfa", "pwd"])),
     )
     request = logins.request(
         database=""
@@ -74,7 +85,8 @@ def login(draw: st.DrawFn) -> Asked:
         role_attributes=RoleAttributes(exists=True, superuser=draw(st.booleans())),
         replication=kind,
     )
-    return Asked(verified=person, request=request, server="local", now=logins.NOW)
+    keys_age = draw(st.sampled_from([None, 1.0, 1.0, 1e6]))
+    return Asked(verified=person, request=request, server="local", now=logins.NOW, keys_age=keys_age)
 
 
 def policy_of(given: list[dict[str, Any]]) -> Policy:
@@ -89,12 +101,12 @@ def _plain(base: Any) -> dict[str, Any]:
 
 
 def decide(rules: Policy, asked: Asked) -> Outcome:
-    return evaluate(rules, asked.verified, asked.request, server=asked.server, now=asked.now)
+    return evaluate(rules, asked.verified, asked.request, server=asked.server, now=asked.now, keys_age=asked.keys_age)
 
 
 def gist(outcome: Outcome) -> tuple[object, ...]:
     if isinstance(outcome, Allow):
-        return ("allow", outcome.identity, outcome.ends_at, dict(outcome.claims))
+        return ("allow", outcome.identity, outcome.ends_at, outcome.critical, dict(outcome.claims))
     return ("deny", outcome.reason)
 
 
@@ -120,10 +132,26 @@ def test_adding_a_deny_rule_never_grants(given: list[dict[str, Any]], deny: dict
 @given(MANY, rules(deny=False), login())
 @settings(max_examples=300, deadline=None)
 def test_adding_an_allow_rule_never_denies(given: list[dict[str, Any]], allow: dict[str, Any], asked: Asked) -> None:
+    """Unless it is of the critical tier, which then must be met."""
     before, after = decide(policy_of(given), asked), decide(policy_of([*given, allow]), asked)
-    if isinstance(before, Allow):
+    if isinstance(before, Allow) and (before.critical or allow["tier"] == "normal"):
         assert isinstance(after, Allow)
         assert after.ends_at <= before.ends_at
+
+
+@given(MANY.filter(bool), login(), st.integers(0, 5))
+@settings(max_examples=300, deadline=None)
+def test_critical_is_never_looser_than_normal(given: list[dict[str, Any]], asked: Asked, which: int) -> None:
+    one = given[which % len(given)]
+    if one["deny"]:
+        return
+    normal = [rule | {"tier": "normal"} if rule is one else rule for rule in given]
+    critical = [rule | {"tier": "critical"} if rule is one else rule for rule in given]
+    before, after = decide(policy_of(normal), asked), decide(policy_of(critical), asked)
+    if isinstance(after, Allow):
+        assert isinstance(before, Allow)
+        assert after.ends_at <= before.ends_at
+        assert after.critical >= before.critical
 
 
 @given(MANY, login())
@@ -137,8 +165,16 @@ def test_deny_wins_then_any_allow_else_deny(given: list[dict[str, Any]], asked: 
     if any(one.deny and (one.matched or one.error) for one in said):
         assert isinstance(outcome, Deny)
     elif any(one.matched for one in said):
-        assert isinstance(outcome, Allow)
-        assert outcome.rules == tuple(sorted(one.rule for one in said if one.matched))
+        names = {one.rule for one in said if one.matched}
+        critical = any(rule.critical for rule in compiled.rules if rule.name in names)
+        unmet = unmet_demand(compiled.critical["corp"], asked) if critical else None
+        if unmet:
+            assert isinstance(outcome, Deny)
+            assert outcome.reason is unmet.reason
+        else:
+            assert isinstance(outcome, Allow)
+            assert outcome.rules == tuple(sorted(names))
+            assert outcome.critical is critical
     else:
         assert isinstance(outcome, Deny)
         assert outcome.reason not in {Reason.DENIED_BY_RULE, Reason.POLICY_ERROR}

@@ -35,6 +35,9 @@ class FakeVerifiers:
             raise self.fault
         return verified()
 
+    def keys_age(self, issuer: str) -> float | None:
+        return 1.0
+
 
 class FakeAudit:
     """Keeps records, unless its disk is full."""

@@ -30,6 +30,7 @@ class Verified:
     scopes: frozenset[str]
     token_roles: frozenset[str]
     groups: frozenset[str]
+    organizations: frozenset[str] = frozenset()
     claims: Mapping[str, ClaimValue] = field(default_factory=dict)
     """Only the claims that the issuer declares, each of its declared type; one that the token lacks is absent."""
     issued_at: int
@@ -37,5 +38,11 @@ class Verified:
     token_id: str | None
     session_id: str | None
     key_id: str
+    auth_time: int | None = None
+    """When the person authenticated (OpenID Connect Core 1.0 section 2), if the token says so."""
+    acr: str | None = None
+    """How (the same section), if the token says so; also there if the issuer does not declare it among its claims."""
+    certificate: str | None = None
+    """SHA-256 (hex) of the TLS client certificate that the token is bound to (RFC 8705 section 3.1); None: to none."""
     token_ref: str
     """First 12 hex digits of SHA-256(token): names a token in records without being one."""

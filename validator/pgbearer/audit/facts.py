@@ -33,6 +33,8 @@ class Facts:
     in_recovery: bool
     token: Verified | None
     """None if the token was refused, or not looked at."""
+    keys_age: float | None = None
+    """Seconds since the issuer's keys were last fetched; None if that was not asked."""
 
     def entry(self) -> dict[str, Any]:
         """The facts as members of an audit line."""
@@ -42,6 +44,7 @@ class Facts:
             "role_attributes": _members(self.role_attributes, self.role_attributes.__dataclass_fields__),
             "tls": self.tls and _members(self.tls, self.tls.__dataclass_fields__),
             "in_recovery": self.in_recovery,
+            "keys_age": None if self.keys_age is None else round(self.keys_age, 3),
             "token": self.token and _members(self.token, _OF_THE_TOKEN),
         }
 

@@ -23,7 +23,7 @@ class RolesFrom(Section):
     """Database roles named by the token itself: one rule for many teams."""
 
     claim: Name
-    """`token_roles`, `groups`, or a declared claim of type string or string_list."""
+    """`token_roles`, `groups`, `organizations`, or a declared claim of type string or string_list."""
     strip: Annotated[str, Field(max_length=128)] = ""
     """Only values that begin with this count, and it is cut off."""
 
@@ -51,10 +51,15 @@ class Rule(Section):
     """The token has every one of these roles."""
     any_group: tuple[Name, ...] = ()
     """The token has at least one of these groups."""
+    any_organization: tuple[Name, ...] = ()
+    """The token has at least one of these organizations (by alias)."""
     from_: Annotated[tuple[Name, ...], Field(alias="from")] = ()
     """The client connects from one of these networks (CIDR). A Unix socket is in none."""
     when: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """A condition in CEL; it counts only if it is true."""
+    tier: Literal["normal", "critical"] = "normal"
+    """`critical`: the login must also meet `issuers.NAME.critical`, and the session ends with the token unless
+    `session` says otherwise. If several rules allow a login, the strictest tier counts."""
     session: RuleSession | None = None
     privileged: bool = False
     """The rule may give a role that the catalog says is privileged, named exactly."""

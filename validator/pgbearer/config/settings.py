@@ -19,6 +19,7 @@ __all__ = [
     "Algorithm",
     "Audit",
     "ClaimType",
+    "Critical",
     "Defaults",
     "Duration",
     "Http",
@@ -70,6 +71,22 @@ class Keys(Section):
     """Key ids (kid) that are refused at once, whatever the issuer publishes."""
 
 
+class Critical(Section):
+    """What tokens must be for rules of the critical tier, beside saying when (auth_time) and how (acr) one came."""
+
+    clients: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Clients (azp) whose tokens will do, out of `clients`. That of the device flow should not be one: its codes can be
+    phished."""
+    acr: tuple[Name, ...] = ()
+    """Ways of authentication that will do. Left out: any that is named."""
+    max_age: Annotated[Duration, Field(ge=1, le=86400)] = 300
+    """How long ago the token may have been issued."""
+    max_auth_age: Annotated[Duration, Field(ge=1)] = 3600
+    """How long ago the person may have authenticated."""
+    certificate_bound: bool = False
+    """Only tokens that are bound to the client's TLS certificate will do."""
+
+
 class Issuer(Section):
     """An authorization server whose access tokens are accepted."""
 
@@ -95,6 +112,8 @@ class Issuer(Section):
     rfc9068 `[roles]`."""
     groups: Annotated[tuple[Name, ...], Field(min_length=1)] = ("groups",)
     """The path to the token's groups, a name a step."""
+    organizations: Annotated[tuple[Name, ...], Field(min_length=1)] = ("organization",)
+    """The path to the token's organizations, a name a step: a list of aliases, or an object that has them as keys."""
     claims: dict[Name, ClaimType] = Field(default_factory=dict)
     """Claims that conditions, templates and SQL may use, with their types: string, int, bool or string_list."""
     databases: tuple[Name, ...] = ()
@@ -109,6 +128,10 @@ class Issuer(Section):
     """How far the clocks of the issuer, the database server and this service may differ."""
     not_before: datetime | None = None
     """Tokens issued before this moment are refused at once."""
+    certificate_bound: bool = False
+    """Accept tokens that are bound to the client's TLS certificate (cnf with x5t#S256, RFC 8705), and those only from
+    that client, as far as PostgreSQL verified its certificate. Every other cnf is refused."""
+    critical: Critical | None = None
     ca_file: AbsolutePath | None = None
     """Certificates (PEM) that the issuer's TLS is checked with, in place of the system's."""
     keys: Keys = Keys()

@@ -44,7 +44,7 @@ class Template:
 
 
 def parse_template(text: str) -> Template:
-    """Take a template apart.
+    """Take a template apart. ``{claims.x}``, as conditions call it, is ``{x}``.
 
     Raises:
         TemplateError: a brace without its partner, or a field name with other characters than ``A-Za-z0-9_./:-``.
@@ -57,7 +57,7 @@ def parse_template(text: str) -> Template:
         if part["field"] is None:
             literals[-1] += part["literal"]
         else:
-            fields.append(part["field"])
+            fields.append(part["field"].removeprefix("claims."))
             literals.append("")
     if end != len(text):
         raise TemplateError(f"{text!r} is not a template: expected text and {{field}}, stopped at character {end + 1}")

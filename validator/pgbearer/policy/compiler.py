@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pgbearer.config import ConfigError, KeyPath, Problem, Rule, Settings, TemplateError, parse_template
+from pgbearer.config import ConfigError, KeyPath, Problem, Rule, RuleSession, Settings, TemplateError, parse_template
 from pgbearer.policy.conditions import Condition, ConditionError, Environment
 from pgbearer.policy.evaluate import Policy
 from pgbearer.policy.index import Index
 from pgbearer.policy.lint import lint
 from pgbearer.policy.names import Glob, is_glob
 from pgbearer.policy.rule import Names, PolicyRule
+from pgbearer.policy.tiers import CriticalTerms
 from pgbearer.wire import Replication
 
 __all__ = ["Compiled", "compile"]
@@ -41,7 +42,8 @@ def compile(settings: Settings) -> Compiled:  # noqa: A001 -- read policy.compil
     compiler = _Compiler(settings)
     rules = tuple(compiler.rule(index, rule) for index, rule in enumerate(settings.rules))
     problems = (*compiler.problems, *lint(settings, compiler.environments))
-    return Compiled(problems, Policy(Index(rules), compiler.environments))
+    critical = {name: terms for name, issuer in settings.issuers.items() if (terms := CriticalTerms.of(issuer))}
+    return Compiled(problems, Policy(Index(rules), compiler.environments, critical))
 
 
 class _Compiler:
@@ -58,7 +60,8 @@ class _Compiler:
         self._programs: dict[tuple[int, str], Condition | ConditionError] = {}
 
     def rule(self, index: int, rule: Rule) -> PolicyRule:
-        session, default = rule.session or self._session, self._session
+        session, default = rule.session or RuleSession(), self._session
+        critical = rule.tier == "critical"
         return PolicyRule(
             index=index,
             name=rule.name,
@@ -72,9 +75,11 @@ class _Compiler:
             any_role=frozenset(rule.any_role),
             all_roles=frozenset(rule.all_roles),
             any_group=frozenset(rule.any_group),
+            any_organization=frozenset(rule.any_organization),
             networks=tuple(_networks(rule)),
             conditions=None if rule.when is None else self._conditions(("rules", index, "when"), rule.when, rule),
-            until=session.until or default.until,
+            critical=critical,
+            until=session.until or ("token" if critical else default.until),
             max=session.max or default.max,
             privileged=rule.privileged,
             replication=frozenset(Replication(kind) for kind in rule.replication),

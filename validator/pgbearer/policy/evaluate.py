@@ -5,7 +5,7 @@ give the same answer, in a test, in a diff, and when the audit is replayed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgbearer.policy.conditions import Environment
 from pgbearer.policy.fields import Asked
@@ -14,6 +14,7 @@ from pgbearer.policy.match import Question, consider, gives_a_role
 from pgbearer.policy.names import nameable
 from pgbearer.policy.outcome import Allow, Considered, Deny, Outcome
 from pgbearer.policy.rule import PolicyRule
+from pgbearer.policy.tiers import CriticalTerms, unmet_demand
 from pgbearer.verified import Verified
 from pgbearer.wire import AccessRequest, Reason, Replication
 
@@ -27,6 +28,8 @@ class Policy:
     index: Index
     environments: Mapping[str, Environment]
     """By issuer name."""
+    critical: Mapping[str, CriticalTerms] = field(default_factory=dict)
+    """By issuer name; an issuer that is not in it has no critical tier."""
 
     @property
     def rules(self) -> tuple[PolicyRule, ...]:
@@ -34,7 +37,15 @@ class Policy:
         return self.index.rules
 
 
-def evaluate(policy: Policy, verified: Verified, request: AccessRequest, *, server: str, now: int) -> Outcome:
+def evaluate(
+    policy: Policy,
+    verified: Verified,
+    request: AccessRequest,
+    *,
+    server: str,
+    now: int,
+    keys_age: float | None = None,
+) -> Outcome:
     """Decide one login.
 
     Args:
@@ -43,8 +54,11 @@ def evaluate(policy: Policy, verified: Verified, request: AccessRequest, *, serv
         request: what is asked.
         server: the asking server's name under ``servers:``, known from the peer of the connection.
         now: epoch seconds by this service's clock.
+        keys_age: seconds since the issuer's keys were last fetched; None if not known, which is refused to the
+            critical tier.
     """
-    question = Question(Asked(verified=verified, request=request, server=server, now=now), policy.environments)
+    asked = Asked(verified=verified, request=request, server=server, now=now, keys_age=keys_age)
+    question = Question(asked, policy.environments)
     if unusable := _unusable(request):
         return unusable
     rules = tuple(policy.index.candidates(question))
@@ -53,7 +67,7 @@ def evaluate(policy: Policy, verified: Verified, request: AccessRequest, *, serv
         return denied
     matched = tuple(rule for rule, one in zip(rules, considered, strict=True) if one.matched)
     if matched:
-        return _allowed(matched, question.asked, considered)
+        return _critical_denied(policy, matched, asked, considered) or _allowed(matched, asked, considered)
     return _not_allowed(policy, question, considered)
 
 
@@ -90,6 +104,19 @@ def _denied(considered: Sequence[Considered]) -> Deny | None:
     return Deny(reason=one.error or Reason.POLICY_ERROR, rule=one.rule, detail=detail, considered=tuple(considered))
 
 
+def _critical_denied(
+    policy: Policy, rules: Sequence[PolicyRule], asked: Asked, considered: tuple[Considered, ...]
+) -> Deny | None:
+    """Several allow rules: the strictest tier. What is not good enough for it is refused, whatever the others say."""
+    rule = min((rule.name for rule in rules if rule.critical), default=None)
+    if rule is None:
+        return None
+    unmet = unmet_demand(policy.critical.get(asked.verified.issuer), asked)
+    if unmet is None:
+        return None
+    return Deny(reason=unmet.reason, rule=rule, detail=f"tier critical: {unmet.detail}", considered=considered)
+
+
 def _allowed(rules: Sequence[PolicyRule], asked: Asked, considered: tuple[Considered, ...]) -> Outcome:
     """Several allow rules: the earliest end."""
     ends_at = min(_end(rule, asked) for rule in rules)
@@ -99,7 +126,12 @@ def _allowed(rules: Sequence[PolicyRule], asked: Asked, considered: tuple[Consid
         return Deny(reason=Reason.SESSION_OVER, rule=names[0], detail=detail, considered=considered)
     verified = asked.verified
     return Allow(
-        identity=verified.identity, rules=names, ends_at=ends_at, claims=verified.claims, considered=considered
+        identity=verified.identity,
+        rules=names,
+        ends_at=ends_at,
+        claims=verified.claims,
+        critical=any(rule.critical for rule in rules),
+        considered=considered,
     )
 
 

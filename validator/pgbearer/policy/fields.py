@@ -23,6 +23,9 @@ class Asked:
     request: AccessRequest
     server: str
     now: int
+    keys_age: float | None = None
+    """Seconds since the issuer's keys were last fetched; None if that is not known, which is not fresh enough for the
+    critical tier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,9 @@ FIELDS: Final[Mapping[str, Field]] = {
     "token.scopes": Field("string_list", "its scopes", lambda asked: sorted(asked.verified.scopes)),
     "token.roles": Field("string_list", "its roles", lambda asked: sorted(asked.verified.token_roles)),
     "token.groups": Field("string_list", "its groups", lambda asked: sorted(asked.verified.groups)),
+    "token.organizations": Field(
+        "string_list", "its organizations", lambda asked: sorted(asked.verified.organizations)
+    ),
     "token.issued_at": Field(
         "timestamp", "`iat`", lambda asked: datetime.fromtimestamp(asked.verified.issued_at, tz=UTC)
     ),

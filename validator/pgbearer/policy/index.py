@@ -98,3 +98,5 @@ def _principals(rule: PolicyRule) -> Iterator[str | None]:
         yield f"role {min(rule.all_roles)}"
     elif rule.any_group:
         yield from (f"group {group}" for group in rule.any_group)
+    elif rule.any_organization:
+        yield from (f"organization {organization}" for organization in rule.any_organization)

@@ -33,7 +33,9 @@ class Question:
     def __post_init__(self) -> None:
         verified = self.asked.verified
         roles = (f"role {role}" for role in verified.token_roles)
-        self.principals = frozenset((None, *roles, *(f"group {group}" for group in verified.groups)))
+        groups = (f"group {group}" for group in verified.groups)
+        organizations = (f"organization {organization}" for organization in verified.organizations)
+        self.principals = frozenset((None, *roles, *groups, *organizations))
 
     @property
     def facts(self) -> Facts:
@@ -113,6 +115,11 @@ def has_any_group(rule: PolicyRule, question: Question) -> bool:
     return not rule.any_group or not rule.any_group.isdisjoint(question.asked.verified.groups)
 
 
+def has_any_organization(rule: PolicyRule, question: Question) -> bool:
+    """``any_organization``."""
+    return not rule.any_organization or not rule.any_organization.isdisjoint(question.asked.verified.organizations)
+
+
 def comes_from(rule: PolicyRule, question: Question) -> bool:
     """``from``: a Unix socket is in no network; an IPv4 address mapped into IPv6 is the IPv4 address."""
     if not rule.networks:
@@ -178,6 +185,7 @@ KEYS: Final[tuple[tuple[str, Callable[[PolicyRule, Question], bool]], ...]] = (
     ("any_role", has_any_role),
     ("all_roles", has_all_roles),
     ("any_group", has_any_group),
+    ("any_organization", has_any_organization),
     ("from", comes_from),
     ("databases", for_database),
     ("roles", for_role),
@@ -239,6 +247,8 @@ def _token_values(rule: PolicyRule, question: Question) -> Collection[str]:
         return verified.token_roles
     if rule.roles_from == "groups":
         return verified.groups
+    if rule.roles_from == "organizations":
+        return verified.organizations
     value = verified.claims.get(rule.roles_from, ())
     if isinstance(value, str):
         return (value,)

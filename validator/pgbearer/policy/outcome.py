@@ -40,6 +40,8 @@ class Allow:
     """When the session ends, epoch seconds."""
     claims: Mapping[str, ClaimValue]
     """What SQL may see: what every matching rule lets through."""
+    critical: bool = False
+    """Whether the critical tier was asked for, by any of the rules, and met."""
     considered: tuple[Considered, ...]
 
 

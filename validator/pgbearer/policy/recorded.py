@@ -22,6 +22,7 @@ _TOKENS: Final = TypeAdapter(Verified)
 _ROLES: Final = TypeAdapter(RoleAttributes)
 _HBAS: Final = TypeAdapter(Hba)
 _TLS: Final = TypeAdapter(Tls | None)
+_AGE: Final[TypeAdapter[float | None]] = TypeAdapter(float | None)
 
 
 class RecordError(ValueError):
@@ -77,7 +78,7 @@ def decide_again(policy: Policy, asked: Asked) -> Outcome:
     """What `policy` says to the same login at the same moment."""
     if asked.verified.issuer not in policy.environments:
         raise RecordError(f"the policy has no issuer {asked.verified.issuer!r}")
-    return evaluate(policy, asked.verified, asked.request, server=asked.server, now=asked.now)
+    return evaluate(policy, asked.verified, asked.request, server=asked.server, now=asked.now, keys_age=asked.keys_age)
 
 
 def _question(entry: _Reader, facts: _Reader) -> Asked:
@@ -91,7 +92,11 @@ def _question(entry: _Reader, facts: _Reader) -> Asked:
         }
     )
     return Asked(
-        verified=verified, request=_request(entry, facts, at), server=str(entry["server"]), now=int(at.timestamp())
+        verified=verified,
+        request=_request(entry, facts, at),
+        server=str(entry["server"]),
+        now=int(at.timestamp()),
+        keys_age=_AGE.validate_python(facts.entry.get("keys_age")),
     )
 
 

@@ -47,9 +47,12 @@ class PolicyRule:
     any_role: frozenset[str]
     all_roles: frozenset[str]
     any_group: frozenset[str]
+    any_organization: frozenset[str]
     networks: tuple[IPv4Network | IPv6Network, ...]
     conditions: Mapping[str, Condition] | None
     """By issuer, as each declares its own claims; None: the rule has no ``when``."""
+    critical: bool
+    """Whether the rule is of the critical tier."""
     until: Literal["sso", "token", "fixed"]
     max: int
     """Seconds."""

@@ -190,6 +190,16 @@ STAGES: Final = (
         Reason.REPLICATION_NOT_ALLOWED,
         Reason.SESSION_OVER,
     ),
+    _stage(
+        "tier",
+        _nothing,
+        Reason.CLIENT_NOT_CRITICAL,
+        Reason.TOKEN_TOO_OLD,
+        Reason.AUTHENTICATION_UNKNOWN,
+        Reason.AUTHENTICATION_TOO_OLD,
+        Reason.AUTHENTICATION_TOO_WEAK,
+        Reason.CERTIFICATE_REQUIRED,
+    ),
     _stage("record", _nothing, Reason.AUDIT_UNAVAILABLE),
 )
 """In the order of `pgbearer.service.judge` and `pgbearer.tokens.checks`."""

@@ -186,6 +186,16 @@ WORDS: Final[Mapping[str, Words]] = {
             lambda rule, asked: f"take {person(asked)} out of the group {_held(rule.any_group, asked.verified.groups)}"
         ),
     ),
+    "any_organization": Words(
+        lambda rule: f"the organization {listed(rule.any_organization)}" if rule.any_organization else None,
+        lambda _, asked: f"the token's organizations: {listed(asked.verified.organizations, word='and')}",
+        _at_issuer(lambda rule, asked: f"make {person(asked)} a member of {listed(rule.any_organization)}"),
+        _at_issuer(
+            lambda rule, asked: (
+                f"take {person(asked)} out of {_held(rule.any_organization, asked.verified.organizations)}"
+            )
+        ),
+    ),
     "from": Words(
         lambda rule: f"a client in {listed(rule.from_)}" if rule.from_ else None,
         _address,

@@ -22,6 +22,8 @@ class Judgement:
     authentic: bool = False
     """Whether the token's signature verified, even if a later check refused it."""
     verified: Verified | None = None
+    keys_age: float | None = None
+    """Seconds since the keys it was verified with were fetched."""
     allow: Allow | None = None
     rules: tuple[str, ...] = ()
     trace: tuple[Considered, ...] = ()
@@ -55,15 +57,18 @@ async def judge(state: State, buckets: Buckets, caller: str | None, request: Log
             hba_scopes=access.hba.scopes,
             database=access.database,
             now=now,
+            client_certificate=access.client.tls.client_cert_sha256 if access.client.tls else None,
         )
     except Denied as denied:
         return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
-    outcome = evaluate(state.policy, verified, access, server=caller, now=int(now))
+    keys_age = state.verifiers.keys_age(verified.issuer)
+    outcome = evaluate(state.policy, verified, access, server=caller, now=int(now), keys_age=keys_age)
     if isinstance(outcome, Allow):
         return Judgement(
             reason=Reason.ALLOWED,
             authentic=True,
             verified=verified,
+            keys_age=keys_age,
             allow=outcome,
             rules=outcome.rules,
             trace=outcome.considered,
@@ -73,6 +78,7 @@ async def judge(state: State, buckets: Buckets, caller: str | None, request: Log
         detail=outcome.detail,
         authentic=True,
         verified=verified,
+        keys_age=keys_age,
         rules=(outcome.rule,) if outcome.rule else (),
         trace=outcome.considered,
     )

@@ -84,6 +84,7 @@ def _facts(access: AccessRequest, judgement: Judgement, at: int) -> Facts:
         tls=_shared(access.client.tls),
         in_recovery=access.server.in_recovery,
         token=judgement.verified,
+        keys_age=judgement.keys_age,
     )
 
 

@@ -11,9 +11,9 @@ from pgbearer.tokens.denied import Denied
 from pgbearer.tokens.identity import checked_subject
 from pgbearer.tokens.kinds import (
     bears_no_other_kinds_mark,
+    bound_at_most_to_a_certificate,
     no_one_acts_for_the_subject,
     no_one_impersonates_the_subject,
-    not_sender_constrained,
     payload_type_is_access_token,
     session_is_online_and_own,
 )
@@ -25,8 +25,8 @@ __all__ = ["CLAIM_CHECKS", "HEADER_CHECKS", "Check", "audience_of"]
 
 Check = Callable[[Unverified, Terms, float], None]
 
-_TEXTS: Final = ("iss", "sub", "azp", "client_id", "jti", "sid", "typ", "scope")
-_TIMES: Final = ("exp", "iat", "nbf")
+_TEXTS: Final = ("iss", "sub", "azp", "client_id", "jti", "sid", "typ", "scope", "acr")
+_TIMES: Final = ("exp", "iat", "nbf", "auth_time")
 
 
 def issuer_is_exact(token: Unverified, terms: Terms, _now: float) -> None:
@@ -101,10 +101,12 @@ def not_expired(token: Unverified, terms: Terms, now: float) -> None:
 def already_valid(token: Unverified, terms: Terms, now: float) -> None:
     """``iat`` and ``nbf`` are past, give or take the leeway (RFC 7519 sections 4.1.5 and 4.1.6).
 
+    So is ``auth_time``: an authentication still to come would be recent for ever.
+
     Raises:
         Denied: token_not_yet_valid.
     """
-    for name in ("iat", "nbf"):
+    for name in ("iat", "nbf", "auth_time"):
         if name in token.payload and _seconds(token, name) > now + terms.leeway:
             raise Denied(Reason.TOKEN_NOT_YET_VALID, f"{name} {token.payload[name]}, now {now:.0f}")
 
@@ -204,7 +206,7 @@ CLAIM_CHECKS: Final[tuple[Check, ...]] = (
     audience_is_ours,
     client_is_allowed,
     subject_is_safe,
-    not_sender_constrained,
+    bound_at_most_to_a_certificate,
     no_one_impersonates_the_subject,
     no_one_acts_for_the_subject,
 )

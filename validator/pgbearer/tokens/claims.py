@@ -9,10 +9,11 @@ from pgbearer.tokens.denied import Denied
 from pgbearer.verified import ClaimValue
 from pgbearer.wire import Reason
 
-__all__ = ["declared_claims", "scope_tokens", "string_list_at", "strings"]
+__all__ = ["declared_claims", "names_at", "scope_tokens", "string_list_at", "strings"]
 
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 """RFC 6749 section 3.3."""
+_NOTHING: Final = object()
 _INT64: Final = range(-(2**63), 2**63)
 """What SQL's bigint and CEL's int hold."""
 
@@ -34,14 +35,37 @@ def string_list_at(payload: Mapping[str, object], path: tuple[str, ...]) -> froz
     Raises:
         Denied: claim_type, if the path leads through or to something else.
     """
+    here = _at(payload, path)
+    return frozenset() if here is _NOTHING else frozenset(strings(here, ".".join(path)))
+
+
+def names_at(payload: Mapping[str, object], path: tuple[str, ...]) -> frozenset[str]:
+    """The names at `path`: strings in a list, keys of an object, or a single string; none if the path leads nowhere.
+
+    Keycloak writes ``organization`` in all three ways, depending on what its mapper is told to add.
+
+    Raises:
+        Denied: claim_type, if the path leads through or to something else.
+    """
+    match _at(payload, path):
+        case str(name):
+            return frozenset(strings([name], ".".join(path)))
+        case Mapping() as named:
+            return frozenset(strings(list(named), ".".join(path)))
+        case here:
+            return frozenset() if here is _NOTHING else frozenset(strings(here, ".".join(path)))
+
+
+def _at(payload: Mapping[str, object], path: tuple[str, ...]) -> object:
+    """What is at `path`, or `_NOTHING`."""
     here: object = payload
     for step in path:
         if not isinstance(here, Mapping):
             raise _wrong(".".join(path), "an object all along the path")
         if step not in here:
-            return frozenset()
+            return _NOTHING
         here = here[step]
-    return frozenset(strings(here, ".".join(path)))
+    return here
 
 
 def scope_tokens(payload: Mapping[str, object]) -> frozenset[str]:

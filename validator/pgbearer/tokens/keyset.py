@@ -185,6 +185,11 @@ class KeySet:
         """What is known here, if a set with `settings` would fetch it from the same source; for `inherit`."""
         return self._snapshot if _source(self._settings) == _source(settings) else None
 
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last successful fetch began; None if there was none."""
+        return self._timing.steady() - self._snapshot.fetched if self._snapshot else None
+
     def status(self) -> KeyStatus:
         """How the keys stand now."""
         snapshot = self._snapshot
@@ -196,7 +201,7 @@ class KeySet:
             ready=bool(keys) and not stale,
             keys=keys,
             unusable=tuple(sorted(document.unusable.items())),
-            age=self._timing.steady() - snapshot.fetched if snapshot else None,
+            age=self.age,
             stale=stale,
             generation=snapshot.generation if snapshot else 0,
             fetches=self._tally.fetches,

@@ -1,5 +1,7 @@
 """Checks that tell an access token for its holder from every other JWT the same key signs."""
 
+import base64
+import re
 from typing import Final
 
 from pgbearer.tokens.denied import Denied
@@ -10,9 +12,10 @@ from pgbearer.wire import Reason
 __all__ = [
     "MARKS",
     "bears_no_other_kinds_mark",
+    "bound_at_most_to_a_certificate",
+    "certificate_of",
     "no_one_acts_for_the_subject",
     "no_one_impersonates_the_subject",
-    "not_sender_constrained",
     "payload_type_is_access_token",
     "session_is_online_and_own",
 ]
@@ -32,6 +35,8 @@ MARKS: Final = {
 _OFFLINE: Final = frozenset({"of", "ft"})
 """Keycloak, AccessTokenContext.SessionType: offline, and offline of a transient client."""
 _EXCHANGED: Final = "te"
+_THUMBPRINT: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+"""32 bytes as base64url without padding: the last character carries four bits, the two left over are zero."""
 
 
 def payload_type_is_access_token(token: Unverified, terms: Terms, _now: float) -> None:
@@ -80,14 +85,35 @@ def session_is_online_and_own(token: Unverified, terms: Terms, _now: float) -> N
         raise Denied(Reason.TOKEN_KIND, "of an offline session (scope offline_access)")
 
 
-def not_sender_constrained(token: Unverified, _terms: Terms, _now: float) -> None:
-    """No ``cnf``: a bound token is only good with a proof (RFC 7800, 8705, 9449), and OAUTHBEARER carries none.
+def bound_at_most_to_a_certificate(token: Unverified, terms: Terms, _now: float) -> None:
+    """No ``cnf``, or one that binds to a TLS certificate, if the issuer's settings ask for it.
+
+    A bound token is only good with a proof (RFC 7800, 8705, 9449). OAUTHBEARER carries none, but TLS does; whether it
+    is the certificate of this connection is asked at each login (`pgbearer.tokens.verifiers`).
 
     Raises:
         Denied: sender_constrained.
     """
-    if "cnf" in token.payload:
-        raise Denied(Reason.SENDER_CONSTRAINED, "claim 'cnf' binds the token to a key")
+    if certificate_of(token) is not None and not terms.certificate_bound:
+        raise Denied(Reason.SENDER_CONSTRAINED, "bound to a certificate, and issuers.*.certificate_bound is off")
+
+
+def certificate_of(token: Unverified) -> str | None:
+    """SHA-256 (hex) of the certificate that the token is bound to, None if it is bound to nothing.
+
+    Exactly ``{"x5t#S256": ...}`` (RFC 8705 section 3.1), in the one base64url that 32 bytes have; another confirmation
+    beside it would be one that nobody checks.
+
+    Raises:
+        Denied: sender_constrained, for any other ``cnf``.
+    """
+    if "cnf" not in token.payload:
+        return None
+    match token.payload["cnf"]:
+        case {"x5t#S256": str(text), **others} if not others and _THUMBPRINT.fullmatch(text):
+            return base64.urlsafe_b64decode(text + "=").hex()
+        case _:
+            raise Denied(Reason.SENDER_CONSTRAINED, "claim 'cnf' binds the token to a key in a way that is not checked")
 
 
 def no_one_impersonates_the_subject(token: Unverified, _terms: Terms, _now: float) -> None:

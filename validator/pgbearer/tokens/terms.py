@@ -41,6 +41,9 @@ class Terms:
     display: str
     token_roles: tuple[str, ...]
     groups: tuple[str, ...]
+    organizations: tuple[str, ...]
+    certificate_bound: bool
+    """Whether a token may be bound to the client's TLS certificate."""
     claims: Mapping[str, ClaimType]
 
     @classmethod
@@ -69,6 +72,9 @@ class Terms:
             display=settings.display,
             token_roles=settings.token_roles or profile.token_roles,
             groups=settings.groups,
+            organizations=settings.organizations,
+            certificate_bound=settings.certificate_bound
+            or (settings.critical is not None and settings.critical.certificate_bound),
             claims=dict(settings.claims),
         )
 

@@ -7,10 +7,11 @@ from typing import TypeVar, cast
 
 from pgbearer.config.settings import Issuer
 from pgbearer.tokens.checks import CLAIM_CHECKS, HEADER_CHECKS, audience_of
-from pgbearer.tokens.claims import declared_claims, scope_tokens, string_list_at
+from pgbearer.tokens.claims import declared_claims, names_at, scope_tokens, string_list_at
 from pgbearer.tokens.denied import Denied, printable
 from pgbearer.tokens.keys import Key
 from pgbearer.tokens.keyset import KeySet
+from pgbearer.tokens.kinds import certificate_of
 from pgbearer.tokens.signature import signature_is_the_keys
 from pgbearer.tokens.terms import Terms
 from pgbearer.tokens.unverified import Unverified
@@ -113,12 +114,16 @@ def _verified(token: Unverified, terms: Terms, key: Key, issued_at: int, expires
         scopes=_shared(scope_tokens(payload)),
         token_roles=_shared(string_list_at(payload, terms.token_roles)),
         groups=_shared(string_list_at(payload, terms.groups)),
+        organizations=_shared(names_at(payload, terms.organizations)),
         claims=claims,
         issued_at=issued_at,
         expires_at=expires_at,
         token_id=_text(payload.get("jti")),
         session_id=_text(payload.get("sid")),
         key_id=key.kid,
+        auth_time=_seconds(payload.get("auth_time")),
+        acr=_text(payload.get("acr")),
+        certificate=certificate_of(token),
         token_ref=token.token_ref,
     )
 
@@ -135,6 +140,10 @@ def _first_of_equals(value: Hashable) -> Hashable:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _seconds(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _display(value: object) -> str | None:

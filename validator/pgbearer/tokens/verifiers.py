@@ -77,7 +77,14 @@ class Verifiers:
         return tuple(verifier.keys.status() for verifier in self.by_name.values())
 
     async def verify(
-        self, token: str, *, hba_issuer: str, hba_scopes: Sequence[str], database: str, now: float
+        self,
+        token: str,
+        *,
+        hba_issuer: str,
+        hba_scopes: Sequence[str],
+        database: str,
+        now: float,
+        client_certificate: str | None = None,
     ) -> Verified:
         """What the token says, once everything about it is verified.
 
@@ -87,6 +94,7 @@ class Verifiers:
             hba_scopes: ``scope`` of the HBA line; all must be in the token.
             database: that the login is for.
             now: epoch seconds.
+            client_certificate: SHA-256 (hex) of the TLS client certificate that PostgreSQL verified on this connection.
 
         Raises:
             Denied: with the reason of the first check that failed.
@@ -95,7 +103,12 @@ class Verifiers:
         self._admit_unrevoked(accepted.verified, now)
         _admit_issuer(verifier, hba_issuer, database)
         _admit_scopes(accepted.verified, hba_scopes)
+        _admit_holder(accepted.verified, client_certificate)
         return accepted.verified
+
+    def keys_age(self, issuer: str) -> float | None:
+        """Seconds since the keys of the issuer of this name were last fetched; None if never."""
+        return self.by_name[issuer].keys.age
 
     async def _verify(self, token: str, hba_issuer: str, database: str, now: float) -> tuple[Verifier, Accepted]:
         if len(token) <= self._token_bytes and token.isascii():
@@ -204,5 +217,14 @@ def _admit_scopes(verified: Verified, hba_scopes: Sequence[str]) -> None:
     missing = {scope for listed in hba_scopes for scope in listed.split()} - verified.scopes
     if missing:
         denied = Denied(Reason.SCOPE_MISSING, f"scope {min(missing)!r}")
+        denied.authentic = True
+        raise denied
+
+
+def _admit_holder(verified: Verified, client_certificate: str | None) -> None:
+    """A token that is bound to a certificate comes over TLS with that certificate (RFC 8705 section 3)."""
+    if verified.certificate is not None and verified.certificate != client_certificate:
+        held = "there is no verified one" if client_certificate is None else "it is another"
+        denied = Denied(Reason.SENDER_CONSTRAINED, f"bound to a client certificate, and {held}")
         denied.authentic = True
         raise denied

@@ -24,7 +24,7 @@ class Reason(StrEnum):
     # the request, before the token is looked at
     REQUEST_INVALID = (
         "request_invalid",
-        "The request is not what PROTOCOL version 1 says: size, JSON, members or types.",
+        "The request is not what protocol version 1 says: size, JSON, members or types.",
         "Use the module and the service of the same or neighbouring release.",
     )
     VERSION_UNSUPPORTED = (
@@ -95,7 +95,7 @@ class Reason(StrEnum):
         "The issuer publishes no key with the token's kid.",
         "Log in again; if it stays, compare the token's kid with the issuer's jwks_uri.",
     )
-    KEY_DENIED = "key_denied", "The signing key is listed in keys.deny.", "Log in again with a newer key."
+    KEY_DENIED = "key_denied", "The signing key is listed in keys.deny, or revoked.", "Log in again with a newer key."
     KEY_UNSUITABLE = (
         "key_unsuitable",
         "The key with this kid is too small, not for signatures, or of another type.",
@@ -144,8 +144,8 @@ class Reason(StrEnum):
     )
     TOKEN_REVOKED = (
         "token_revoked",
-        "The token was issued before issuers.*.not_before.",
-        "Log in again.",
+        "The token was issued before issuers.*.not_before, or is revoked.",
+        "Log in again; if that does not help, `pgbearer revoke list` says what is revoked.",
     )
     AUDIENCE_MISMATCH = (
         "audience_mismatch",
@@ -169,8 +169,8 @@ class Reason(StrEnum):
     )
     SENDER_CONSTRAINED = (
         "sender_constrained",
-        "The token is bound to a key (cnf) whose possession cannot be proved here.",
-        "Get the token without DPoP or certificate binding.",
+        "The token is bound to a key (cnf) whose possession is not proved here.",
+        "Get the token without DPoP or certificate binding; see issuers.*.certificate_bound for the latter.",
     )
     IMPERSONATED = (
         "impersonated",
@@ -218,6 +218,36 @@ class Reason(StrEnum):
         "replication_not_allowed",
         "A replication connection, and no rule for it says replication:.",
         "Say replication: [logical] or [physical] in the rule.",
+    )
+    CLIENT_NOT_CRITICAL = (
+        "client_not_critical",
+        "A rule of the critical tier decides, and the client that got the token is none of issuers.*.critical.clients.",
+        "Log in with a client of the critical tier; that of the device flow should not be one.",
+    )
+    TOKEN_TOO_OLD = (
+        "token_too_old",
+        "A rule of the critical tier decides, and the token was issued longer ago than issuers.*.critical.max_age.",
+        "Get a new token, and connect at once.",
+    )
+    AUTHENTICATION_UNKNOWN = (
+        "authentication_unknown",
+        "A rule of the critical tier decides, and the token lacks auth_time or acr: when and how the person logged in.",
+        "Keycloak: give the client the default scopes basic and acr.",
+    )
+    AUTHENTICATION_TOO_OLD = (
+        "authentication_too_old",
+        "A rule of the critical tier decides, and auth_time is longer ago than issuers.*.critical.max_auth_age.",
+        "Log in again, with your password or key (prompt=login).",
+    )
+    AUTHENTICATION_TOO_WEAK = (
+        "authentication_too_weak",
+        "A rule of the critical tier decides, and the token's acr is none of issuers.*.critical.acr.",
+        "Log in with the stronger way that the acr stands for, such as a second factor.",
+    )
+    CERTIFICATE_REQUIRED = (
+        "certificate_required",
+        "A rule of the critical tier decides, and the token is not bound to a TLS client certificate (RFC 8705).",
+        "Get the token, and connect, with the same client certificate.",
     )
     SESSION_OVER = (
         "session_over",
