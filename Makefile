@@ -30,8 +30,8 @@ demo-logs: $(STAMP) ## what the parts of the running demo have logged
 demo-down: $(STAMP) ## stop the demo and remove what it made
 	@$(BIN)/python -m demo down
 
-test: prerequisites $(STAMP) ## everything: lint, types, unit, integration, attacks, e2e
-	@tests/suite.sh lint types unit parts integration attacks e2e
+test: prerequisites $(STAMP) ## everything: lint, types, unit, integration, sanitize, attacks, e2e
+	@tests/suite.sh lint types unit parts integration sanitize attacks e2e
 
 lint: $(STAMP) ## style and the import contract
 	$(BIN)/ruff format --check .
@@ -52,6 +52,9 @@ integration: parts ## tests with PostgreSQL and the module, a programmable issue
 
 attacks: parts ## what must be refused and why: tokens, keys, documents, answers, also as real logins; what fuzzing found
 	$(BIN)/pytest tests/attacks tests/fuzz
+
+sanitize: parts ## the module's tests once more, with the module under the address and undefined-behaviour sanitizers
+	PGBEARER_SANITIZE=1 $(BIN)/pytest tests/integration -k test_module_
 
 FUZZ_STAMP := $(VENV)/.fuzz
 $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)

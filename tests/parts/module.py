@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.parts.cache import cached
+from tests.parts.sanitize import compiler_flags
 
 __all__ = ["SOURCE", "build_module", "module_for"]
 
@@ -39,7 +40,7 @@ def build_module(pg_config: Path, out: Path) -> Path:
 
 def _options() -> list[str]:
     """Warnings are errors, and a server's OpenSSL and GSSAPI headers need not be here (headers/README.md)."""
-    options = [f"COPT=-Werror -idirafter {_STAND_INS}"]
+    options = [f"COPT=-Werror -idirafter {_STAND_INS} {compiler_flags()}"]
     look = subprocess.run(
         ["cc", "-E", "-x", "c", "-"], input="#include <openssl/ssl.h>", text=True, capture_output=True
     )
@@ -57,4 +58,4 @@ def module_for(pg_config: Path) -> Path:
     def build(folder: Path) -> None:
         build_module(pg_config, folder)
 
-    return cached("module", f"{pg_config} {version} {digest}", build)
+    return cached("module", f"{pg_config} {version} {digest} {compiler_flags()}".rstrip(), build)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.parts.cache import cached
 from tests.parts.processes import Running, launch, wait_until
+from tests.parts.sanitize import runtime
 
 __all__ = ["Installation", "Server", "embedded", "server_uid"]
 
@@ -118,7 +119,7 @@ class Server:
 
     def start(self, *under: str) -> None:
         """Start the server, below the command `under` if there is one, and wait until it accepts connections."""
-        command = as_server(*under, self.installation.bin / "postgres", "-D", self.data)
+        command = as_server(*runtime(), *under, self.installation.bin / "postgres", "-D", self.data)
         self._running = launch(command, log=self.log_file)
         wait_until(self._is_ready, 60, f"PostgreSQL in {self.folder} to be ready", pause=0.02)
 
