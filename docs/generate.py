@@ -150,11 +150,17 @@ def _module_reasons() -> Iterator[tuple[str, str, str]]:
 
 
 def _commands(name: str, command: Any) -> Iterator[str]:
-    """A command's usage, help, arguments and options; a group's commands one after the other."""
+    """A command's usage, help, arguments and options; a group's commands after its own, if it does something itself."""
     if hasattr(command, "commands"):
+        if command.invoke_without_command:
+            yield from _command(name, command)
         for inner in sorted(command.commands):
             yield from _commands(f"{name} {inner}", command.commands[inner])
         return
+    yield from _command(name, command)
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
     options = [param for param in command.params if param.param_type_name == "option"]
     usage = " ".join([name, *(["[OPTIONS]"] if options else []), *(_argument(param) for param in arguments)])

@@ -58,7 +58,7 @@ def targets() -> set[str]:
 def fault(words: list[str]) -> str | None:
     """What is wrong with the words after ``pgbearer``; None if they name a command and options that it has."""
     command: Any = get_command(app)
-    while words and hasattr(command, "commands") and not words[0].startswith("-"):
+    while words and hasattr(command, "commands") and re.match("[a-z]", words[0]):
         if words[0] not in command.commands:
             return f"no command {words[0]}"
         command = command.commands[words.pop(0)]

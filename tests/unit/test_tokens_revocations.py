@@ -141,7 +141,7 @@ def test_what_has_no_meaning_is_none(wrong: dict[str, Any]) -> None:
         revocation(**wrong)
 
 
-CLAIMS = {"iat": NOW, "exp": NOW + 300, "sub": "alice", "sid": "session-1", "jti": "onrtdg:1"}
+CLAIMS: dict[str, Any] = {"iat": NOW, "exp": NOW + 300, "sub": "alice", "sid": "session-1", "jti": "onrtdg:1"}
 
 
 @pytest.fixture(params=[0, 10], ids=["cold", "remembered"])

@@ -14,9 +14,7 @@ from pgbearer.errors import MissingExtraError, UsageError
 
 __all__ = ["revoke"]
 
-revoke = typer.Typer(
-    name="revoke", help="Refuse tokens from the next login on; list and lift.", invoke_without_command=True
-)
+revoke = typer.Typer(name="revoke", invoke_without_command=True)
 
 _Socket = Annotated[Path, typer.Option("--socket", help="The admin socket of the service.")]
 _SOCKET = Path("/run/pgbearer/admin/admin.sock")

@@ -169,6 +169,7 @@ def _config(state: State, health: Health) -> dict[str, Any]:
     """The settings in force; they hold no secret, only names of files that may."""
     return {
         **health.report()["config"],
+        "revocations": health.revocations(),
         "warnings": list(state.warnings),
         "settings": state.settings.model_dump(mode="json", by_alias=True, exclude_unset=True),
     }
