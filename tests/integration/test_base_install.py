@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-COMMANDS = ("login", "token", "connect", "serve", "config", "decisions")
+COMMANDS = ("login", "token", "connect", "serve", "config", "decisions", "explain", "revoke")
 NEEDS_SERVE = [
     ("serve",),
     ("config", "check", "pgbearer.yaml"),
     ("config", "schema"),
     ("decisions", "list"),
+    ("explain", "--decision", "3f0c9a1be2d47f60a1c5"),
+    ("revoke", "list"),
 ]
 START = """
 import sys

@@ -5,7 +5,8 @@ from importlib.metadata import version
 import pytest
 
 from pgbearer.cli import main
-from pgbearer.errors import PgbearerError, UnreachableError, UsageError
+from pgbearer.cli.extras import needing
+from pgbearer.errors import MissingExtraError, PgbearerError, UnreachableError, UsageError
 
 
 def end(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -75,3 +76,13 @@ def test_what_a_command_finds_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, 
     result = {"ok": good, "problems": [], "summary": ""}
     monkeypatch.setattr("pgbearer.cli.config._check", lambda _: result)
     assert end(monkeypatch, "config", "check", "file") == code
+
+
+def test_a_package_that_is_not_there_names_the_extra() -> None:
+    with pytest.raises(MissingExtraError, match=r"extra \[serve\] \(no module 'uvloop'\)"), needing("serve"):
+        raise ModuleNotFoundError(name="uvloop")
+
+
+def test_a_module_of_our_own_that_is_not_there_is_no_missing_extra() -> None:
+    with pytest.raises(ModuleNotFoundError), needing("serve"):
+        raise ModuleNotFoundError(name="pgbearer.service")

@@ -1,7 +1,6 @@
 """The schema, the reference pages and the command say what the code says."""
 
 import json
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from pgbearer.config import load
 from pgbearer.config.decode import keys_of
 from pgbearer.config.reference import duration_text, reference
 from pgbearer.config.schema import json_schema
-from pgbearer.errors import MissingExtraError
 
 EXAMPLE = ROOT / "examples" / "pgbearer.yaml"
 
@@ -161,12 +159,3 @@ class TestCommand:
 def plain() -> Any:
     """The example as an editor sees it: JSON values, dates as text."""
     return json.loads(json.dumps(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")), default=str))
-
-
-@pytest.mark.parametrize("words", [("config", "schema"), ("config", "check", "pgbearer.yaml")])
-def test_without_the_extra_it_says_what_to_install(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The base install is the client: no pydantic, no CEL."""
-    for module in ("pgbearer.config", "pgbearer.config.schema"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'pgbearer\[serve\]'"):
-        invoke(*words)

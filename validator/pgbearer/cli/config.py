@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pgbearer.errors import MissingExtraError
+from pgbearer.cli.extras import needing
 
 __all__ = ["config"]
 
@@ -44,21 +44,17 @@ def schema(
 
     Example: pgbearer config schema
     """
-    try:
+    with needing("serve"):
         from pgbearer.config import PolicyFile, Settings
         from pgbearer.config.schema import json_schema
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     typer.echo(json.dumps(json_schema(PolicyFile if policy_d else Settings), indent=2))
 
 
 def _check(file: Path) -> dict[str, Any]:
     """What both the table and the JSON are printed from."""
-    try:
+    with needing("serve"):
         from pgbearer import policy
         from pgbearer.config import ConfigError, load, render_path
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     result: dict[str, Any] = {"file": str(file), "ok": True, "digest": None}
     try:
         loaded = load(file, policy.compile)

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlencode
 import typer
 
 from pgbearer.cli import show as output
-from pgbearer.errors import MissingExtraError, PgbearerError, UsageError
+from pgbearer.cli.extras import needing
+from pgbearer.errors import PgbearerError, UsageError
 
 __all__ = ["decisions"]
 
@@ -139,10 +140,8 @@ def _find_in(files: list[Path], name: str) -> dict[str, Any]:
 
 
 def _ask(socket: Path, target: str) -> dict[str, Any]:
-    try:
+    with needing("serve"):
         from pgbearer.service.ask import ask
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     return ask(socket, target)
 
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import typer
 
 from pgbearer.cli import show
-from pgbearer.errors import MissingExtraError, UsageError
+from pgbearer.cli.extras import needing
+from pgbearer.errors import UsageError
 
 __all__ = ["explain", "render"]
 
@@ -81,17 +82,15 @@ def explain(
         show.as_json(explained)
     else:
         for line in render(explained):
-            typer.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+            show.line(line)
     return 1 if token_file is not None and explained["verdict"]["decision"] == "deny" else 0
 
 
 def _rehearsed(
     config: Path, token_file: Path, *, role: str, database: str, server: str | None, address: str | None
 ) -> dict[str, Any]:
-    try:
+    with needing("serve"):
         from pgbearer.service.explaining import rehearse
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     from pgbearer.hardening import forbid_dumps
 
     forbid_dumps()
@@ -108,11 +107,9 @@ def _token_in(file: Path) -> str:
 
 
 def _from_audit(files: list[Path], decision: str | None, token_ref: str | None, config: Path) -> dict[str, Any]:
-    try:
+    with needing("serve"):
         from pgbearer.audit.reading import decisions_in
         from pgbearer.service.explaining import explain_entry
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     member, name = ("decision_id", decision) if decision else ("token_ref", token_ref)
     newest = deque((one for one in decisions_in(files) if one.get(member) == name), maxlen=1)
     if not newest:
@@ -121,10 +118,8 @@ def _from_audit(files: list[Path], decision: str | None, token_ref: str | None, 
 
 
 def _from_service(socket: Path, name: str) -> dict[str, Any]:
-    try:
+    with needing("serve"):
         from pgbearer.service.ask import ask
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     return ask(socket, f"/v1/decisions/{quote(name, safe='')}/explanation")
 
 

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import typer
 
 from pgbearer.cli import show as output
-from pgbearer.errors import MissingExtraError, UsageError
+from pgbearer.cli.extras import needing
+from pgbearer.errors import UsageError
 
 __all__ = ["revoke"]
 
@@ -120,18 +121,14 @@ def _moment(text: str) -> int:
 
 
 def _ask(socket: Path, target: str) -> dict[str, Any]:
-    try:
+    with needing("serve"):
         from pgbearer.service.ask import ask
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     return ask(socket, target)
 
 
 def _tell(socket: Path, target: str, command: Mapping[str, Any]) -> dict[str, Any]:
-    try:
+    with needing("serve"):
         from pgbearer.service.ask import tell
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     return tell(socket, target, command)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pgbearer.errors import MissingExtraError
+from pgbearer.cli.extras import needing
 
 __all__ = ["serve"]
 
@@ -25,9 +25,7 @@ def serve(
 
     Example: pgbearer serve -c /etc/pgbearer/pgbearer.yaml
     """
-    try:
+    with needing("serve"):
         from pgbearer import service
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("serve", error.name or "") from None
     service.set_up_logging(log)
     service.serve(config)
