@@ -51,6 +51,17 @@ def test_terminated(hung: Hung) -> None:
             login.result(PATIENCE)
 
 
+def test_holds_back_no_vacuum(hung: Hung) -> None:
+    """Dead rows can be removed while a service hangs: nothing is read while waiting, so no snapshot is kept."""
+    server, service = hung
+    with waiting_login(server, service) as login:
+        waiting = "FROM pg_stat_activity WHERE wait_event = 'PgbearerService'"
+        assert server.sql(f"SELECT count(*), count(backend_xmin) {waiting}") == "1|0"
+        server.shut_down()
+        with pytest.raises(psycopg.OperationalError):
+            login.result(PATIENCE)
+
+
 def test_shut_down_fast(hung: Hung) -> None:
     server, service = hung
     with waiting_login(server, service) as login:

@@ -23,6 +23,7 @@
 #include "storage/fd.h"
 #include "storage/latch.h"
 #include "storage/waiteventset.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 #include "pgbearer.h"
@@ -88,6 +89,9 @@ exchange(Login *login, const Block *request, char **body, size_t *body_len)
 	int64		connect_by = Min(monotonic_ms() + guc_connect_timeout, login->deadline);
 	int			wait = MIN_RETRY_WAIT;
 	Reply		reply = {.data = palloc(MAX_ANSWER_HEAD + MAX_ANSWER_BODY)};
+
+	/* request.c has read the catalogs; nothing is read while waiting, so hold back no VACUUM (snapmgr.c) */
+	InvalidateCatalogSnapshotConditionally();
 
 	if (left == 0)
 		return fail(login, FAULT_not_configured, "\"pgbearer.endpoints\" names no endpoint.");
