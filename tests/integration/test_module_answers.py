@@ -144,6 +144,7 @@ LIES: dict[str, tuple[Lie, str]] = {
     "identity with a newline": (changed(identity="alice\nLOG:  forged"), "answer_invalid"),
     "identity with a C1 control": (changed(identity="alice\x85"), "answer_invalid"),
     "identity reordered": (changed(identity="ali\u202ece"), "answer_invalid"),
+    "identity with what nobody sees": (changed(identity="ali\u200bce"), "answer_invalid"),
     "identity over two lines": (changed(identity="ali\u2028ce"), "answer_invalid"),
     "reason with a newline": (changed(reason="ok\nLOG:  forged"), "answer_invalid"),
     "reason empty": (changed(reason=""), "answer_invalid"),

@@ -230,7 +230,7 @@ is_code(const char *text, const char *allowed)
 
 /*
  * C0, DEL and C1 controls, line and paragraph separators, and the characters
- * that reorder text (Unicode UAX #9).
+ * that reorder text (Unicode UAX #9) or cannot be seen (UTR #36, section 2).
  */
 static bool
 has_forbidden_character(const char *utf8)
@@ -240,8 +240,9 @@ has_forbidden_character(const char *utf8)
 		pg_wchar	code = utf8_to_unicode(c);
 
 		if (code < 0x20 || (code >= 0x7f && code <= 0x9f) ||
-			code == 0x061c || code == 0x200e || code == 0x200f ||
-			(code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069))
+			code == 0x00ad || code == 0x061c || code == 0xfeff ||
+			(code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+			(code >= 0x2060 && code <= 0x2069))
 			return true;
 	}
 	return false;
