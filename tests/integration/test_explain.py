@@ -22,7 +22,12 @@ RULES = [
     {"name": "writers", "any_role": ["app_readwrite"], "databases": ["appdb"], "roles": ["app_readwrite"]},
     {"name": "leavers", "deny": True, "any_group": ["/leavers"], "ticket": "HR-7"},
 ]
-CAROL = {"preferred_username": "carol", "sub": "c-4f7c", "realm_access": {"roles": []}, "groups": ["/staff"]}
+CAROL: dict[str, Any] = {
+    "preferred_username": "carol",
+    "sub": "c-4f7c",
+    "realm_access": {"roles": []},
+    "groups": ["/staff"],
+}
 
 
 def explain(*words: object, stdin: str | bytes | None = None) -> subprocess.CompletedProcess[str]:
@@ -78,7 +83,7 @@ def test_the_same_from_the_audit_and_from_a_pipe(service: Service) -> None:
 
 
 def test_every_refusal_can_be_explained(service: Service) -> None:
-    tokens = {
+    tokens: dict[str, dict[str, Any]] = {
         "denied_by_rule": {"groups": ["/leavers"], "realm_access": {"roles": ["app_readonly"]}},
         "token_expired": {"exp": 1_000_300, "iat": 1_000_000},
         "audience_mismatch": {"aud": "db:other"},

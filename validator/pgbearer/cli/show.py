@@ -11,7 +11,7 @@ from rich.cells import cell_len
 if TYPE_CHECKING:
     from pgbearer.client import AccessToken
 
-__all__ = ["as_json", "facts", "pairs", "table", "until"]
+__all__ = ["as_json", "facts", "line", "pairs", "table", "until"]
 
 
 def as_json(value: object) -> None:
@@ -40,6 +40,11 @@ def until(expires_at: float | None, now: float) -> str:
     moment = datetime.datetime.fromtimestamp(expires_at, datetime.UTC)
     minutes, seconds = divmod(max(round(expires_at - now), 0), 60)
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC (in {minutes} min {seconds} s)"
+
+
+def line(text: str) -> None:
+    """Print one line; what a client or a file wrote in it must not steer the terminal."""
+    typer.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
 
 
 def pairs(named: Mapping[str, str]) -> None:

@@ -1,0 +1,139 @@
+"""The ways to a role: what rules ask for, in words and without a token, to be listed and compared.
+
+A way is one rule read as "whoever meets all of these". Nothing is evaluated: conditions and templates stay text.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+from pgbearer.config import Rule, Settings
+from pgbearer.config.patterns import covers
+from pgbearer.config.reference import duration_text
+from pgbearer.policy.names import is_glob
+from pgbearer.policy.words import listed
+
+__all__ = ["Place", "Way", "is_pattern", "ways"]
+
+
+ORDINARY: Final = "unless the role is privileged"
+"""What every allow rule demands that does not mean a privileged role; too common to be said each time."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A role in a database; either may be a pattern, meaning the names that fit it and stand nowhere by themselves."""
+
+    role: str
+    database: str
+
+    def __str__(self) -> str:
+        return f"{self.role} in {self.database}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """What one rule asks for; all of `demands` must be met, and none means everybody."""
+
+    rule: str
+    demands: tuple[str, ...]
+    session: str
+    """How long a session may last; empty for a deny rule."""
+
+    @property
+    def who(self) -> str:
+        """The demands as one phrase."""
+        said = ", ".join(demand for demand in self.demands if demand != ORDINARY) or "everybody"
+        return said if not self.session or ORDINARY in self.demands else f"{said} (also if the role is privileged)"
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name in a rule stands for several: a glob or a template."""
+    return is_glob(name) or "{" in name
+
+
+def ways(rule: Rule, place: Place, settings: Settings, *, one_by_one: bool = False) -> Iterator[Way]:
+    """How `rule` leads to `place`, or for a deny rule keeps from it; nothing if it does not.
+
+    Args:
+        rule: of `settings`.
+        place: the role and the database.
+        settings: for the session that rules get that do not say.
+        one_by_one: a way for each of several roles, groups or organizations of which any will do.
+    """
+    role, database = _role(rule, place.role), _database(rule, place.database)
+    if role is None or database is None:
+        return
+    session = "" if rule.deny else _session(rule, settings)
+    for principal in _principals(rule, one_by_one=one_by_one):
+        demands = tuple(dict.fromkeys(filter(None, [*principal, *_demands(rule, place), role, database])))
+        yield Way(rule=rule.name, demands=demands, session=session)
+
+
+def _principals(rule: Rule, *, one_by_one: bool) -> Iterable[Sequence[str]]:
+    kinds = [("token role", rule.any_role), ("group", rule.any_group), ("organization", rule.any_organization)]
+    said = [(kind, names) for kind, names in kinds if names]
+    if one_by_one:
+        return product(*([f"{kind} {name}" for name in sorted(names)] for kind, names in said))
+    return [[f"{kind} {listed(names)}" for kind, names in said]]
+
+
+def _demands(rule: Rule, place: Place) -> Iterator[str]:
+    if rule.all_roles:
+        yield f"token roles {listed(rule.all_roles, word='and')}"
+    if rule.issuers:
+        yield f"issuer {listed(rule.issuers)}"
+    if rule.servers:
+        yield f"server {listed(rule.servers)}"
+    if rule.from_:
+        yield f"from {listed(rule.from_)}"
+    if rule.when:
+        yield f"when {' '.join(rule.when.split())}"
+    if rule.replication:
+        yield f"a {listed(rule.replication)} replication connection"
+    if rule.tier == "critical":
+        yield "tier critical"
+    if rule.expires:
+        yield f"until {rule.expires}"
+    if not rule.deny and not (rule.privileged and place.role in rule.roles):
+        yield ORDINARY
+
+
+def _role(rule: Rule, role: str) -> str | None:
+    """What is asked of the role, "" for nothing; None if the rule is not for it."""
+    if rule.roles_from is not None and not _given(rule.roles, role):
+        strip, name = rule.roles_from.strip, "ROLE" if is_pattern(role) else role
+        return f'"{strip}{name}" in {rule.roles_from.claim}'
+    if rule.deny and not rule.roles:
+        return ""
+    return _given(rule.roles, role)
+
+
+def _database(rule: Rule, database: str) -> str | None:
+    if "physical" in rule.replication or (rule.deny and not rule.databases):
+        return ""
+    return _given(rule.databases, database)
+
+
+def _given(patterns: Sequence[str], name: str) -> str | None:
+    if any(covers(pattern, name) for pattern in patterns if "{" not in pattern) or name in patterns:
+        return ""
+    for pattern in patterns:
+        if "{" in pattern and covers(_any_value(pattern), name):
+            return f"{pattern} is {name}"
+    return None
+
+
+def _any_value(template: str) -> str:
+    head, _, rest = template.partition("{")
+    return f"{head}*{_any_value(rest.partition('}')[2])}" if "{" in template else head
+
+
+def _session(rule: Rule, settings: Settings) -> str:
+    default, said = settings.defaults.session, rule.session
+    until = (said and said.until) or ("token" if rule.tier == "critical" else default.until)
+    longest = duration_text((said and said.max) or default.max)
+    return {"token": f"with the token, at most {longest}", "fixed": f"after {longest}"}.get(
+        until, f"with the sign-on session, at most {longest}"
+    )
