@@ -165,7 +165,7 @@ class Issuer(Mint):
         self._misbehave: _Misbehaviour | None = None
         self._released = threading.Event()
         self._metadata: dict[str, Any] = {}
-        self._keys_change: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+        self._keys_change: Callable[[dict[str, Any]], Any] | None = None
         self._without: set[str] = set()
         self._server = _Server(self, 0)
         self.port = int(self._server.server_address[1])
@@ -258,9 +258,9 @@ class Issuer(Mint):
         """Answer everything with this status and the right body."""
         self._misbehave = lambda handler, answer: handler.send(_Answer(answer.body, code))
 
-    def redirect(self, to: str = "https://example.com/") -> None:
-        """Answer 302."""
-        self._misbehave = lambda handler, _answer: handler.send(_Answer(b"", 302, {"location": to}))
+    def redirect(self, to: str = "https://example.com/", code: int = 302) -> None:
+        """Answer that it is elsewhere."""
+        self._misbehave = lambda handler, _answer: handler.send(_Answer(b"", code, {"location": to}))
 
     def body(self, data: bytes, content_type: str = "application/json") -> None:
         """Answer 200 with this body."""
@@ -274,6 +274,11 @@ class Issuer(Mint):
         """Answer with a JSON document of this many bytes."""
         self.body(b'{"keys": [], "padding": "' + b"x" * size + b'"}')
 
+    def encoded(self, encoding: str) -> None:
+        """Say that the right answer is encoded so."""
+        headers = {"content-type": "application/json", "content-encoding": encoding}
+        self._misbehave = lambda handler, answer: handler.send(_Answer(answer.body, 200, headers))
+
     def gzip_bomb(self) -> None:
         """Answer compressed although only identity was asked for: few bytes that become 64 MiB."""
         bomb = gzip.compress(b" " * (64 * 1024 * 1024), 9)
@@ -284,11 +289,11 @@ class Issuer(Mint):
         """Close the connection in the middle of the body."""
         self._misbehave = lambda handler, answer: handler.send_head(answer, length=len(answer.body) + 100)
 
-    def wrong_issuer(self, issuer: str = "https://evil.example/realms/demo") -> None:
+    def wrong_issuer(self, issuer: Any = "https://evil.example/realms/demo") -> None:
         """Name another issuer in the metadata."""
         self._metadata["issuer"] = issuer
 
-    def keys_elsewhere(self, url: str) -> None:
+    def keys_elsewhere(self, url: Any) -> None:
         """Name this jwks_uri in the metadata; ABSENT for none."""
         self._metadata["jwks_uri"] = url
 
@@ -307,6 +312,10 @@ class Issuer(Mint):
     def weak_keys(self) -> None:
         """Sign with, and publish, an RSA key of 1024 bits."""
         self.keys = [SigningKey("weak", "RS256", bits=1024)]
+
+    def publish(self, document: Any) -> None:
+        """Publish this document instead of the key set."""
+        self._keys_change = lambda _keys: document
 
     def no_keys(self) -> None:
         """Publish an empty key set."""

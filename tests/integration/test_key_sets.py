@@ -13,7 +13,8 @@ from pgbearer.http import Fetcher
 from pgbearer.tokens import Denied, KeySet, Verifier, Verifiers
 from pgbearer.tokens.keyset import Timing
 from pgbearer.wire import Reason
-from tests.issuer import ABSENT, AUDIENCE, CLIENT, Issuer
+from tests.documents import FAULTS
+from tests.issuer import AUDIENCE, CLIENT, Issuer
 from tests.parts.authority import Authority
 
 FETCH_SECONDS = 1.0
@@ -62,46 +63,6 @@ async def front(issuer: Issuer) -> AsyncIterator[Front]:
     made = Front(issuer)
     yield made
     await made.keys.aclose()
-
-
-FAULTS: dict[str, tuple[Callable[[Issuer], None], str]] = {
-    "down": (Issuer.down, "cannot connect"),
-    "hangs": (Issuer.hang, "no complete answer within"),
-    "trickles": (lambda issuer: issuer.trickle(), "no complete answer within"),
-    "500": (lambda issuer: issuer.status(500), "answered 500"),
-    "403": (lambda issuer: issuer.status(403), "answered 403"),
-    "404": (lambda issuer: issuer.status(404), "answered 404"),
-    "204": (lambda issuer: issuer.status(204), "answered 204|broke off"),
-    "redirects": (lambda issuer: issuer.redirect(), "redirects are not followed"),
-    "redirects to itself": (lambda issuer: issuer.redirect(issuer.jwks_uri), "redirects are not followed"),
-    "names another issuer": (lambda issuer: issuer.wrong_issuer(), "names another issuer"),
-    "names itself with a slash": (lambda issuer: issuer.wrong_issuer(issuer.url + "/"), "names another issuer"),
-    "has its keys elsewhere": (lambda issuer: issuer.keys_elsewhere("https://evil.example/keys"), "issuer's origin"),
-    "has its keys on another port": (
-        lambda issuer: issuer.keys_elsewhere(f"https://127.0.0.1:{issuer.port + 1}/keys"),
-        "issuer's origin",
-    ),
-    "has its keys at another name": (
-        lambda issuer: issuer.keys_elsewhere(f"https://localhost:{issuer.port}/keys"),
-        "issuer's origin",
-    ),
-    "has its keys without TLS": (
-        lambda issuer: issuer.keys_elsewhere(f"http://127.0.0.1:{issuer.port}/keys"),
-        "issuer's origin",
-    ),
-    "has its keys in a file": (lambda issuer: issuer.keys_elsewhere("file:///etc/passwd"), "issuer's origin"),
-    "has its keys at no URL": (lambda issuer: issuer.keys_elsewhere("https://[::"), "issuer's origin"),
-    "names no keys": (lambda issuer: issuer.keys_elsewhere(ABSENT), "names no jwks_uri"),
-    "answers for ever": (lambda issuer: issuer.huge_body(), "more than 262144 bytes"),
-    "sends a gzip bomb": (Issuer.gzip_bomb, "compressed"),
-    "sends a page": (Issuer.html, "text/html instead of JSON"),
-    "sends a page as JSON": (lambda issuer: issuer.body(b"<html>"), "not JSON"),
-    "sends nothing": (lambda issuer: issuer.body(b""), "not JSON"),
-    "sends a list": (lambda issuer: issuer.body(b"[]"), "not a JSON object"),
-    "sends a member twice": (lambda issuer: issuer.body(b'{"keys": [], "keys": []}'), "a member occurs twice"),
-    "sends deep nesting": (lambda issuer: issuer.body(b'{"keys": ' + b"[" * 2000), "nested"),
-    "cuts its answer": (Issuer.cut, "broke off"),
-}
 
 
 @pytest.mark.parametrize(("fault", "error"), FAULTS.values(), ids=FAULTS.keys())
