@@ -5,27 +5,14 @@ from typing import Any
 
 import pytest
 
-from pgbearer.audit import timestamp
 from pgbearer.policy import evaluate
 from pgbearer.policy.recorded import RecordError, decide_again, question_of
-from pgbearer.service.exchange import Peer
-from pgbearer.service.judge import Judgement
-from pgbearer.service.recording import login_record
-from pgbearer.verified import Verified
-from pgbearer.wire import Client, LoginRequest, Reason, Replication, RoleAttributes, Tls
+from pgbearer.wire import Client, Replication, RoleAttributes, Tls
 from tests.unit.logins import NOW, READERS, compiled, request, verified
+from tests.unit.recorded_logins import recorded
 
 MILLISECONDS = NOW * 1000
 RICH: dict[str, Any] = {"acr": "mfa", "level": 3, "mfa": True, "teams": ("a", "b")}
-
-
-def recorded(token: Verified | None, **changes: Any) -> dict[str, Any]:
-    """The entry of a login as it comes out of an audit file."""
-    judgement = Judgement(reason=Reason.NO_RULE, verified=token)
-    login = LoginRequest(1, "header.payload.signature", request(**changes))
-    record = login_record(login, judgement, policy="f" * 64, server="local", peer=Peer(1, 26, 26), at=MILLISECONDS)
-    entry: dict[str, Any] = json.loads(json.dumps({"time": timestamp(record.at), **record.entry()}))
-    return entry
 
 
 @pytest.mark.parametrize(
