@@ -104,7 +104,7 @@ class CaseFile(Section):
     policy: Name | None = None
     """The policy file, as seen from this file's folder."""
     defaults: CaseDefaults = CaseDefaults()
-    cases: Annotated[tuple[Case, ...], Field(min_length=1)]
+    cases: tuple[Case, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +129,16 @@ def parse_cases(text: str, file: str) -> Cases:
     decoded = decode(document, CaseFile)
     problems = [*document.problems, *decoded.problems]
     if decoded.settings is not None:
-        problems += _unknown_reasons(decoded.settings)
+        problems += _senseless(decoded.settings)
     if decoded.settings is None or problems:
         raise ConfigError(file, [_placed(problem, file, document) for problem in problems])
     lines = tuple((document.position(("cases", at)) or (1, 1))[0] for at in range(len(decoded.settings.cases)))
     return Cases(decoded.settings, lines)
 
 
-def _unknown_reasons(file: CaseFile) -> Iterable[Problem]:
+def _senseless(file: CaseFile) -> Iterable[Problem]:
+    if not file.cases:
+        yield Problem(path=("cases",), message="there is no case")
     known = {reason.value for reason in Reason}
     for at, case in enumerate(file.cases):
         if case.expect.reason is not None and case.expect.reason not in known:
