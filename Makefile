@@ -54,7 +54,7 @@ attacks: parts ## what must be refused and why: tokens, keys, documents, answers
 	$(BIN)/pytest tests/attacks tests/fuzz
 
 sanitize: parts ## the module's tests once more, with the module under the address and undefined-behaviour sanitizers
-	PGBEARER_SANITIZE=1 $(BIN)/pytest tests/integration -k test_module_
+	PGBEARER_SANITIZE=1 $(BIN)/pytest tests/integration tests/attacks/test_answers.py -k "test_module_ or test_answers"
 
 FUZZ_STAMP := $(VENV)/.fuzz
 $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
