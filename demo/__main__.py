@@ -44,7 +44,7 @@ def up() -> int:
     console.print()
     wrong = 0
     for told in tell(running):
-        _show(told)
+        _show(told, running)
         wrong += not told.as_it_must
     _show_what_next(running)
     return 1 if wrong else 0
@@ -87,12 +87,18 @@ def _running() -> Stack | None:
     return None
 
 
-def _show(told: Told) -> None:
+def _show(told: Told, running: Stack) -> None:
     chapter = told.chapter
     outcome = "[green]in[/]" if told.reason == "allowed" else f"[yellow]refused[/] {told.reason}"
     console.print(f"[bold]{chapter.person}[/] as [bold]{chapter.role}[/]: {outcome}")
     console.print(f"    {told.seen}", markup=False)
-    console.print(f"    decision {told.decision_id}")
+    if told.reason == "allowed":
+        console.print(f"    decision {told.decision_id}")
+    else:
+        sys.stdout.write(
+            f"    why: {_pgbearer()} explain --decision {told.decision_id} --socket {running.admin_socket}\n"
+        )
+        sys.stdout.flush()
     if not told.as_it_must:
         console.print(
             f"    [red]with the policy that ships it is {chapter.reason}: was it changed? if not, see make demo-logs[/]"
@@ -100,7 +106,7 @@ def _show(told: Told) -> None:
 
 
 def _show_what_next(running: Stack) -> None:
-    pgbearer = Path(sys.executable).with_name("pgbearer")
+    pgbearer = _pgbearer()
     console.print("\nAll of it is running. To log in yourself, as alice, bob or carol (password demo-password-NAME):\n")
     sys.stdout.write(
         f'  {pgbearer} connect "{running.conninfo("app_readonly")}" \\\n'
@@ -112,6 +118,10 @@ def _show_what_next(running: Stack) -> None:
     sys.stdout.write(f"Who was refused, and why: {pgbearer} decisions list --socket {running.admin_socket}\n")
     sys.stdout.flush()
     console.print("What the parts say: make demo-logs. Stop them: make demo-down.")
+
+
+def _pgbearer() -> Path:
+    return Path(sys.executable).with_name("pgbearer")
 
 
 def main(words: list[str]) -> int:

@@ -74,6 +74,22 @@ def test_story_is_told(told: subprocess.CompletedProcess[str], outcome: str) -> 
     assert outcome in told.stdout.splitlines()
 
 
+def test_carols_refusal_explains_itself(told: subprocess.CompletedProcess[str]) -> None:
+    """Whoever runs the line that the demo prints learns why she was refused and what to change, at which place."""
+    line = re.search(r"^carol as .*?^    why: (.*?)$", told.stdout, re.DOTALL | re.MULTILINE)
+    assert line, told.stdout
+    explained = subprocess.run(line[1].split(), capture_output=True, text=True, timeout=60)
+    assert explained.returncode == 0, explained.stderr
+    for said in (
+        "and was REFUSED: no_rule.",
+        'The rule that came nearest is "readers"',
+        "any_role: it asks for the token role app_readonly or app_readwrite; the token's roles: none",
+        "give carol the role app_readonly or app_readwrite",
+        'those of the client "postgres"',
+    ):
+        assert said in explained.stdout, explained.stdout
+
+
 def test_line_to_try_by_hand_is_printed(told: subprocess.CompletedProcess[str]) -> None:
     assert 'pgbearer connect "host=localhost port=' in told.stdout
     assert "sslmode=verify-full" in told.stdout
