@@ -99,6 +99,16 @@ def test_the_rule_for_that_role_is_nearer_than_others_for_the_person() -> None:
     assert 'alice may have app_readonly in appdb now, by the rule "readers".' in explanation.notes
 
 
+@pytest.mark.parametrize(("token_roles", "may"), [({"pg:team_a", "pg:team_b"}, "team_a or team_b"), (set(), None)])
+def test_roles_that_the_token_names_are_told_and_no_others(token_roles: set[str], may: str | None) -> None:
+    rule = "{name: teams, databases: [appdb], roles_from: {claim: token_roles, strip: 'pg:'}}"
+    explanation = explained(rule, role="team_c", token_roles=frozenset(token_roles))
+    told = f'alice may have {may} in appdb now, by the rule "teams".'
+    assert (told in explanation.notes) == (may is not None)
+    assert any("may have" in note for note in explanation.notes) == (may is not None)
+    assert 'add "pg:team_c" to token_roles of alice' in explanation.changes[0]
+
+
 def test_several_keys_must_all_be_met() -> None:
     explanation = explained(
         "{name: one, any_role: [dba], any_group: [/dba], databases: [appdb], roles: [app_readonly]}"

@@ -1,7 +1,7 @@
 """``pgbearer decisions``: what was decided and why, from the running service or from an audit file."""
 
 from collections import deque
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -20,7 +20,12 @@ _Socket = Annotated[Path, typer.Option("--socket", metavar="PATH", help="The adm
 _SOCKET = Path("/run/pgbearer/admin/admin.sock")
 _Files = Annotated[
     list[Path] | None,
-    typer.Option("--file", metavar="FILE", help="Look in this audit file instead; again for more, oldest first."),
+    typer.Option(
+        "--file",
+        "--audit",
+        metavar="FILE",
+        help="Look in this audit file instead (- for a pipe); again for more, oldest first.",
+    ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -34,7 +39,8 @@ def list_(
         str | None, typer.Option(metavar="REASON", help="Only decisions with this reason, e.g. no_rule.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Only since this time, e.g. 2026-11-23T18:00 (UTC).")
+        str | None,
+        typer.Option(metavar="TIME", help="Only since this time, e.g. 2026-11-23T18:00 (UTC), or for so long: 2h."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the newest.")] = 20,
     socket: _Socket = _SOCKET,
@@ -77,6 +83,7 @@ def show(
         output.as_json(entry)
         return
     considered = entry.pop("considered", [])
+    entry.pop("facts", None)  # for `explain`, which puts them in words
     output.pairs({name: _cell(value) for name, value in entry.items() if value not in (None, "", [], {})})
     if considered:
         typer.echo()
@@ -146,10 +153,16 @@ def _ask(socket: Path, target: str) -> dict[str, Any]:
 
 
 def _moment(text: str) -> datetime:
+    """A moment as it is written, or so long ago: ``30m``, ``2h``, ``7d``."""
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    if text[:-1].isascii() and text[:-1].isdigit() and len(text) <= 6 and text[-1] in units:
+        return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--since {text!r} is no time", hint="Write it as 2026-11-23T18:00.") from None
+        raise UsageError(
+            f"--since {text!r} is no time", hint="Write it as 2026-11-23T18:00, or 2h for the last two hours."
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

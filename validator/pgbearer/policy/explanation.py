@@ -11,7 +11,7 @@ from typing import Any, Final
 from pgbearer.config import Issuer
 from pgbearer.policy.evaluate import Policy
 from pgbearer.policy.fields import Asked
-from pgbearer.policy.match import Judged, Question, examine
+from pgbearer.policy.match import Judged, Question, examine, roles_from_token
 from pgbearer.policy.outcome import Allow, Outcome
 from pgbearer.policy.recorded import RecordError, decide_again, question_of, reason_of
 from pgbearer.policy.rule import PolicyRule
@@ -51,6 +51,8 @@ class RuleExplained:
     deny: bool
     matched: bool
     ticket: str | None
+    gives: tuple[str, ...]
+    """The roles that it gives to who meets it, those that this token names included."""
     keys: tuple[KeyExplained, ...]
 
     @property
@@ -152,6 +154,7 @@ def _rule(rule: PolicyRule, question: Question) -> RuleExplained:
         deny=rule.deny,
         matched=all(one.holds for one in judged),
         ticket=rule.source.ticket,
+        gives=(*rule.source.roles, *roles_from_token(rule, question)),
         keys=keys,
     )
 
@@ -256,11 +259,10 @@ def _alternatives(rules: tuple[RuleExplained, ...], asked: Asked) -> Iterable[st
     """What the same person could have without any change, and what a new rule could go by."""
     if any(one.deny for one in rules):
         return
+    database = "it" if asked.request.replication is Replication.PHYSICAL else asked.request.database
     for one in rules:
-        if [key.key for key in one.unmet] == ["roles"] and one.unmet[0].holds is False:
-            wants = one.unmet[0].wants.removeprefix("database role ")
-            database = "it" if asked.request.replication is Replication.PHYSICAL else asked.request.database
-            yield f'{person(asked)} may have {wants} in {database} now, by the rule "{one.rule}".'
+        if one.gives and [(key.key, key.holds) for key in one.unmet] == [("roles", False)]:
+            yield f'{person(asked)} may have {listed(one.gives)} in {database} now, by the rule "{one.rule}".'
     verified = asked.verified
     roles, groups = listed(verified.token_roles, word="and"), listed(verified.groups, word="and")
     yield f"A rule can go by what the token does have: roles {roles}; groups {groups}."

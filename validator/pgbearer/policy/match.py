@@ -15,7 +15,7 @@ from pgbearer.policy.outcome import Considered
 from pgbearer.policy.rule import Names, PolicyRule
 from pgbearer.wire import Reason, Replication
 
-__all__ = ["KEYS", "Judged", "Question", "consider", "examine", "gives_a_role"]
+__all__ = ["KEYS", "Judged", "Question", "consider", "examine", "gives_a_role", "roles_from_token"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -167,9 +167,13 @@ def condition_holds(rule: PolicyRule, question: Question) -> bool:
 
 def gives_a_role(rule: PolicyRule, question: Question) -> bool:
     """Whether the rule gives this token any role at all: one with ``roles_from`` may find none in it."""
-    if rule.roles != Names():
-        return True
-    return any(value.startswith(rule.strip) and value != rule.strip for value in _token_values(rule, question))
+    return rule.roles != Names() or bool(roles_from_token(rule, question))
+
+
+def roles_from_token(rule: PolicyRule, question: Question) -> list[str]:
+    """The roles that ``roles_from`` finds in the token, sorted; also those that cannot be names."""
+    values = _token_values(rule, question)
+    return sorted(value[len(rule.strip) :] for value in values if value.startswith(rule.strip) and value != rule.strip)
 
 
 def privilege_is_meant(rule: PolicyRule, question: Question) -> bool:

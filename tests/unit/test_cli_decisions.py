@@ -1,0 +1,93 @@
+"""`pgbearer decisions` on audit files: every filter, a moment or a length of time, and standard input."""
+
+import io
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pgbearer.cli import main
+from tests.unit.logins import verified
+from tests.unit.recorded_logins import recorded
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Path:
+    """Three decisions: four hours, two hours and one minute old."""
+    file = tmp_path / "audit.jsonl"
+    entries = [
+        (timedelta(hours=4), recorded(verified(identity="corp:old"), role="app_readwrite")),
+        (timedelta(hours=2), recorded(verified(identity="corp:older"))),
+        (timedelta(minutes=1), recorded(None, reason=_reason("token_expired"))),
+    ]
+    now = datetime.now(UTC)
+    lines = [entry | {"kind": "decision", "time": (now - age).isoformat()} for age, entry in entries]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return file
+
+
+def _reason(name: str) -> Any:
+    from pgbearer.wire import Reason
+
+    return next(reason for reason in Reason if reason.value == name)
+
+
+def found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object) -> list[str]:
+    """The reasons of what is listed."""
+    monkeypatch.setattr(sys, "argv", ["pgbearer", "decisions", "list", "--json", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    return [entry["reason"] for entry in json.loads(capsys.readouterr().out)]
+
+
+@pytest.mark.parametrize(
+    ("words", "reasons"),
+    [
+        ([], ["token_expired", "no_rule", "no_rule"]),
+        (["--limit", "1"], ["token_expired"]),
+        (["--since", "3h"], ["token_expired", "no_rule"]),
+        (["--since", "90m"], ["token_expired"]),
+        (["--since", "7d"], ["token_expired", "no_rule", "no_rule"]),
+        (["--since", "2020-01-01"], ["token_expired", "no_rule", "no_rule"]),
+        (["--since", "2999-01-01T00:00"], []),
+        (["--identity", "corp:old"], ["no_rule"]),
+        (["--role", "app_readwrite"], ["no_rule"]),
+        (["--reason", "token_expired"], ["token_expired"]),
+        (["--reason", "no_rule", "--since", "3h"], ["no_rule"]),
+    ],
+)
+@pytest.mark.parametrize("option", ["--file", "--audit"])
+def test_filters(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    audit: Path,
+    option: str,
+    words: list[str],
+    reasons: list[str],
+) -> None:
+    assert found(monkeypatch, capsys, option, audit, *words) == reasons
+
+
+def test_a_pipe_with_what_kubectl_puts_before_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], audit: Path
+) -> None:
+    piped = b"".join(b"[pod/pgbearer-0] " + line for line in audit.read_bytes().splitlines(keepends=True))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"starting\n" + piped)))
+    assert len(found(monkeypatch, capsys, "--audit", "-")) == 3
+
+
+def test_show_leaves_the_facts_to_explain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], audit: Path
+) -> None:
+    decision = json.loads(audit.read_text().splitlines()[0])["decision_id"]
+    monkeypatch.setattr(sys, "argv", ["pgbearer", "decisions", "show", decision, "--audit", str(audit)])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capsys.readouterr().out
+    assert "corp:old" in shown
+    assert "facts" not in shown
