@@ -18,7 +18,17 @@ from tests.parts.authority import Authority
 from tests.parts.device_pages import Person
 from tests.parts.keycloak import Keycloak
 
-__all__ = ["Codes", "Device", "IssuedToken", "authority", "device", "hasty_device", "keycloak", "person"]
+__all__ = [
+    "Codes",
+    "Device",
+    "IssuedToken",
+    "admin_password",
+    "authority",
+    "device",
+    "hasty_device",
+    "keycloak",
+    "person",
+]
 
 REALM_FILE = Path(__file__).parents[2] / "keycloak-realm" / "demo-realm.json"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -88,16 +98,21 @@ def authority() -> Iterator[Authority]:
 
 
 @pytest.fixture(scope="session")
+def admin_password() -> str:
+    """Of the administrator of the realm ``master``."""
+    return secrets.token_urlsafe(16)
+
+
+@pytest.fixture(scope="session")
 def keycloak(
-    need: Callable[..., None], authority: Authority, tmp_path_factory: pytest.TempPathFactory
+    need: Callable[..., None], authority: Authority, admin_password: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Keycloak]:
     """Keycloak with the realm ``demo``, and ``hasty``: the same, but its codes live one second."""
     need(keycloak_part.RUNTIME)
     hasty = tmp_path_factory.mktemp("realms") / "hasty-realm.json"
     hasty.write_text(_hasty(REALM_FILE.read_text()))
     folder = tmp_path_factory.mktemp("keycloak")
-    password = secrets.token_urlsafe(16)
-    running = keycloak_part.start(folder, authority, [REALM_FILE, hasty], admin_password=password)
+    running = keycloak_part.start(folder, authority, [REALM_FILE, hasty], admin_password=admin_password)
     yield running
     running.stop()
 
