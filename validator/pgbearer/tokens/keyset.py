@@ -257,7 +257,7 @@ class KeySet:
         kept = {kid: known[kid] if known.get(kid) == key else key for kid, key in document.usable.items()}
         generation = before.generation + 1 if before else 1
         self._snapshot = Snapshot(KeyDocument(kept, document.unusable), began, generation)
-        _log.info("keys of issuer %s: %d usable, %d not", self._name, len(kept), len(document.unusable))
+        _log.info("keys of issuer %s: %d to verify with, %d passed over", self._name, len(kept), len(document.unusable))
 
     async def _keep_fresh(self) -> None:
         """Refresh ahead of time, early by up to a fifth; after a failure sooner, ever less often."""
