@@ -52,7 +52,7 @@ def test_the_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 def test_an_error_ends_with_its_own_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: type[PgbearerError]
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise error("it went wrong", where="there", hint="Try again.")
 
     monkeypatch.setattr("pgbearer.cli.config._check", fail)
@@ -63,7 +63,7 @@ def test_an_error_ends_with_its_own_code(
 def test_an_interrupt_ends_with_130_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pgbearer.cli.config._check", interrupt)
@@ -74,7 +74,7 @@ def test_an_interrupt_ends_with_130_and_no_traceback(
 @pytest.mark.parametrize(("good", "code"), [(True, 0), (False, 2)])
 def test_what_a_command_finds_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, good: bool, code: int) -> None:
     result = {"ok": good, "problems": [], "summary": ""}
-    monkeypatch.setattr("pgbearer.cli.config._check", lambda _: result)
+    monkeypatch.setattr("pgbearer.cli.config._check", lambda *_: result)
     assert end(monkeypatch, "config", "check", "file") == code
 
 

@@ -148,7 +148,8 @@ def test_one_change_is_refused(write: Write, old: str, new: str, problem: str) -
 )
 def test_one_change_is_within(write: Write, old: str, new: str) -> None:
     assert old in PAYMENTS
-    assert found(write(payments=PAYMENTS.replace(old, new, 1))) == []
+    problems = found(write(payments=PAYMENTS.replace(old, new, 1)))
+    assert [line for line in problems if "notice: may give privileged roles" not in line] == []
 
 
 @pytest.mark.parametrize(

@@ -291,7 +291,7 @@ def test_a_good_file(write: Any) -> None:
             "rules[0].when: warning: request.unverified.* is whatever the client says",
         ),
         # rules that are not meant
-        ("    any_role: [db-read]", "    privileged: true\n    roles_from: {claim: groups}", None),
+        ("    any_role: [db-read]", "    privileged: true\n    roles_from: {claim: groups}", "13:17 rules[0].privileged: notice: may"),
         (
             "    roles: [app_readonly]",
             "    privileged: true\n    roles: ['*']",

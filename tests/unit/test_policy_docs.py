@@ -35,7 +35,8 @@ def test_rules_on_the_page_are_good(block: str, tmp_path: Path) -> None:
     path = tmp_path / "pgbearer.yaml"
     path.write_text(HEAD + indent(block, "  "))
     path.chmod(0o600)
-    assert load(path, policy.compile, today=date(2026, 12, 1)).warnings == ()
+    warnings = load(path, policy.compile, today=date(2026, 12, 1)).warnings
+    assert [problem for problem in warnings if problem.severity != "notice"] == []
 
 
 @pytest.mark.parametrize("block", re.findall(r"```yaml policy.d\n(.*?)```", PAGE, re.DOTALL))
@@ -50,7 +51,7 @@ def test_files_on_the_page_are_good(block: str, tmp_path: Path) -> None:
 
 
 def test_reasons_on_the_page_exist() -> None:
-    table = PAGE[PAGE.index("| reason |") : PAGE.index("## Who may write")]
+    table = PAGE[PAGE.index("| reason |") : PAGE.index("## What a check finds")]
     names = re.findall(r"`([a-z_]+)`", table)
     assert len(names) == 8
     assert set(names) <= set(Reason)

@@ -8,6 +8,7 @@ from pgbearer.audit.reading import decisions_in, lines_of
 from pgbearer.audit.recent import Recent, Remembered, Search
 from pgbearer.audit.record import DecisionRecord, timestamp
 from pgbearer.audit.sink import AuditUnavailable
+from pgbearer.audit.usage import Usage, unused_rules
 
 __all__ = [
     "BEGINNING",
@@ -22,8 +23,10 @@ __all__ = [
     "Remembered",
     "Search",
     "Tally",
+    "Usage",
     "decisions_in",
     "lines_of",
     "timestamp",
+    "unused_rules",
     "verify_chain",
 ]

@@ -1,6 +1,7 @@
 """``pgbearer config``: check a file before the service reads it, and the schema for editors."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,15 +18,22 @@ config = typer.Typer(name="config", help="Check pgbearer.yaml, and print its sch
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file, usually /etc/pgbearer/pgbearer.yaml.")],
     *,
+    audit: Annotated[
+        list[Path] | None,
+        typer.Option("--audit", metavar="FILE", help="Audit files, oldest first, to find rules that nobody uses."),
+    ] = None,
+    unused_days: Annotated[
+        int, typer.Option("--unused-days", metavar="DAYS", min=1, help="How long a rule may go unused; with --audit.")
+    ] = 90,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")] = False,
 ) -> int:
     """Read a file exactly as the service would and print every problem with its place.
 
     Exits 0 if the service would use the file, 2 if it would refuse it. Warnings do not change that.
 
-    Example: pgbearer config check examples/pgbearer.yaml
+    Example: pgbearer config check examples/pgbearer.yaml --audit /var/log/pgbearer/audit.jsonl --unused-days 90
     """
-    result = _check(file)
+    result = _check(file, audit or [], unused_days)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     else:
@@ -50,15 +58,19 @@ def schema(
     typer.echo(json.dumps(json_schema(PolicyFile if policy_d else Settings), indent=2))
 
 
-def _check(file: Path) -> dict[str, Any]:
+def _check(file: Path, audit: list[Path], unused_days: int) -> dict[str, Any]:
     """What both the table and the JSON are printed from."""
     with needing("serve"):
         from pgbearer import policy
+        from pgbearer.audit import Usage, decisions_in, unused_rules
         from pgbearer.config import ConfigError, load, render_path
     result: dict[str, Any] = {"file": str(file), "ok": True, "digest": None}
     try:
         loaded = load(file, policy.compile)
         problems = loaded.warnings
+        if audit:
+            usage = Usage.of(decisions_in(audit))
+            problems = (*problems, *unused_rules(loaded, usage, now=datetime.now(UTC), days=unused_days))
         result["digest"] = loaded.digest
         result["summary"] = f"good, {len(loaded.settings.rules)} rules, sha256 {loaded.digest[:12]}"
     except ConfigError as error:

@@ -13,8 +13,17 @@ from pgbearer.config.reference import duration_text
 from pgbearer.config.settings import Issuer, Rule, Settings
 from pgbearer.config.template import Template, TemplateError, parse_template
 
-__all__ = ["CHECKS", "identity_fields"]
+__all__ = ["CHECKS", "EDITABLE_CLAIMS", "identity_fields"]
 
+EDITABLE_CLAIMS: Final = frozenset(
+    {
+        *("name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "username", "upn"),
+        *("profile", "picture", "website", "gender", "birthdate", "zoneinfo", "locale", "address"),
+        *("email", "phone_number"),
+    }
+)
+"""Claims about a person that the person may be able to change: OpenID Connect Core 1.0 section 5.1, and two that
+others call a user name. Issuers differ in what they let people edit, and user names are given to others again."""
 MAX_SOCKET_PATH: Final = 107
 """Bytes that fit sockaddr_un.sun_path with its NUL (unix(7))."""
 
@@ -136,6 +145,13 @@ def identities_are_apart(settings: Settings) -> Iterator[Problem]:
             yield Problem(path=path, message="is the same for everybody", hint="write {sub} into it")
         elif not template.tells_apart:
             yield Problem(path=path, message="two identities could look alike", hint="put a : between the fields")
+        elif editable := EDITABLE_CLAIMS & set(template.fields):
+            yield Problem(
+                path=path,
+                message=f'people can change "{min(editable)}" themselves, and so become somebody else',
+                hint="write {sub}; `display` is what people see",
+                severity="warning" if "sub" in template.fields else "error",
+            )
         elif "sub" not in template.fields:
             yield Problem(path=path, message="does not hold {sub}, which alone is stable", severity="warning")
     for (name, template), (other, twin) in combinations(templates.items(), 2):

@@ -18,7 +18,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One finding. An error keeps the file from being used; a warning is shown and does not.
+    """One finding. An error keeps the file from being used; a warning is shown and does not; a notice only tells.
 
     `line` and `column` count from 1 and are None where the file has no such place (or was never a file).
     """
@@ -26,7 +26,7 @@ class Problem:
     path: KeyPath
     message: str
     hint: str | None = None
-    severity: Literal["error", "warning"] = "error"
+    severity: Literal["error", "warning", "notice"] = "error"
     file: str | None = None
     line: int | None = None
     column: int | None = None
@@ -40,7 +40,7 @@ class Problem:
         """One line: ``pgbearer.yaml:14:9 rules[2].when: unknown name "clams"; did you mean "claims"?``."""
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         head = " ".join(part for part in (place, render_path(self.path)) if part)
-        kind = "" if self.is_error else "warning: "
+        kind = "" if self.is_error else f"{self.severity}: "
         text = f"{kind}{self.message}; {self.hint}" if self.hint else f"{kind}{self.message}"
         return _printable(f"{head}: {text}" if head else text)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-__all__ = ["PRESENCE", "ConditionError", "Source", "names_in", "read_source"]
+__all__ = ["PRESENCE", "ConditionError", "Source", "calls_in", "names_in", "read_source"]
 
 PRESENCE: Final = "has_claims_"
 """``has(claims.x)`` becomes ``has_claims_x``."""
@@ -107,6 +107,17 @@ def names_in(text: str) -> tuple[str, ...]:
             parts.append(words[end + 1][1])
             end += 2
         found[".".join(parts)] = None
+    return tuple(found)
+
+
+def calls_in(text: str) -> tuple[tuple[str, str | None], ...]:
+    """The functions that a condition calls, each with its argument as written if that is one literal, else None."""
+    tokens = [token for token in _tokens(text) if token.kind != "skip"]
+    found = []
+    for at, token in enumerate(tokens[:-1]):
+        if token.kind == "name" and tokens[at + 1].text == "(":
+            alone = [one.kind for one in tokens[at + 2 : at + 4]] == ["string", "other"] and tokens[at + 3].text == ")"
+            found.append((token.text, tokens[at + 2].text if alone else None))
     return tuple(found)
 
 

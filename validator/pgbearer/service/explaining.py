@@ -112,13 +112,22 @@ async def _judge(policy: Policy, verifiers: Verifiers, login: LoginRequest, serv
             faults = [f"{status.issuer}: {status.last_error}" for status in verifiers.status() if status.last_error]
             raise UnreachableError("; ".join(faults) or denied.detail) from None
         return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
-    outcome = evaluate(policy, verified, access, server=server, now=int(now))
+    keys_age = verifiers.keys_age(verified.issuer)
+    outcome = evaluate(policy, verified, access, server=server, now=int(now), keys_age=keys_age)
     if isinstance(outcome, Allow):
         rules, reason, detail = outcome.rules, Reason.ALLOWED, None
     else:
         rules, reason, detail = (outcome.rule,) if outcome.rule else (), outcome.reason, outcome.detail
     allow = outcome if isinstance(outcome, Allow) else None
-    return Judgement(reason=reason, detail=detail, authentic=True, verified=verified, rules=rules, allow=allow)
+    return Judgement(
+        reason=reason,
+        detail=detail,
+        authentic=True,
+        verified=verified,
+        keys_age=keys_age,
+        rules=rules,
+        allow=allow,
+    )
 
 
 def _as_rehearsal(explained: Explanation, server: str, address: str | None) -> Explanation:

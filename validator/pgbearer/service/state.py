@@ -81,7 +81,7 @@ def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> Stat
         ),
         revocations=revocations,
         sockets=_sockets(settings),
-        warnings=tuple(str(problem) for problem in loaded.warnings),
+        warnings=tuple(str(problem) for problem in loaded.warnings if problem.severity == "warning"),
         leeway=max(1.0, float(leeway)),  # a request takes time to arrive, whatever the issuer's leeway
     )
 

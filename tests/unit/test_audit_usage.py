@@ -1,0 +1,93 @@
+"""Rules that nobody uses, from audit lines."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pgbearer.audit import Usage, decisions_in, unused_rules
+from pgbearer.cli import app
+from pgbearer.config import load
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SETTINGS = """\
+version: 1
+issuers:
+  corp:
+    profile: keycloak
+    issuer: https://sso.example.com/realms/corp
+    audience: db:pay-eu
+    clients: [pgbearer-cli]
+    identity: "corp:{sub}"
+defaults: {session: {until: sso, max: 10h}}
+rules:
+  - {name: used, any_role: [a], databases: [appdb], roles: [app_readonly]}
+  - {name: old, any_role: [b], databases: [appdb], roles: [app_readonly]}
+  - {name: never, any_role: [c], databases: [appdb], roles: [app_readonly]}
+  - {name: leavers, deny: true, any_group: [/leavers]}
+"""
+
+
+def line(time: str, *rules: str, kind: str = "decision") -> str:
+    return json.dumps({"kind": kind, "time": time, "rules": list(rules)})
+
+
+LINES = (
+    line("2026-01-01T00:00:00Z", "old"),
+    line("2026-02-01T00:00:00.000Z", "used", "old"),
+    "torn by a cra",
+    line("2026-11-20T00:00:00Z", "used"),
+    line("2026-11-20T00:00:00Z", "never", kind="reload"),
+    line("not a time", "never"),
+    json.dumps({"kind": "decision", "time": "2026-11-20T00:00:00Z", "rules": None}),
+)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, *lines: str) -> Path:
+        path = tmp_path / name
+        path.write_text("\n".join(lines) + "\n")
+        path.chmod(0o600)
+        return path
+
+    return write
+
+
+def findings(settings: Path, *audit: Path, days: int = 90) -> list[str]:
+    usage = Usage.of(decisions_in(audit))
+    return [str(problem).partition(": ")[2] for problem in unused_rules(load(settings), usage, now=NOW, days=days)]
+
+
+def test_allow_rules_that_decided_nothing_for_so_long(write: Callable[..., Path]) -> None:
+    settings, audit = write("pgbearer.yaml", SETTINGS), write("audit.jsonl", *LINES)
+    assert findings(settings, audit) == [
+        'warning: nobody used the rule "old" for 90 days (last on 2026-02-01); remove it if nobody needs it',
+        'warning: nobody used the rule "never" for 90 days (not once since 2026-01-01); remove it if nobody needs it',
+    ]
+    assert len(findings(settings, audit, days=300)) == 1
+    assert len(findings(settings, audit, days=2)) == 3
+
+
+def test_an_audit_that_does_not_reach_back_says_so(write: Callable[..., Path]) -> None:
+    settings = write("pgbearer.yaml", SETTINGS)
+    cannot = "it cannot tell which rules nobody used for 90 days"
+    assert findings(settings, write("young.jsonl", *LINES[3:])) == [f"notice: the audit begins on 2026-11-20: {cannot}"]
+    assert findings(settings, write("empty.jsonl")) == [f"notice: the audit holds no decision: {cannot}"]
+
+
+def test_rotated_files_count_together(write: Callable[..., Path]) -> None:
+    settings = write("pgbearer.yaml", SETTINGS)
+    assert len(findings(settings, write("1", *LINES[:2]), write("2", *LINES[2:]))) == 2
+
+
+def test_the_command_shows_them_with_their_place(write: Callable[..., Path]) -> None:
+    settings, audit = write("pgbearer.yaml", SETTINGS), write("audit.jsonl", *LINES)
+    words = ["config", "check", str(settings), "--audit", str(audit), "--unused-days", "300", "--json"]
+    result = CliRunner().invoke(app, words, standalone_mode=False)
+    assert result.return_value == 0
+    (problem,) = json.loads(result.output)["problems"]
+    assert (problem["path"], problem["line"], problem["severity"]) == ("rules[2].name", 13, "warning")
