@@ -5,8 +5,10 @@ Of a token only what policies can look at is kept, and only once every check has
 claims that the issuer declares, and its times. Never the token, its signature, its ``jti`` or its ``sid``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from pgbearer.verified import Verified
@@ -19,6 +21,7 @@ _NOT_AGAIN: Final = frozenset({"issuer", "identity", "display", "token_ref"})
 _NEVER: Final = frozenset({"token_id", "session_id"})
 """Fields of `Verified` that name one token or session and that no rule can look at."""
 _OF_THE_TOKEN: Final = tuple(sorted(Verified.__dataclass_fields__.keys() - _NOT_AGAIN - _NEVER))
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,29 +40,45 @@ class Facts:
     """Seconds since the issuer's keys were last fetched; None if that was not asked."""
 
     def entry(self) -> dict[str, Any]:
-        """The facts as members of an audit line."""
+        """The facts as members of an audit line. What many decisions share is one object, not to be changed."""
         return {
             "skew_ms": self.skew,
-            "hba": _members(self.hba, self.hba.__dataclass_fields__),
-            "role_attributes": _members(self.role_attributes, self.role_attributes.__dataclass_fields__),
-            "tls": self.tls and _members(self.tls, self.tls.__dataclass_fields__),
+            "hba": _shared_members(self.hba),
+            "role_attributes": _shared_members(self.role_attributes),
+            "tls": self.tls and _shared_members(self.tls),
             "in_recovery": self.in_recovery,
             "keys_age": None if self.keys_age is None else round(self.keys_age, 3),
-            "token": self.token and _members(self.token, _OF_THE_TOKEN),
+            "token": self.token and _members(_OF_THE_TOKEN, _values_of_the_token(self.token)),
         }
 
 
-def _members(value: object, names: Any) -> dict[str, Any]:
-    return {name: _plain(getattr(value, name)) for name in names}
+_values_of_the_token = attrgetter(*_OF_THE_TOKEN)
+
+
+def _members(names: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
+    return {
+        name: value if type(value) in _SCALARS else _plain(value) for name, value in zip(names, values, strict=True)
+    }
+
+
+@lru_cache(maxsize=256)
+def _shared_members(value: Hba | RoleAttributes | Tls) -> dict[str, Any]:
+    names = tuple(value.__dataclass_fields__)
+    return _members(names, (getattr(value, name) for name in names))
 
 
 def _plain(value: Any) -> Any:
     match value:
         case frozenset():
-            return sorted(value)
+            return _sorted(value)
         case tuple():
             return list(value)
         case Mapping():
             return {name: _plain(one) for name, one in value.items()}
         case _:
             return value
+
+
+@lru_cache(maxsize=1024)
+def _sorted(values: frozenset[str]) -> list[str]:
+    return sorted(values)

@@ -5,6 +5,7 @@ Ten thousand records stay in memory, and most say the same few names: those are 
 
 import secrets
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from sys import intern
 from typing import Any, TypeVar, cast
@@ -13,6 +14,7 @@ from pgbearer.audit import DecisionRecord, Facts
 from pgbearer.service.exchange import Peer
 from pgbearer.service.judge import Judgement
 from pgbearer.tokens import token_ref
+from pgbearer.verified import ClaimValue, Verified
 from pgbearer.wire import AccessRequest, Echo, LoginRequest
 
 __all__ = ["login_record", "undecoded_record"]
@@ -83,9 +85,28 @@ def _facts(access: AccessRequest, judgement: Judgement, at: int) -> Facts:
         role_attributes=_shared(access.role_attributes),
         tls=_shared(access.client.tls),
         in_recovery=access.server.in_recovery,
-        token=judgement.verified,
+        token=judgement.verified and _kept(judgement.verified),
         keys_age=judgement.keys_age,
     )
+
+
+def _kept(verified: Verified) -> Verified:
+    """Without what names one token or session, and with what other logins of the same people have said, too."""
+    return replace(
+        verified,
+        subject=intern(verified.subject),
+        identity=intern(verified.identity),
+        token_ref="",
+        token_id=None,
+        session_id=None,
+        claims=_shared_claims(tuple((name, type(value), value) for name, value in verified.claims.items())),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _shared_claims(claims: tuple[tuple[str, type, ClaimValue], ...]) -> Mapping[str, ClaimValue]:
+    """By name, type and value: to a cache true is 1."""
+    return {name: value for name, _, value in claims}
 
 
 def _shared(value: _T) -> _T:
