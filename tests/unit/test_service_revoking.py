@@ -59,7 +59,7 @@ async def store(folder: Path) -> AsyncIterator[RevocationFile]:
 def handler(store: RevocationFile, audit: FakeAudit, monkeypatch: pytest.MonkeyPatch) -> AdminHandler:
     monkeypatch.setattr("time.time", lambda: float(NOW))
     state = SimpleNamespace(settings=settings(), revocations=store)
-    health = cast("Health", SimpleNamespace(state=state))
+    health = cast("Health", SimpleNamespace(state=state, shadow=None))
     return AdminHandler(Recent(), health, cast("AuditLog", audit), Metrics())
 
 

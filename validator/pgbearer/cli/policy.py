@@ -10,6 +10,7 @@ import typer
 
 from pgbearer.cli import show
 from pgbearer.cli.extras import needing
+from pgbearer.cli.shadow import shadow
 from pgbearer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["policy"]
 
 policy = typer.Typer(name="policy", help="Test, compare and question rules before they are live.", no_args_is_help=True)
+
+policy.add_typer(shadow)
 
 _CONFIG = Path("/etc/pgbearer/pgbearer.yaml")
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

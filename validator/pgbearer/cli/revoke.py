@@ -81,7 +81,7 @@ def list_(*, socket: _Socket = _SOCKET, as_json: _Json = False) -> None:
         output.as_json(found)
         return
     columns = ("id", "kind", "value", "before", "issuer", "made_at", "until", "peer_uid", "ticket")
-    output.table(columns, [[_cell(entry[column]) for column in columns] for entry in found])
+    output.table(columns, [[output.plain(entry[column]) for column in columns] for entry in found])
 
 
 @revoke.command("lift")
@@ -104,7 +104,7 @@ def _shown(entry: Mapping[str, Any], done: str, *, as_json: bool) -> None:
     if as_json:
         output.as_json(entry)
         return
-    output.pairs({name: _cell(value) for name, value in entry.items() if value is not None})
+    output.pairs({name: output.plain(value) for name, value in entry.items() if value is not None})
     ends = "until it is lifted" if entry["until"] is None else f"until {entry['until']}"
     typer.echo(f"{done}, from the next login on" + (f", {ends}" if done == "revoked" else ""))
 
@@ -130,9 +130,3 @@ def _tell(socket: Path, target: str, command: Mapping[str, Any]) -> dict[str, An
     with needing("serve"):
         from pgbearer.service.ask import tell
     return tell(socket, target, command)
-
-
-def _cell(value: object) -> str:
-    """A value in a table: what stands in it must not steer the terminal."""
-    text = "" if value is None else str(value)
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

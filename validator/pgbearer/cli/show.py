@@ -11,7 +11,7 @@ from rich.cells import cell_len
 if TYPE_CHECKING:
     from pgbearer.client import AccessToken
 
-__all__ = ["as_json", "facts", "line", "pairs", "table", "until"]
+__all__ = ["as_json", "facts", "line", "pairs", "plain", "table", "until"]
 
 
 def as_json(value: object) -> None:
@@ -44,7 +44,13 @@ def until(expires_at: float | None, now: float) -> str:
 
 def line(text: str) -> None:
     """Print one line; what a client or a file wrote in it must not steer the terminal."""
-    typer.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+    typer.echo(plain(text))
+
+
+def plain(value: object) -> str:
+    """A value as it can stand in a line or a table, nothing for None: no control or bidi character as it is."""
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def pairs(named: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The admin socket: what was decided, by which configuration, and what is revoked. Each call is audited."""
+"""The admin socket: what was decided, by which configuration, what is revoked, compared. Each call is audited."""
 
 import asyncio
 import json
@@ -8,20 +8,25 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from pgbearer.audit import AuditLog, AuditUnavailable, Recent, Remembered, Search
+from pgbearer.service.command import RefusedCommandError, decode_command
 from pgbearer.service.exchange import Exchange, Request, Response
 from pgbearer.service.explaining import explain_remembered
 from pgbearer.service.health import Health
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.revocation_file import StoreUnavailable
-from pgbearer.service.revoking import Lift, RefusedCommandError, Revoke, lift, listed, revoke
+from pgbearer.service.revoking import Lift, Revoke, lift, listed, revoke
+from pgbearer.service.shadow_command import StartShadow, StopShadow, start_shadow, stop_shadow
 from pgbearer.service.state import State
 
 __all__ = ["AdminHandler", "BadQueryError"]
 
 _DECISIONS: Final = "/v1/decisions"
 _REVOCATIONS: Final = "/v1/revocations"
-_CHANGES: Final = (_REVOCATIONS,)
+_SHADOW: Final = "/v1/shadow"
+_CHANGES: Final = (_REVOCATIONS, _SHADOW)
 """What can be posted to, with all that is below."""
+_SETTLE_SECONDS: Final = 1.0
+"""How long a report waits for logins that are still to be compared."""
 
 
 class BadQueryError(ValueError):
@@ -69,7 +74,7 @@ class AdminHandler:
         except BadQueryError as error:
             status, body = 400, {"error": str(error)}
         except RefusedCommandError as error:
-            status, body = error.status, {"error": str(error)}
+            status, body = error.status, {"error": str(error), "problems": list(error.problems)}
         except (AuditUnavailable, StoreUnavailable) as error:
             status, body = 503, {"error": f"nothing was changed: {error.what}"}
         return self._audited(request.peer.uid, request.target, status, body, method=request.method)
@@ -99,17 +104,28 @@ class AdminHandler:
             )
         if url.path == _REVOCATIONS:
             return 200, listed(self._health.state.revocations.current(), time.time())
-        return 404, {"error": f"there is {_DECISIONS}, {_DECISIONS}/ID, {_REVOCATIONS} and /v1/config"}
+        if url.path == _SHADOW:
+            await self._health.shadow.settled(_SETTLE_SECONDS)
+            return 200, self._health.shadow.report()
+        return 404, {"error": f"there is {_DECISIONS}, {_DECISIONS}/ID, {_REVOCATIONS}, {_SHADOW} and /v1/config"}
 
     async def _obey(self, request: Request) -> tuple[int, Any]:
-        state, uid = self._health.state, request.peer.uid
-        if request.target == _REVOCATIONS:
-            command = Revoke.decode(request.body)
-            return 200, await revoke(command, state.revocations, state.settings, self._audit, peer_uid=uid)
-        name, _, what = request.target.removeprefix(f"{_REVOCATIONS}/").partition("/")
-        if request.target.startswith(f"{_REVOCATIONS}/") and what == "lift":
-            return 200, await lift(name, Lift.decode(request.body), state.revocations, self._audit, peer_uid=uid)
-        return 404, {"error": f"there is {_REVOCATIONS} and {_REVOCATIONS}/ID/lift"}
+        state, shadow, uid = self._health.state, self._health.shadow, request.peer.uid
+        above, _, what = request.target.rpartition("/")
+        match above, what:
+            case ("/v1", "revocations"):
+                revocation = decode_command(Revoke, request.body)
+                return 200, await revoke(revocation, state.revocations, state.settings, self._audit, peer_uid=uid)
+            case (_, "lift") if above.startswith(f"{_REVOCATIONS}/"):
+                name, ticket = above.removeprefix(f"{_REVOCATIONS}/"), decode_command(Lift, request.body)
+                return 200, await lift(name, ticket, state.revocations, self._audit, peer_uid=uid)
+            case (above, "start") if above == _SHADOW:
+                candidate = decode_command(StartShadow, request.body)
+                return 200, await start_shadow(candidate, shadow, state, peer_uid=uid)
+            case (above, "stop") if above == _SHADOW:
+                decode_command(StopShadow, request.body)
+                return 200, stop_shadow(shadow, peer_uid=uid)
+        return 404, {"error": f"there is {_REVOCATIONS}, {_REVOCATIONS}/ID/lift, {_SHADOW}/start and {_SHADOW}/stop"}
 
     def _audited(self, uid: int, target: str, status: int, body: Any, *, method: str = "GET") -> Response:
         changing = {} if method == "GET" else {"method": method}
@@ -170,6 +186,7 @@ def _config(state: State, health: Health) -> dict[str, Any]:
     return {
         **health.report()["config"],
         "revocations": health.revocations(),
+        "shadow": health.shadow.summary(),
         "warnings": list(state.warnings),
         "settings": state.settings.model_dump(mode="json", by_alias=True, exclude_unset=True),
     }

@@ -11,7 +11,8 @@ from pgbearer.errors import PgbearerError, UnreachableError, UsageError
 
 __all__ = ["ask", "tell"]
 
-_SECONDS = 10.0
+_SECONDS = 60.0
+"""A large candidate for shadow takes some to read."""
 _NOBODY = "Is pgbearer serve running, with this as its admin.socket? Another one: --socket"
 
 
@@ -60,7 +61,8 @@ def _exchange(admin_socket: Path, method: str, target: str, sent: bytes | None, 
     if reply.status != http.client.OK:
         mistaken = reply.status == 404 or (reply.status == 400 and method == "POST")
         refused = UsageError if mistaken else PgbearerError
-        raise refused(str(body.get("error", reply.status)), where=str(admin_socket))
+        problems = "\n  ".join(map(str, body.get("problems", ())))
+        raise refused(str(body.get("error", reply.status)), where=str(admin_socket), hint=problems or None)
     return dict(body)
 
 

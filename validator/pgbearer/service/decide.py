@@ -11,6 +11,7 @@ from pgbearer.service.limits import Buckets
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.recording import login_record, undecoded_record
+from pgbearer.service.shadow import Shadow
 from pgbearer.service.state import State
 from pgbearer.wire import Allowed, Answer, LoginRequest, Reason, Refused, RequestError
 
@@ -35,6 +36,8 @@ class Decider:
         """Set when the service ends: what still comes is answered `not_ready`, so that the module asks elsewhere."""
         self.audit_fault: str | None = None
         """Why the last record could not be written; None if it was."""
+        self.shadow = Shadow(audit, metrics)
+        """Sees each login when it is decided; a reload leaves it alone."""
         self._audit = audit
         self._recent = recent
         self._metrics = metrics
@@ -54,6 +57,7 @@ class Decider:
         judgement = await self._judge(state, request, caller, now)
         record = login_record(request, judgement, policy=state.digest, server=caller, peer=peer, at=int(now * 1000))
         answer = self._record(record, judgement)
+        self.shadow.saw(request, judgement, record, int(now))
         self._metrics.decided(record.server, answer, seconds=time.perf_counter() - started)
         return answer
 

@@ -6,6 +6,7 @@ from typing import Any
 from pgbearer.audit import AuditLog, timestamp
 from pgbearer.service.decide import Decider
 from pgbearer.service.metrics import Metrics
+from pgbearer.service.shadow import Shadow
 from pgbearer.service.state import State
 from pgbearer.tokens import KeyStatus
 
@@ -39,6 +40,11 @@ class Health:
     def audit_fault(self) -> str | None:
         """Why records cannot be written or synced; None while they can."""
         return self._decider.audit_fault or self._audit.fault
+
+    @property
+    def shadow(self) -> Shadow:
+        """What a candidate is compared by."""
+        return self._decider.shadow
 
     def revocations(self) -> int:
         """How many are in force."""
@@ -81,6 +87,7 @@ class Health:
                 for issuer in self.issuers()
             ],
             "revocations": self.revocations(),
+            "shadow": self.shadow.summary(),
             "audit": {"ok": self.audit_fault is None, "fault": self.audit_fault},
         }
 
@@ -89,4 +96,5 @@ class Health:
         metrics.ready.set(not self.obstacles())
         metrics.audit_ok.set(self.audit_fault is None)
         metrics.config_ok.set(not self.config_problems)
+        metrics.shadow_running.set(self.shadow.candidate is not None)
         metrics.revocations.set(self.revocations())

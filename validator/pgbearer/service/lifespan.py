@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Coroutine
 from contextlib import closing
 from pathlib import Path
@@ -153,6 +154,7 @@ class Service:
             await asyncio.sleep(_TICK_SECONDS)
             try:
                 self._audit.flush()
+                self.decider.shadow.note(time.monotonic())
                 if self.decider.audit_fault is not None:
                     self._audit.note("recovered", fault=self.decider.audit_fault)
                     self.decider.audit_fault = None
@@ -173,6 +175,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.decider.state.verifiers.aclose()
         await self.decider.state.revocations.aclose()
+        self.decider.shadow.stop(peer_uid=None, why="the service stops")
         self._audit.note("stop")
 
     def _in_background(self, work: Coroutine[object, object, object], name: str) -> "asyncio.Task[object]":

@@ -61,6 +61,13 @@ FETCHES: Final = Measure("pgbearer_issuer_fetches_total", "counter", "Fetches of
 FETCH_FAILURES: Final = Measure(
     "pgbearer_issuer_fetch_failures_total", "counter", "Fetches of an issuer's keys that failed.", ("issuer",)
 )
+SHADOW: Final = Measure(
+    "pgbearer_shadow_decisions_total",
+    "counter",
+    "Logins compared with a candidate policy, by result: same, a kind of difference, or skipped.",
+    ("result",),
+)
+SHADOW_RUNNING: Final = Measure("pgbearer_shadow_running", "gauge", "1 while a candidate policy is compared.")
 REVOCATIONS: Final = Measure("pgbearer_revocations", "gauge", "Revocations in force.")
 ADMIN_CALLS: Final = Measure(
     "pgbearer_admin_calls_total", "counter", "Questions and commands on the admin socket, by status.", ("status",)
@@ -83,6 +90,8 @@ TABLE: Final = (
     KEYS_AGE,
     FETCHES,
     FETCH_FAILURES,
+    SHADOW,
+    SHADOW_RUNNING,
     REVOCATIONS,
     ADMIN_CALLS,
 )
@@ -115,6 +124,8 @@ class Metrics:
         self.config_loaded = self._gauge(CONFIG_LOADED)
         self._config_info = self._gauge(CONFIG_INFO)
         self.ready = self._gauge(READY)
+        self.shadow = self._counter(SHADOW)
+        self.shadow_running = self._gauge(SHADOW_RUNNING)
         self.revocations = self._gauge(REVOCATIONS)
         self.admin_calls = self._counter(ADMIN_CALLS)
 

@@ -4,17 +4,18 @@ import math
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pgbearer.audit import AuditLog, timestamp
 from pgbearer.config import Settings
 from pgbearer.config.settings import Duration, Section
+from pgbearer.service.command import RefusedCommandError
 from pgbearer.service.revocation_file import RevocationStore
 from pgbearer.tokens import LEAST_SECONDS, MOST_REVOCATIONS, Revocation, RevocationKind, Revocations, TooManyError
 
-__all__ = ["Lift", "RefusedCommandError", "Revoke", "lift", "listed", "revoke"]
+__all__ = ["Lift", "Revoke", "lift", "listed", "revoke"]
 
 _MONTH: Final = 30 * 86400
 _LASTS: Final[Mapping[RevocationKind, int | None]] = {
@@ -31,15 +32,6 @@ _AHEAD: Final = 300
 
 _Text = Annotated[str, Field(min_length=1, max_length=1024)]
 _Ticket = Annotated[str, Field(min_length=1, max_length=256)]
-_Command = TypeVar("_Command", bound=Section)
-
-
-class RefusedCommandError(ValueError):
-    """The command cannot be obeyed; `status` is that of HTTP."""
-
-    def __init__(self, what: str, status: int = 400) -> None:
-        super().__init__(what)
-        self.status = status
 
 
 class Revoke(Section):
@@ -55,15 +47,6 @@ class Revoke(Section):
     """A name under ``issuers:``."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
     ticket: _Ticket | None = None
-
-    @classmethod
-    def decode(cls, body: bytes) -> "Revoke":
-        """The command in a request's body.
-
-        Raises:
-            RefusedCommandError: it is none.
-        """
-        return _decode(cls, body)
 
     def revocation(self, settings: Settings, *, peer_uid: int, now: float) -> Revocation:
         """The revocation that the command asks for.
@@ -116,15 +99,6 @@ class Lift(Section):
     """The command to lift a revocation."""
 
     ticket: _Ticket | None = None
-
-    @classmethod
-    def decode(cls, body: bytes) -> "Lift":
-        """The command in a request's body.
-
-        Raises:
-            RefusedCommandError: it is none.
-        """
-        return _decode(cls, body or b"{}")
 
 
 async def revoke(
@@ -187,14 +161,6 @@ def entry(revocation: Revocation) -> dict[str, Any]:
         "peer_uid": revocation.peer_uid,
         "ticket": revocation.ticket,
     }
-
-
-def _decode(model: type[_Command], body: bytes) -> _Command:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors())
-        raise RefusedCommandError(faults) from None
 
 
 def _issuer_url(name: str, settings: Settings) -> str:
