@@ -75,6 +75,7 @@ def whole_chain(
     program: Sequence[str] = (PGBEARER,),
     settings: Mapping[str, str] | None = None,
     hba: Sequence[str] = (),
+    ident: Sequence[str] = (),
     **changes: Any,
 ) -> Iterator[Chain]:
     """Start one; all of it is gone afterwards.
@@ -84,7 +85,9 @@ def whole_chain(
         authority: signs the issuer's certificate.
         program: what runs as `pgbearer`.
         settings: lines of postgresql.conf, over ours.
-        hba: lines after break-glass and before ours; ``ISSUER`` in them becomes the options of an OAuth line.
+        hba: lines after break-glass and before ours; ``ISSUER`` in them becomes the options of an OAuth line,
+            ``{issuer}`` the issuer alone.
+        ident: lines of pg_ident.conf.
         changes: sections of pgbearer.yaml, replaced.
     """
     with contextlib.ExitStack() as stack:
@@ -94,7 +97,7 @@ def whole_chain(
         issuer = stack.enter_context(DeviceIssuer(authority))
         service = stack.enter_context(_service(folder, issuer, program, changes))
         service.await_line("serving logins")
-        server = _server(installation, service, settings or {}, hba)
+        server = _server(installation, service, settings or {}, hba, ident)
         stack.callback(server.remove)
         server.start()
         server.sql(_ROLES)
@@ -121,9 +124,10 @@ def _service(folder: Path, issuer: DeviceIssuer, program: Sequence[str], changes
 
 
 def _server(
-    installation: Installation, service: Service, settings: Mapping[str, str], hba: Sequence[str]
+    installation: Installation, service: Service, settings: Mapping[str, str], hba: Sequence[str], ident: Sequence[str]
 ) -> BearerServer:
     options = f'oauth issuer="{service.issuer.url}" scope="db:demo" delegate_ident_mapping=1'
-    lines = [LOCAL, *(line.replace("ISSUER", options) for line in hba), f"local all all {options}"]
+    before = [line.replace("ISSUER", options).replace("{issuer}", service.issuer.url) for line in hba]
+    lines = [LOCAL, *before, f"local all all {options}"]
     ours = module_settings(installation, preload=True) | {"pgbearer.endpoints": f"unix:{service.login_socket}"}
-    return BearerServer(installation, {**ours, **settings}, lines)
+    return BearerServer(installation, {**ours, **settings}, lines, ident)
