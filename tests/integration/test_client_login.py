@@ -85,7 +85,7 @@ async def test_fifty_tasks_with_different_tokens(bearer: BearerServer, liar: Lyi
 def test_a_refusal_names_the_token_for_the_audit_and_nothing_else(bearer: BearerServer, liar: LyingService) -> None:
     liar.deny("role_not_allowed")
     held = AccessToken("a-token-that-is-refused")
-    with pytest.raises(TokenRefusedError, match=f"decisions show {held.ref}") as caught:
+    with pytest.raises(TokenRefusedError, match=f"explain --token-ref {held.ref}") as caught:
         pgbearer.connect(at(bearer), token=held, issuer=ISSUER)
     assert held.reveal() not in str(caught.value)
     assert "role_not_allowed" not in str(caught.value)

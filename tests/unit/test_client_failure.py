@@ -21,7 +21,7 @@ def token(**claims: Any) -> AccessToken:
 
 def test_the_last_hint_is_what_the_dba_needs() -> None:
     held = token()
-    assert list(hints(held, server_scope=None, now=0))[-1].endswith(f"pgbearer decisions show {held.ref}")
+    assert list(hints(held, server_scope=None, now=0))[-1].endswith(f"pgbearer explain --token-ref {held.ref}")
 
 
 def test_expired() -> None:

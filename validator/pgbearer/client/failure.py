@@ -69,4 +69,5 @@ def hints(token: AccessToken, *, server_scope: str | None, now: float) -> Iterat
     audience = audience_in(token)
     if audience:
         yield f"The token is for {plain(', '.join(audience))}; is that this server, and may you be this role there?"
-    yield f"Where the server runs they know why: token_ref {token.ref} in its log; pgbearer decisions show {token.ref}"
+    known_by = f"token_ref {token.ref} in its log; pgbearer explain --token-ref {token.ref}"
+    yield f"Where the server runs they know why: {known_by}"
