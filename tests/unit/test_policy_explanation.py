@@ -146,6 +146,23 @@ def test_a_deny_rule_for_everybody_can_only_be_changed() -> None:
     assert explanation.changes == ('The deny rule "closed" is for everybody who asks for this: change the rule.',)
 
 
+def test_a_tier_that_was_not_reached_shows_the_rule_that_asks_for_it() -> None:
+    rule = "{name: one, issuers: [corp], databases: [appdb], roles: [app_readonly], tier: critical}"
+    explanation = explained(rule, auth_time=None)
+    reason = next(reason for reason in Reason if reason.value == explanation.verdict.reason)
+    assert [step.step for step in explanation.steps if step.outcome == "failed"] == ["tier"]
+    assert (nearest(explanation).rule, nearest(explanation).matched) == ("one", True)
+    assert explanation.changes == (reason.remedy,)
+    changed = explain_record(
+        recorded_outcome(compiled(rule), auth_time=None),
+        compiled(rule.replace("critical", "normal")),
+        "e" * 64,
+        settings().issuers,
+    )
+    assert changed.now is not None
+    assert changed.now.decision == "allow"
+
+
 def test_an_empty_policy_has_no_nearest_rule() -> None:
     explanation = explained()
     assert explanation.rules == ()

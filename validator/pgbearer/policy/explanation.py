@@ -25,6 +25,10 @@ MOST_RULES: Final = 5
 """So many rules that did not match are explained, the nearest first; the others are counted."""
 
 _WHERE: Final = ("databases", "roles")
+_WANT_A_RULE: Final = frozenset(
+    {Reason.NO_RULE, Reason.ROLE_NOT_ALLOWED, Reason.ROLE_PRIVILEGED, Reason.REPLICATION_NOT_ALLOWED}
+)
+"""Reasons that go away once some rule allows it."""
 
 
 _ROLES_BY_PROFILE: Final[Mapping[str, tuple[str, ...]]] = {"keycloak": ("realm_access", "roles"), "rfc9068": ("roles",)}
@@ -122,8 +126,8 @@ def explain_record(entry: Mapping[str, Any], policy: Policy, digest: str, issuer
         rules = explain_login(policy, asked)
         if reason in RULE_REASONS and not isinstance(outcome, Allow):
             changes = _changes(outcome.reason, rules) or changes
-        if reason in RULE_REASONS:
-            notes += [*_places(rules, asked, issuers), *_alternatives(rules, asked)]
+        notes += _places(rules, asked, issuers) if reason in RULE_REASONS else ()
+        notes += _alternatives(rules, asked) if reason in _WANT_A_RULE else ()
     return Explanation(
         decision={name: value for name, value in entry.items() if name != "facts"},
         verdict=_verdict(reason, entry.get("rules") or ()),
@@ -207,7 +211,7 @@ def _changes(reason: Reason, rules: tuple[RuleExplained, ...]) -> tuple[str, ...
     if reason in (Reason.DENIED_BY_RULE, Reason.POLICY_ERROR):
         denying = [one for one in rules if one.deny]
         return tuple(line for one in denying for line in _unblock(one)) + _still_needed(rules)
-    if reason in (Reason.SESSION_OVER, Reason.NAME_NOT_EXPRESSIBLE):
+    if reason not in _WANT_A_RULE:
         return (reason.remedy,)
     near = [one for one in rules if not one.matched]
     if not near:

@@ -204,5 +204,5 @@ STAGES: Final = (
 )
 """In the order of `pgbearer.service.judge` and `pgbearer.tokens.checks`."""
 
-RULE_REASONS: Final = next(stage.reasons for stage in STAGES if stage.name == "rules")
+RULE_REASONS: Final = frozenset().union(*(stage.reasons for stage in STAGES if stage.name in ("rules", "tier")))
 """Reasons that are the policy's own."""
