@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from pgbearer.config.problems import KeyPath, Problem, did_you_mean
 from pgbearer.config.reference import duration_text
 from pgbearer.config.settings import Section, Settings
-from pgbearer.config.yaml_file import Document
+from pgbearer.config.yaml_file import MAX_PROBLEMS, Document
 
 __all__ = ["Decoded", "decode", "keys_of"]
 
@@ -87,8 +87,11 @@ def _validate(kind: type[S], value: object, document: Document) -> tuple[S | Non
     try:
         return kind.model_validate(value), ()
     except ValidationError as error:
-        found = (_problem(kind, details, document) for details in error.errors(include_url=False))
-        return None, tuple({(problem.path, problem.message): problem for problem in found}.values())
+        found = (_problem(kind, details, document) for details in error.errors(include_url=False)[:MAX_PROBLEMS])
+        problems = {(problem.path, problem.message): problem for problem in found}
+        if (more := error.error_count() - MAX_PROBLEMS) > 0:
+            problems[(), ""] = Problem(path=(), message=f"and {more} more like these")
+        return None, tuple(problems.values())
 
 
 def _problem(section: type[Section], details: ErrorDetails, document: Document) -> Problem:

@@ -13,6 +13,9 @@ __all__ = ["ConfigError", "KeyPath", "Problem", "did_you_mean", "render_path"]
 KeyPath = tuple[str | int, ...]
 """The way from the top of the file to a value: keys and list indices, e.g. ``("rules", 2, "when")``."""
 
+MAX_TEXT = 2000
+"""Characters of a problem that are shown: a file may call a key by a name of megabytes."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -42,7 +45,8 @@ class Problem:
         head = " ".join(part for part in (place, render_path(self.path)) if part)
         kind = "" if self.is_error else f"{self.severity}: "
         text = f"{kind}{self.message}; {self.hint}" if self.hint else f"{kind}{self.message}"
-        return _printable(f"{head}: {text}" if head else text)
+        whole = f"{head}: {text}" if head else text
+        return _printable(whole if len(whole) <= MAX_TEXT else f"{whole[:MAX_TEXT]} ...")
 
 
 class ConfigError(UsageError):

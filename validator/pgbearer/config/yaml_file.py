@@ -15,12 +15,14 @@ import yaml
 
 from pgbearer.config.problems import KeyPath, Problem
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "Document", "Position", "parse_yaml"]
+__all__ = ["MAX_DEPTH", "MAX_NODES", "MAX_PROBLEMS", "Document", "Position", "parse_yaml"]
 
 MAX_DEPTH = 16
 """Nesting beyond this is refused; the deepest setting stands at 6."""
-MAX_NODES = 2_000_000
-"""Keys and values in one file; 10,000 rules of twenty keys come to half a million."""
+MAX_NODES = 600_000
+"""Values in one file; 10,000 rules of twenty keys come to half a million, and 100 MiB."""
+MAX_PROBLEMS = 1000
+"""After so many in one file nobody reads on, and neither do we."""
 
 Position = tuple[int, int]
 """Line and column, both from 1."""
@@ -118,6 +120,8 @@ class _Reader:
         self._nodes += 1
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
             self._give_up(path, event, "nested too deeply" if depth > MAX_DEPTH else "too many values in one file")
+        if len(self._document.problems) >= MAX_PROBLEMS:
+            self._give_up(path, event, "too many problems to read on")
         if isinstance(event, yaml.AliasEvent):
             self.refuse(
                 path, position, f'alias "*{event.anchor}" is not allowed', "write the value out where it is used"
