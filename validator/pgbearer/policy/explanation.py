@@ -4,7 +4,8 @@ Made from a recorded decision by asking the policy again, so that nothing of it 
 record and the same policy give the same explanation.
 """
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -144,22 +145,39 @@ def explain_record(entry: Mapping[str, Any], policy: Policy, digest: str, issuer
 def explain_login(policy: Policy, asked: Asked) -> tuple[RuleExplained, ...]:
     """The rules that matter to a login: those that match or cannot be judged, then the nearest of the others."""
     question = Question(asked, policy.environments)
-    explained = [_rule(rule, question) for rule in policy.rules]
-    deciding = [one for one in explained if one.matched or (one.deny and _unjudged(one))]
-    near = sorted((one for one in explained if not one.matched and not one.deny), key=_distance)
-    return (*sorted(deciding, key=lambda one: (not one.deny, one.rule)), *near[:MOST_RULES])
+    judged = [(rule, examine(rule, question)) for rule in policy.rules]
+    deciding = [(rule, keys) for rule, keys in judged if _matched(keys) or (rule.deny and _unjudged(keys))]
+    near = [(rule, keys) for rule, keys in judged if not rule.deny and not _matched(keys)]
+    deciding.sort(key=lambda one: (not one[0].deny, one[0].name))
+    nearest = heapq.nsmallest(MOST_RULES, near, key=lambda one: _distance(*one))
+    return tuple(_rule(rule, keys, question) for rule, keys in (*deciding, *nearest))
 
 
-def _rule(rule: PolicyRule, question: Question) -> RuleExplained:
-    judged = examine(rule, question)
-    keys = tuple(_keys(rule, judged, question.asked))
+def _matched(judged: Sequence[Judged]) -> bool:
+    return all(one.holds for one in judged)
+
+
+def _unjudged(judged: Sequence[Judged]) -> bool:
+    """What makes a deny rule refuse although it may not match: nothing before it says no, nor does what it is about."""
+    first = next((one for one in judged if one.holds is not True), None)
+    elsewhere = any(one.holds is False for one in judged if one.key in _WHERE)
+    return first is not None and first.holds is None and not elsewhere
+
+
+def _distance(rule: PolicyRule, judged: Sequence[Judged]) -> tuple[int, int, str]:
+    """How far a rule is from matching: first whether it is about that role and database at all."""
+    unmet = [one.key for one in judged if one.holds is not True]
+    return sum(key in _WHERE for key in unmet), len(unmet), rule.name
+
+
+def _rule(rule: PolicyRule, judged: Sequence[Judged], question: Question) -> RuleExplained:
     return RuleExplained(
         rule=rule.name,
         deny=rule.deny,
-        matched=all(one.holds for one in judged),
+        matched=_matched(judged),
         ticket=rule.source.ticket,
         gives=(*rule.source.roles, *roles_from_token(rule, question)),
-        keys=keys,
+        keys=tuple(_keys(rule, judged, question.asked)),
     )
 
 
@@ -193,17 +211,6 @@ def _change(rule: PolicyRule, one: Judged, words: Words, asked: Asked) -> str | 
 
 _UNSAID: Final = {"replication": "an ordinary connection", "privileged": "an ordinary role"}
 """What an allow rule that does not say the key asks for."""
-
-
-def _unjudged(one: RuleExplained) -> bool:
-    """Nothing says that a rule does not match, and something says that it cannot be known."""
-    return all(key.holds is not False for key in one.keys) and any(key.holds is None for key in one.keys)
-
-
-def _distance(one: RuleExplained) -> tuple[int, int, str]:
-    """How far a rule is from matching: first whether it is about that role and database at all."""
-    elsewhere = sum(key.key in _WHERE for key in one.unmet)
-    return elsewhere, len(one.unmet), one.rule
 
 
 def _changes(reason: Reason, rules: tuple[RuleExplained, ...]) -> tuple[str, ...]:
