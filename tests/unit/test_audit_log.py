@@ -127,6 +127,33 @@ def test_the_chain_continues_after_a_torn_line(open_log: Open, path: Path) -> No
     assert json.loads(path.read_bytes().splitlines()[-1])["torn"] is True
 
 
+def test_a_torn_line_is_told_of(open_log: Open, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    open_log().note("start")
+    assert caplog.messages == []
+    with path.open("ab") as file:
+        file.write(b'{"seq":2,"prev"')
+    open_log()
+    assert caplog.messages == [f"{path} ends in a line that was cut short; the next one says so, the chain goes on"]
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_crash_in_the_very_first_line_is_repaired(open_log: Open, path: Path, tmp_path: Path, rotated: bool) -> None:
+    """Wherever it was cut, and if the file system left zeros in its place."""
+    log = open_log()
+    log.note("start")
+    older = []
+    if rotated:
+        older = [path.rename(tmp_path / "older")]
+        log.reopen()
+    whole = path.read_bytes()
+    shortest = len(b'{"seq":2,') if rotated else 1  # what is shorter does not say where the older file ended
+    for part in [*(whole[:length] for length in range(shortest, len(whole))), *([] if rotated else [b"\0" * 100])]:
+        path.write_bytes(part)
+        open_log().note("start")
+        assert holds(*older, path), part
+        assert json.loads(path.read_bytes().splitlines()[-1])["torn"] is True
+
+
 def test_the_chain_continues_in_a_rotated_file(open_log: Open, path: Path, tmp_path: Path) -> None:
     log = open_log()
     log.write(allowed_record())

@@ -6,12 +6,16 @@ nor stop whoever may write the file from making all of it anew; for that its hea
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 __all__ = ["BEGINNING", "Chain", "Finding", "digest", "encode_line", "verify_chain"]
 
+_BEGUN: Final = re.compile(rb'\0+|\{"seq":(?P<seq>[0-9]{1,18})(?:,[^\n]*)?')
+"""What `Chain.line` writes, cut off somewhere; what is cut off earlier still is matched by `_BARELY_BEGUN`."""
+_BARELY_BEGUN: Final = b'{"seq":'
 BEGINNING: Final = "0" * 64
 """What the first line of a chain has in place of a hash."""
 
@@ -60,7 +64,7 @@ class Chain:
         sequences = (line["seq"] for line in map(_parse, reversed(lines)) if line is not None)
         sequence = next(sequences, None)
         if sequence is None:
-            raise ValueError("not an audit file")
+            sequence = _before_torn(tail)
         return cls(sequence=sequence, head=digest(lines[-1]), torn=not tail.endswith(b"\n"))
 
     def line(self, entry: Mapping[str, Any]) -> bytes:
@@ -112,6 +116,18 @@ def verify_chain(lines: Iterable[bytes]) -> Iterator[Finding]:
         head = digest(line)
     if torn is not None:
         yield Finding(torn, "is cut short, and nothing follows it")
+
+
+def _before_torn(tail: bytes) -> int:
+    """The number before the only line of a file, which a crash cut short or left as the zeros of a file system.
+
+    Raises:
+        ValueError: it does not begin as a line of a chain does.
+    """
+    begun = _BEGUN.fullmatch(tail)
+    if begun is None and not _BARELY_BEGUN.startswith(tail):
+        raise ValueError("not an audit file")
+    return max(0, int(begun["seq"]) - 1) if begun and begun["seq"] else 0
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

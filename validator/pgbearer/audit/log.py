@@ -1,5 +1,6 @@
 """The audit log: lines in a chain, in a file or on standard output, written before what they record takes effect."""
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from pgbearer.audit.sink import STDOUT, AuditUnavailable, Sink, Syncer, open_fil
 from pgbearer.errors import UsageError
 
 __all__ = ["AuditLog"]
+
+_log = logging.getLogger(__name__)
 
 
 class AuditLog:
@@ -105,12 +108,15 @@ class AuditLog:
         if not sink.regular:
             return Chain()
         try:
-            return Chain.after(read_tail(sink.fd))
+            chain = Chain.after(read_tail(sink.fd))
         except ValueError as error:
             sink.close()
             raise UsageError(
                 str(error), where=self._path, hint="Give audit.file a path of its own, or move this file away."
             ) from None
+        if chain.torn:
+            _log.warning("%s ends in a line that was cut short; the next one says so, the chain goes on", self._path)
+        return chain
 
     def _append(self, kind: str, at: int, members: Mapping[str, Any]) -> None:
         if self._syncer.fault is not None:
