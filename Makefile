@@ -53,8 +53,8 @@ integration: parts ## tests with PostgreSQL and the module, a programmable issue
 attacks: parts ## what must be refused and why: tokens, keys, documents, answers, also as real logins; what fuzzing found
 	$(BIN)/pytest tests/attacks tests/fuzz
 
-sanitize: parts ## the module's tests once more, with the module under the address and undefined-behaviour sanitizers
-	PGBEARER_SANITIZE=1 $(BIN)/pytest tests/integration tests/attacks/test_answers.py -k "test_module_ or test_answers"
+sanitize: parts ## the module's tests and all attacks once more, with the module under address and undefined-behaviour sanitizers
+	PGBEARER_SANITIZE=1 $(BIN)/pytest tests/integration tests/attacks -k "test_module_ or attacks"
 
 FUZZ_STAMP := $(VENV)/.fuzz
 $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)

@@ -269,6 +269,15 @@ async def test_the_same_keys_unspoilt_are_accepted(key: SigningKey) -> None:
     assert await outcome(by_key("good", Reason.ALLOWED, key, str)) is Reason.ALLOWED
 
 
+async def test_the_other_signature_of_an_ecdsa_token_makes_it_no_other_token() -> None:
+    """With (r, s) verifies (r, n - s), and signers make either, so it cannot be refused. It says the same."""
+
+    def other(raw: bytes) -> bytes:
+        return raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32)
+
+    assert await outcome(by_key("the other s", Reason.ALLOWED, EC, signature(other))) is Reason.ALLOWED
+
+
 async def test_the_good_token_is_accepted() -> None:
     assert await outcome(claims("good", Reason.ALLOWED)) is Reason.ALLOWED
 

@@ -84,6 +84,7 @@ HOSTILE: dict[str, tuple[Spoil, str]] = {
 @pytest.fixture
 def reloading(door: Door) -> Iterator[Door]:
     """The door, whose settings are good again afterwards."""
+    door.admit(GOOD)
     good = door.chain.service.file.read_bytes()
     yield door
     put(door, good)
