@@ -291,7 +291,11 @@ def test_a_good_file(write: Any) -> None:
             "rules[0].when: warning: request.unverified.* is whatever the client says",
         ),
         # rules that are not meant
-        ("    any_role: [db-read]", "    privileged: true\n    roles_from: {claim: groups}", "13:17 rules[0].privileged: notice: may"),
+        (
+            "    any_role: [db-read]",
+            "    privileged: true\n    roles_from: {claim: groups}",
+            "13:17 rules[0].privileged: notice: may",
+        ),
         (
             "    roles: [app_readonly]",
             "    privileged: true\n    roles: ['*']",
@@ -321,6 +325,17 @@ def test_one_change(write: Any, old: str, new: str, problem: str | None) -> None
         assert problems == []
     else:
         assert len([line for line in problems if problem in line]) == 1, problems
+
+
+@pytest.mark.parametrize("claim", ["preferred_username", "email", "upn", "name", "phone_number"])
+def test_an_identity_that_people_can_edit_is_refused(write: Any, claim: str) -> None:
+    """Together with sub it only changes with what they edit, which is reported."""
+    declared = GOOD.replace("claims: {", f"claims: {{{claim}: string, ")
+    message = f'people can change "{claim}" themselves, and so become somebody else; write {{sub}}'
+    (alone,) = found(write(declared.replace("{sub}", f"{{{claim}}}")))
+    assert alone.startswith(f"8:15 issuers.corp.identity: {message}")
+    (beside,) = found(write(declared.replace("{sub}", f"{{sub}}:{{{claim}}}")))
+    assert beside.startswith(f"8:15 issuers.corp.identity: warning: {message}")
 
 
 def test_a_rule_for_several_issuers_uses_what_all_declare(write: Any) -> None:
