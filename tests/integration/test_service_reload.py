@@ -105,7 +105,7 @@ def test_an_issuer_that_hangs_holds_up_no_change(service: Service, issuer_author
         assert not any("keys of issuer other" in line for line in service.output[:in_force])
         assert service.login()["reason"] == "no_rule"
         hung.mend()
-        service.await_line("keys of issuer other: 1 usable")
+        service.await_line("keys of issuer other: 1 to verify with")
 
 
 def test_a_configmap_is_followed_when_kubernetes_swaps_its_link(start_service: Start, tmp_path: Path) -> None:
