@@ -149,6 +149,6 @@ def test_an_issuer_that_is_down_at_start_denies_until_it_is_there(start_service:
     assert status == 503
     assert "no issuer has usable keys" in page
     issuer.mend()
-    service.await_line("1 usable")
+    service.await_line("1 to verify with")
     assert service.login()["decision"] == "allow"
     assert service.http("/readyz")[0] == 200
