@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from docs.generate import PAGES, ROOT
 from pgbearer import policy
 from pgbearer.cli import app
-from pgbearer.config import load
+from pgbearer.config import PolicyFile, load
 from pgbearer.config.decode import keys_of
 from pgbearer.config.reference import duration_text, reference
 from pgbearer.config.schema import json_schema
@@ -154,6 +154,17 @@ class TestCommand:
         code, output = invoke("config", "schema")
         assert code == 0
         assert json.loads(output) == json_schema()
+
+    def test_the_schema_of_policy_d_takes_such_a_file(self) -> None:
+        code, output = invoke("config", "schema", "--policy-d")
+        assert code == 0
+        schema = json.loads(output)
+        assert schema == json_schema(PolicyFile)
+        limits = {"databases": ["a"], "roles": ["b"]}
+        jsonschema.validate({"owner": "team", "limits": limits, "rules": plain()["rules"]}, schema)
+        for wrong in ({"owner": "team", "rules": []}, {"owner": "team", "limits": limits, "rules": [], "issuers": {}}):
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate(wrong, schema)
 
 
 def plain() -> Any:
