@@ -25,7 +25,7 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 """More than `MOST_REVOCATIONS` of the longest."""
 
 Edit = Callable[[Revocations], Revocations]
-"""From what is in force to what shall be; may raise, and then nothing changes."""
+"""From what is in force to what shall be, on any thread; may raise, and then nothing changes."""
 
 
 class StoreUnavailable(PgbearerError):  # noqa: N818 - a state of the world, named for what is said about it
@@ -124,10 +124,14 @@ class RevocationFile:
 
     async def _change(self, edit: Edit) -> Revocations:
         async with self._one_at_a_time:
-            after = edit(self.current())
-            await asyncio.to_thread(self._write, after)
-            self._current = after
-            return after
+            # All of it in a thread: with thousands of entries the edit alone takes longer than a login may wait.
+            self._current = await asyncio.to_thread(self._edited, edit, self.current())
+            return self._current
+
+    def _edited(self, edit: Edit, present: Revocations) -> Revocations:
+        after = edit(present)
+        self._write(after)
+        return after
 
     def _changed(self, task: "asyncio.Task[Revocations]") -> None:
         self._changing.discard(task)
