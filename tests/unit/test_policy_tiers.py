@@ -1,15 +1,21 @@
 """The critical tier, by table: the reason that each demand leads to if it is not met, and that the strictest counts."""
 
+import json
 from typing import Any
 
 import pytest
 
 from pgbearer import policy
+from pgbearer.audit import timestamp
 from pgbearer.config import Settings
 from pgbearer.policy import Allow, Deny, Policy
+from pgbearer.policy.recorded import decide_again, question_of
 from pgbearer.policy.tiers import DEMANDS
-from pgbearer.wire import Client, Reason, Tls
-from tests.unit.logins import NOW, READERS, ask, compiled, settings
+from pgbearer.service.exchange import Peer
+from pgbearer.service.judge import Judgement
+from pgbearer.service.recording import login_record
+from pgbearer.wire import Client, LoginRequest, Reason, Tls
+from tests.unit.logins import NOW, READERS, ask, compiled, request, settings, verified
 
 CRITICAL = (
     "{name: payroll, issuers: [corp], any_role: [db-read], databases: [appdb], roles: [app_readonly], tier: critical}"
@@ -133,3 +139,15 @@ def test_an_issuer_without_a_critical_tier_never_meets_it() -> None:
     outcome = ask(rules, issuer="batch")
     assert isinstance(outcome, Deny)
     assert outcome.reason is Reason.CLIENT_NOT_CRITICAL
+
+
+@pytest.mark.parametrize("keys_age", [None, 12.25, 600.5])
+@pytest.mark.parametrize("changes", [{}, {"acr": None}, {"auth_time": NOW - 7200}, {"client": "pgbearer-device"}])
+def test_a_recorded_decision_is_made_again_alike(keys_age: float | None, changes: dict[str, Any]) -> None:
+    token = verified(**changes)
+    judgement = Judgement(reason=Reason.NO_RULE, verified=token, keys_age=keys_age)
+    login = LoginRequest(1, "not.a.token", request())
+    record = login_record(login, judgement, policy="f" * 64, server="local", peer=Peer(1, 26, 26), at=NOW * 1000)
+    asked = question_of(json.loads(json.dumps({"time": timestamp(record.at), **record.entry()})))
+    assert asked.keys_age == keys_age
+    assert decide_again(compiled(CRITICAL), asked) == ask(compiled(CRITICAL), keys_age=keys_age, **changes)
