@@ -11,8 +11,9 @@ import pytest
 from tests import oauth_token
 from tests.lying_service import LyingService
 from tests.parts.module import module_for
-from tests.parts.needs import COMPILER
+from tests.parts.needs import COMPILER, SANITIZER
 from tests.parts.postgres import Installation, Server, embedded
+from tests.parts.sanitize import sanitizing
 
 __all__ = [
     "ISSUER",
@@ -73,7 +74,7 @@ MakeServer = Callable[..., BearerServer]
 @pytest.fixture(scope="session")
 def postgres(need: Callable[..., None]) -> Installation:
     """PostgreSQL 18, to start servers of."""
-    need(COMPILER)
+    need(SANITIZER if sanitizing() else COMPILER)
     return embedded()
 
 
