@@ -31,6 +31,7 @@ LEAVERS = "{name: leavers, deny: true, any_group: [/leavers]}"
         ("roles: [r], issuers: [corp], when: claims.level > 2", "r", ["issuer corp, when claims.level > 2"]),
         ("roles: [r], expires: 2027-01-31", "r", ["until 2027-01-31"]),
         ("any_role: [a], roles: [r], privileged: true", "r", ["token role a (also if the role is privileged)"]),
+        ("any_role: [a], roles: ['r*'], privileged: true", "r", ["token role a"]),
         ("any_role: [a], roles: [r], replication: [logical]", "r", ["token role a, a logical replication connection"]),
     ],
 )

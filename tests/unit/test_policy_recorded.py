@@ -1,13 +1,17 @@
 """A decision can be made again from its record alone, and the record holds nothing that names one token or session."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pgbearer.policy import evaluate
 from pgbearer.policy.recorded import RecordError, decide_again, question_of
-from pgbearer.wire import Client, Replication, RoleAttributes, Tls
+from pgbearer.service.exchange import Peer
+from pgbearer.service.judge import Judgement
+from pgbearer.service.recording import login_record
+from pgbearer.wire import Client, LoginRequest, Reason, Replication, RoleAttributes, Tls
 from tests.unit.logins import NOW, READERS, compiled, request, verified
 from tests.unit.recorded_logins import recorded
 
@@ -49,6 +53,16 @@ def test_nothing_in_it_names_the_token_or_the_session() -> None:
     text = json.dumps(recorded(verified(token_id="jti-of-this-token", session_id="sid-of-this-session")))
     for secret in ("header.payload", "signature", "jti-of-this-token", "sid-of-this-session"):
         assert secret not in text
+
+
+def test_neither_memory_nor_the_line_keeps_them() -> None:
+    token = verified(token_id="jti-of-this-token", session_id="sid-of-this-session")
+    login = LoginRequest(1, "a.b.c", request())
+    judgement = Judgement(reason=Reason.NO_RULE, verified=token)
+    record = login_record(login, judgement, policy="", server="local", peer=Peer(1, 26, 26), at=MILLISECONDS)
+    assert record.facts is not None
+    assert "of-this" not in repr(record.facts)
+    assert "of-this" not in json.dumps(replace(record.facts, token=token).entry())
 
 
 def test_a_refused_token_leaves_no_claims() -> None:
