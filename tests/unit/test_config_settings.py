@@ -400,6 +400,15 @@ class TestTrust:
         path.chmod(mode)
         assert "writable by group or others" in found(path)[0]
 
+    def test_a_file_that_is_only_asked_may_be_a_teams(self, write: Any) -> None:
+        path = write(GOOD)
+        path.chmod(0o664)
+        path.parent.chmod(0o775)
+        loaded = load(path, in_force=False)
+        assert {problem.severity for problem in loaded.warnings if problem.about_trust} == {"warning"}
+        with pytest.raises(ConfigError):
+            load(path)
+
     @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777, 0o1777])
     def test_a_folder_that_others_can_write_is_refused(self, write: Any, mode: int) -> None:
         path = write(GOOD)

@@ -49,7 +49,7 @@ def carol() -> dict[str, Any]:
 
 
 def test_carols_explanation_is_what_the_page_shows() -> None:
-    loaded = load(EXAMPLE, policy.compile)
+    loaded = load(EXAMPLE, policy.compile, in_force=False)
     entry = carol() | {"policy": loaded.digest}
     explained = explain_record(entry, loaded.checked.policy, loaded.digest, loaded.settings.issuers).entry()
     assert "\n".join(render(explained)) + "\n" == blocks(EXPLAIN, "text")[0]
@@ -63,7 +63,7 @@ def test_every_fact_that_is_recorded_is_on_the_page() -> None:
 
 
 def test_the_cases_on_the_page_pass() -> None:
-    loaded = load(EXAMPLE, policy.compile)
+    loaded = load(EXAMPLE, policy.compile, in_force=False)
     cases = parse_cases(blocks(TESTING, "yaml")[0], "the page")
     for at in range(len(cases.file.cases)):
         assert run_case(loaded.checked.policy, loaded.settings, cases, at).passed

@@ -135,7 +135,7 @@ def _load(file: Path) -> "Loaded[Compiled]":
     with needing("serve"):
         from pgbearer import policy as rules
         from pgbearer.config import load
-    return load(file, rules.compile)
+    return load(file, rules.compile, in_force=False)
 
 
 def _run(file: Path, config: Path | None) -> tuple[list["Result"], Path]:

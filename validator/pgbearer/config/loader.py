@@ -67,11 +67,17 @@ class Loaded(Generic[C_co]):
 
 
 @overload
-def load(path: Path, *, today: date | None = None) -> Loaded[Unchecked]: ...
+def load(path: Path, *, today: date | None = None, in_force: bool = True) -> Loaded[Unchecked]: ...
 @overload
-def load(path: Path, check: Callable[[Settings], C_co], *, today: date | None = None) -> Loaded[C_co]: ...
 def load(
-    path: Path, check: Callable[[Settings], Checked] = lambda _: Unchecked(), *, today: date | None = None
+    path: Path, check: Callable[[Settings], C_co], *, today: date | None = None, in_force: bool = True
+) -> Loaded[C_co]: ...
+def load(
+    path: Path,
+    check: Callable[[Settings], Checked] = lambda _: Unchecked(),
+    *,
+    today: date | None = None,
+    in_force: bool = True,
 ) -> Loaded[Checked]:
     """Read, decode and check a file and ``policy.d/*.yaml`` beside it, reporting all that is wrong at once.
 
@@ -81,6 +87,8 @@ def load(
         check: a further look at the settings, usually `pgbearer.policy.compile`. If the files already have problems it
             is given what could be decoded, so that its problems join the list.
         today: the day by which expired rules are reported (UTC); default: the current day.
+        in_force: False for files that only questions are answered from, such as a checkout that a team can write: who
+            could have written them is then a warning. Nobody may be let in by what was loaded so.
 
     Raises:
         ConfigError: with every problem, if any is an error. Nothing is half loaded.
@@ -102,6 +110,8 @@ def load(
         found += _expired(settings, today or datetime.now(UTC).date())
         checked = check(settings)
         problems += _sorted_out([*found, *checked.problems], parts)
+    if not in_force:
+        problems = [replace(problem, severity="warning") if problem.about_trust else problem for problem in problems]
     problems.sort(key=lambda problem: _order(problem, path))
     if settings is None or any(problem.is_error for problem in problems):
         raise ConfigError(str(path), problems)
@@ -173,7 +183,8 @@ def _untrusted_files(settings: Settings) -> Iterable[Problem]:
             path = ("issuers", name, "ca_file")
             try:
                 for reason in untrusted(issuer.ca_file):
-                    yield Problem(path=path, message=f"not trusted: {reason}", hint="chown root, chmod go-w")
+                    message = f"not trusted: {reason}"
+                    yield Problem(path=path, message=message, hint="chown root, chmod go-w", about_trust=True)
             except OSError as error:
                 yield Problem(path=path, message=f"cannot be read: {error.strerror or error}")
 

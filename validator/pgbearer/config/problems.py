@@ -33,6 +33,8 @@ class Problem:
     file: str | None = None
     line: int | None = None
     column: int | None = None
+    about_trust: bool = False
+    """It is about who could write the file, not about what the file says."""
 
     @property
     def is_error(self) -> bool:

@@ -144,7 +144,8 @@ def _distrusts(path: Path, reasons: tuple[str, ...]) -> Iterator[Problem]:
 
 
 def _distrust(path: Path, reason: str) -> Problem:
-    return Problem(path=(), file=str(path), message=f"not trusted: {reason}", hint="chown root, chmod go-w")
+    message = f"not trusted: {reason}"
+    return Problem(path=(), file=str(path), message=message, hint="chown root, chmod go-w", about_trust=True)
 
 
 def _unreadable(path: Path, error: OSError) -> Problem:
