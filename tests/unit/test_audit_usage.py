@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pgbearer.audit import Usage, decisions_in, unused_rules
+from pgbearer.audit import decisions_in
+from pgbearer.audit.usage import Usage, unused_rules
 from pgbearer.cli import app
 from pgbearer.config import load
 

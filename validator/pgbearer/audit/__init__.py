@@ -1,4 +1,8 @@
-"""The decision record: a line in a chain, written before the answer; and the last ones in memory."""
+"""The decision record: a line in a chain, written before the answer; and the last ones in memory.
+
+Which rules nobody uses is in `pgbearer.audit.usage`, apart: it knows settings, which take the extra [serve] to read,
+and an audit can be read without.
+"""
 
 from pgbearer.audit.aggregate import Aggregator, Tally
 from pgbearer.audit.chain import BEGINNING, Chain, Finding, verify_chain
@@ -8,7 +12,6 @@ from pgbearer.audit.reading import decisions_in, lines_of
 from pgbearer.audit.recent import Recent, Remembered, Search
 from pgbearer.audit.record import DecisionRecord, timestamp
 from pgbearer.audit.sink import AuditUnavailable
-from pgbearer.audit.usage import Usage, unused_rules
 
 __all__ = [
     "BEGINNING",
@@ -23,10 +26,8 @@ __all__ = [
     "Remembered",
     "Search",
     "Tally",
-    "Usage",
     "decisions_in",
     "lines_of",
     "timestamp",
-    "unused_rules",
     "verify_chain",
 ]

@@ -62,7 +62,8 @@ def _check(file: Path, audit: list[Path], unused_days: int) -> dict[str, Any]:
     """What both the table and the JSON are printed from."""
     with needing("serve"):
         from pgbearer import policy
-        from pgbearer.audit import Usage, decisions_in, unused_rules
+        from pgbearer.audit import decisions_in
+        from pgbearer.audit.usage import Usage, unused_rules
         from pgbearer.config import ConfigError, load, render_path
     result: dict[str, Any] = {"file": str(file), "ok": True, "digest": None}
     try:
