@@ -25,7 +25,7 @@ __all__ = ["DebianServer", "debian_server"]
 
 USER = "nobody"
 """Has the same uid inside and outside; the service knows the server by it."""
-INSIDE = "/mnt/state"
+INSIDE = "/mnt/parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def debian_server(
     uid, gid = pwd.getpwnam(USER)[2:4]
     folder = Path(tempfile.mkdtemp(prefix="pgbearer-debian-", dir="/tmp"))
     folder.chmod(0o755)
-    work = folder / "state"
+    work = folder / "server"
     work.mkdir()
     os.chown(work, uid, gid)
     root = DebianRoot.of(COMPILE_18 if request.param == 18 else COMPILE_19).with_bind(folder, INSIDE)
@@ -75,21 +75,21 @@ def debian_server(
 
 def _start(major: int, root: DebianRoot, folder: Path, issuer: str, authority: Authority, uid: int) -> DebianServer:
     programs = f"/usr/lib/postgresql/{major}/bin"
-    _inside(root, f"{programs}/initdb", "-D", f"{INSIDE}/state/data", "-U", "postgres", "-A", "trust", "--no-sync")
+    _inside(root, f"{programs}/initdb", "-D", f"{INSIDE}/server/data", "-U", "postgres", "-A", "trust", "--no-sync")
     certificate = authority.server(f"debian-{major}", owner=uid)
     for file in (certificate.cert_file, certificate.key_file):
-        shutil.copy2(file, folder / "state")
-        os.chown(folder / "state" / file.name, uid, -1)
+        shutil.copy2(file, folder / "server")
+        os.chown(folder / "server" / file.name, uid, -1)
     port = free_port()
-    data = folder / "state" / "data"
-    (data / "postgresql.auto.conf").write_text(_settings(port, f"{INSIDE}/state/debian-{major}"))
+    data = folder / "server" / "data"
+    (data / "postgresql.auto.conf").write_text(_settings(port, f"{INSIDE}/server/debian-{major}"))
     (data / "pg_hba.conf").write_text(
         "local all postgres trust\n"
         f'hostssl all all samehost oauth issuer="{issuer}" scope="db:demo" delegate_ident_mapping=1\n'
         "host all all all reject\n"
     )
     log = folder / "server.log"
-    process = launch(root.command(f"{programs}/postgres", "-D", f"{INSIDE}/state/data", user=USER), log=log)
+    process = launch(root.command(f"{programs}/postgres", "-D", f"{INSIDE}/server/data", user=USER), log=log)
     return DebianServer(major, port, authority.ca_file, log, process)
 
 
@@ -99,19 +99,19 @@ def _create(root: DebianRoot, server: DebianServer) -> None:
     wait_until(lambda: "ready to accept connections" in server.log or not alive(), 60, "the server to start")
     assert alive(), server.log
     for sql in ("CREATE DATABASE appdb", "CREATE ROLE app_readonly LOGIN", "CREATE ROLE app_readwrite LOGIN"):
-        _inside(root, "psql", "-h", f"{INSIDE}/state", "-p", str(server.port), "-U", "postgres", "-c", sql)
+        _inside(root, "psql", "-h", f"{INSIDE}/server", "-p", str(server.port), "-U", "postgres", "-c", sql)
 
 
 def _settings(port: int, certificate: str) -> str:
     return (
         f"port = {port}\n"
         "listen_addresses = 'localhost'\n"
-        f"unix_socket_directories = '{INSIDE}/state'\n"
+        f"unix_socket_directories = '{INSIDE}/server'\n"
         "fsync = off\n"
         "ssl = on\n"
         f"ssl_cert_file = '{certificate}.crt'\n"
         f"ssl_key_file = '{certificate}.key'\n"
-        f"dynamic_library_path = '{INSIDE}/state/module:$libdir'\n"
+        f"dynamic_library_path = '{INSIDE}/server/module:$libdir'\n"
         "shared_preload_libraries = 'pgbearer'\n"
         "oauth_validator_libraries = 'pgbearer'\n"
         f"pgbearer.endpoints = 'unix:{service.login_socket(Path(INSIDE))}'\n"
@@ -120,10 +120,10 @@ def _settings(port: int, certificate: str) -> str:
 
 def _compile(root: DebianRoot, folder: Path, pg_config: str, uid: int) -> None:
     shutil.copytree(SOURCE, folder / "source", ignore=shutil.ignore_patterns("*.o", "*.so"))
-    (folder / "state" / "module").mkdir()
-    os.chown(folder / "state" / "module", uid, -1)
+    (folder / "server" / "module").mkdir()
+    os.chown(folder / "server" / "module", uid, -1)
     make = ["make", "-s", "-f", f"{INSIDE}/source/Makefile", f"PG_CONFIG={pg_config}", "COPT=-Werror"]
-    _inside(root, *make, folder=f"{INSIDE}/state/module")
+    _inside(root, *make, folder=f"{INSIDE}/server/module")
 
 
 def _inside(root: DebianRoot, *words: str, folder: str = "/") -> None:
