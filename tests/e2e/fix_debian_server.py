@@ -25,7 +25,7 @@ __all__ = ["DebianServer", "debian_server"]
 
 USER = "nobody"
 """Has the same uid inside and outside; the service knows the server by it."""
-INSIDE = "/mnt/parts"
+INSIDE = "/mnt/work"
 
 
 @dataclass(frozen=True, slots=True)
