@@ -9,19 +9,15 @@ import pytest
 
 from pgbearer.cli import main
 from tests.unit.recorded_logins import recorded
+from tests.unit.shipped import copy_examples
 
 Run = Callable[..., tuple[int, str]]
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The shipped example and its cases, to be changed."""
-    tmp_path.chmod(0o700)
-    for name in ("pgbearer.yaml", "pgbearer.cases.yaml"):
-        shutil.copyfile(EXAMPLES / name, tmp_path / name)
-        (tmp_path / name).chmod(0o600)
-    return tmp_path
+    return copy_examples(tmp_path / "examples").parent
 
 
 @pytest.fixture
@@ -46,7 +42,7 @@ def test_the_cases_name_their_policy(folder: Path, run: Run) -> None:
     cases = folder / "pgbearer.cases.yaml"
     code, said = run("test", cases)
     assert code == 0
-    assert said == f"{cases}: 12 of 12 cases as they must be, by {folder / 'pgbearer.yaml'}\n"
+    assert said == f"{cases}: 20 of 20 cases as they must be, by {folder / 'pgbearer.yaml'}\n"
 
 
 def test_a_case_that_fails_is_shown_with_its_line(folder: Path, run: Run) -> None:

@@ -17,6 +17,7 @@ from pgbearer.policy.explanation import explain_record
 from pgbearer.wire import Hba
 from tests.unit.logins import verified
 from tests.unit.recorded_logins import recorded
+from tests.unit.shipped import copy_examples
 
 ROOT = Path(__file__).parents[2]
 EXPLAIN = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
@@ -90,10 +91,8 @@ def test_who_can_prints_what_the_page_shows(
 def test_a_difference_and_a_failing_case_look_as_the_page_shows(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    tmp_path.chmod(0o700)
-    new = tmp_path / "pgbearer.yaml"
+    new = copy_examples(tmp_path / "examples")
     new.write_text(EXAMPLE.read_text().replace("any_role: [db-read, db-write]", "any_role: [db-audit, db-write]", 1))
-    new.chmod(0o600)
     assert end(monkeypatch, "policy", "diff", str(EXAMPLE), str(new)) == 1
     assert capsys.readouterr().out in blocks(TESTING, "text")
     assert end(monkeypatch, "policy", "test", "examples/pgbearer.cases.yaml", "-c", str(new)) == 1
