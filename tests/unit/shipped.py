@@ -10,7 +10,7 @@ EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 
 
 def copy_examples(folder: Path) -> Path:
-    """All of them into `folder`, which, like each of them, only its owner can change; gives the copy of pgbearer.yaml."""
+    """All of them into `folder`, which like each of them only its owner can change; gives pgbearer.yaml there."""
     shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o700 if path.is_dir() else 0o600)
