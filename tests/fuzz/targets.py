@@ -2,19 +2,25 @@
 
 import asyncio
 import json
+import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from pgbearer import policy
-from pgbearer.config import ConfigError, load
-from pgbearer.tokens import Denied
+from pgbearer.config import ConfigError, PolicyFile, load
+from pgbearer.config.decode import decode
+from pgbearer.config.yaml_file import parse_yaml
+from pgbearer.policy.names import Glob
+from pgbearer.service.revocation_file import parse_revocations, render_revocations
+from pgbearer.tokens import MOST_REVOCATIONS, Denied
 from pgbearer.verified import Verified
 from pgbearer.wire import RequestError, decode_request, encode_request
 from tests.issuer import AUDIENCE, Mint
 from tests.unit.fix_tokens import Desk
+from tests.unit.logins import verified
 
 __all__ = ["CORPUS", "TARGETS"]
 
@@ -66,6 +72,45 @@ def settings(data: bytes) -> None:
         assert not any(problem.is_error for problem in loaded.warnings)
 
 
+def policy_file(data: bytes) -> None:
+    """Bytes as a file of policy.d: every problem can be shown, or no rule names what its limits do not."""
+    folder = _scratch("policy.d")
+    (folder / "pgbearer.yaml").write_text(_MAIN)
+    (folder / "policy.d").mkdir(exist_ok=True)
+    (folder / "policy.d" / "team.yaml").write_bytes(data)
+    try:
+        loaded = load(folder / "pgbearer.yaml", policy.compile)
+    except ConfigError as error:
+        assert all(str(problem).isprintable() for problem in error.problems)
+        return
+    file = decode(parse_yaml(data.decode()), PolicyFile).settings
+    assert file is not None
+    assert loaded.settings.rules == file.rules
+    assert all(origin.owner == file.owner for origin in loaded.origins)
+    for rule in file.rules:
+        _check_within(rule.databases, file.limits.databases)
+        _check_within(rule.roles, file.limits.roles)
+        assert not file.limits.servers or (rule.servers and set(rule.servers) <= set(file.limits.servers))
+        assert rule.roles or "*" in file.limits.roles
+        assert rule.databases or rule.replication == ("physical",) or "*" in file.limits.databases
+
+
+def revocations(data: bytes) -> None:
+    """Bytes as the file of revocations: refused whole, or it means the same when it is written again."""
+    try:
+        found = parse_revocations(data)
+    except ValueError:
+        return
+    assert len(found) <= MOST_REVOCATIONS
+    assert parse_revocations(render_revocations(found)).entries == found.entries
+    for one in found.entries:
+        assert one.denied().detail.isprintable()
+        now = float(one.made_at if one.until is None else one.until - 1)
+        issuer = one.issuer or "https://sso.example.com/realms/corp"
+        assert one.kind != "kid" or not one.in_force(now) or found.of_key(issuer, one.value, now) is not None
+    found.of(verified(), float(NOW))
+
+
 def request(data: bytes) -> None:
     """Bytes as a login request: it is refused, or means the same when it is written again."""
     try:
@@ -77,7 +122,8 @@ def request(data: bytes) -> None:
 
 
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
-    target.__name__: target for target in (token, signed_payload, signed_header, settings, request)
+    target.__name__: target
+    for target in (token, signed_payload, signed_header, settings, policy_file, revocations, request)
 }
 
 
@@ -94,9 +140,29 @@ def _desk() -> tuple[asyncio.Runner, Desk]:
     return runner, desk
 
 
+_MAIN: Final = """\
+version: 1
+servers: {local: {}, pay-eu: {socket: /run/pgbearer/login/pay.sock}}
+issuers:
+  corp: {profile: keycloak, issuer: https://a.example, audience: db:a, clients: [c], identity: "corp:{sub}",
+    claims: {department: string}, critical: {clients: [c], acr: [mfa]}}
+defaults: {session: {until: sso, max: 10h}}
+rules: []
+"""
+"""What stands beside a file of policy.d."""
+
+
+def _check_within(names: Sequence[str], limits: Sequence[str]) -> None:
+    """What a pattern or template of a rule may come to, a name of the limits matches too."""
+    for name in names:
+        for filling in ("", "x", "0_y"):
+            come_to = re.sub(r"\*|\{[^}]*\}", filling, name).replace("?", "q")
+            assert any(Glob.of(limit).matches(come_to) for limit in limits), (come_to, limits)
+
+
 @cache
-def _scratch() -> Path:
-    return Path(tempfile.mkdtemp(prefix="pgbearer-fuzz-"))
+def _scratch(name: str = "") -> Path:
+    return Path(tempfile.mkdtemp(prefix=f"pgbearer-fuzz-{name}"))
 
 
 def _verdict(presented: str) -> Verified | Denied:

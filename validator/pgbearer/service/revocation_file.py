@@ -11,13 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pgbearer.config.settings import Section
 from pgbearer.errors import PgbearerError, UsageError
 from pgbearer.tokens import MOST_REVOCATIONS, Revocation, Revocations
 
-__all__ = ["FILE", "RevocationFile", "RevocationStore", "StoreUnavailable"]
+__all__ = [
+    "FILE",
+    "RevocationFile",
+    "RevocationStore",
+    "StoreUnavailable",
+    "parse_revocations",
+    "render_revocations",
+]
 
 FILE: Final = "revocations.json"
 
@@ -57,6 +64,20 @@ class _Document(Section):
 
     version: Literal[1]
     revocations: Annotated[tuple[Revocation, ...], Field(max_length=MOST_REVOCATIONS)]
+
+
+def parse_revocations(data: bytes) -> Revocations:
+    """The revocations that a file holds.
+
+    Raises:
+        ValueError: it is not such a file. No part of it may be used, for nobody knows what it should have said.
+    """
+    return Revocations(_Document.model_validate_json(data).revocations)
+
+
+def render_revocations(revocations: Revocations) -> bytes:
+    """The file that `parse_revocations` reads as `revocations`."""
+    return _Document(version=1, revocations=revocations.entries).model_dump_json().encode() + b"\n"
 
 
 class RevocationFile:
@@ -153,8 +174,8 @@ class RevocationFile:
                 )
             data = file.read(_MAX_BYTES)
         try:
-            return Revocations(_Document.model_validate_json(data).revocations)
-        except ValidationError:
+            return parse_revocations(data)
+        except ValueError:
             raise UsageError(
                 "is damaged: nobody knows what is revoked",
                 where=str(self._path),
@@ -163,13 +184,12 @@ class RevocationFile:
 
     def _write(self, revocations: Revocations) -> None:
         """Replace the file: whoever reads it, also after a crash, finds the old one or the new one."""
-        document = _Document(version=1, revocations=revocations.entries)
         new = self._folder / f"{FILE}.new"
         try:
             new.unlink(missing_ok=True)
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as file:
-                file.write(document.model_dump_json().encode() + b"\n")
+                file.write(render_revocations(revocations))
                 file.flush()
                 os.fsync(fd)
             new.rename(self._path)
