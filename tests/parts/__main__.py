@@ -8,7 +8,7 @@ What this machine cannot have is left out and named; the tests say it again, whe
 import os
 from collections.abc import Callable
 
-from tests.parts import debian, keycloak, module, postgres, tls_postgres
+from tests.parts import cerbos, debian, keycloak, module, opa, postgres, tls_postgres
 from tests.parts.needs import MissingError
 from tests.parts.progress import say
 
@@ -16,6 +16,8 @@ PARTS: dict[str, Callable[[], object]] = {
     "PostgreSQL and the module": lambda: module.module_for(postgres.embedded().pg_config),
     "PostgreSQL with TLS and the module": lambda: module.module_for(tls_postgres.pg_config()),
     "Keycloak": keycloak.distribution,
+    "Cerbos": cerbos.program,
+    "OPA": opa.program,
     "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
     "Debian's PostgreSQL 18": lambda: debian.DebianRoot.of(debian.COMPILE_18),
     "Debian's PostgreSQL 19": lambda: debian.DebianRoot.of(debian.COMPILE_19),

