@@ -244,6 +244,26 @@ class TestWhatIsRead:
             patch.setattr(sources, "_read", reading)
             assert any("came, went or changed while all were being read" in line for line in found(path))
 
+    def test_a_folder_that_is_away_for_a_moment_takes_no_deny_rule_with_it(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As when it is exchanged for another by renaming both."""
+        from pgbearer.config import sources
+
+        path = write(a=PAYMENTS)
+        folder, away = path.parent / "policy.d", path.parent / "away"
+        listed = sources._listed
+
+        def listing(folder: Path) -> object:
+            folder.rename(away)
+            result = listed(folder)
+            away.rename(folder)
+            return result
+
+        monkeypatch.setattr(sources, "_listed", listing)
+        assert any("came, went or changed while all were being read" in line for line in found(path))
+        assert folder.is_dir()
+
     def test_a_file_removed_after_it_was_listed_keeps_all_from_being_used(
         self, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:

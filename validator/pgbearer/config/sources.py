@@ -73,7 +73,7 @@ def read_sources(path: Path) -> Sources:
     for one in found:
         others.append(_read_other(one, left))
         left -= len(others[-1].data or b"")
-    if (found or problems) and look(path) != before:
+    if look(path) != before:
         what = "a file came, went or changed while all were being read"
         problems.append(Problem(path=(), file=str(path.parent / FOLDER), message=what, hint="they will be read again"))
     return Sources(main, tuple(others), tuple(problems))
