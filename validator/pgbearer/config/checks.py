@@ -24,6 +24,8 @@ EDITABLE_CLAIMS: Final = frozenset(
 )
 """Claims about a person that the person may be able to change: OpenID Connect Core 1.0 section 5.1, and two that
 others call a user name. Issuers differ in what they let people edit, and user names are given to others again."""
+_IPV4_IN_IPV6: Final = ipaddress.IPv6Network("::ffff:0:0/96")
+"""RFC 4291 section 2.5.5.2."""
 MAX_SOCKET_PATH: Final = 107
 """Bytes that fit sockaddr_un.sun_path with its NUL (unix(7))."""
 
@@ -218,15 +220,23 @@ def references_exist(settings: Settings) -> Iterator[Problem]:
 
 
 def networks_are_networks(settings: Settings) -> Iterator[Problem]:
-    """``from`` is CIDR, without bits that the mask would hide."""
+    """``from`` is CIDR, without bits that the mask would hide.
+
+    IPv4 addresses are compared as such however they are written (`pgbearer.policy.match`), so a network of IPv4
+    addresses in IPv6 would hold none: a deny rule for it would refuse nobody.
+    """
     for index, rule in enumerate(settings.rules):
         for position, text in enumerate(rule.from_):
+            path = ("rules", index, "from", position)
             try:
-                ipaddress.ip_network(text)
+                network = ipaddress.ip_network(text)
             except ValueError as error:
-                yield Problem(
-                    path=("rules", index, "from", position), message=f"not a network: {error}", hint=_network(text)
-                )
+                yield Problem(path=path, message=f"not a network: {error}", hint=_network(text))
+                continue
+            if network.version == 6 and network.subnet_of(_IPV4_IN_IPV6):
+                bits = network.prefixlen - _IPV4_IN_IPV6.prefixlen
+                hint = f"write {ipaddress.IPv4Address(int(network.network_address) & 0xFFFFFFFF)}/{bits}"
+                yield Problem(path=path, message="IPv4 addresses written as IPv6 are in no network here", hint=hint)
 
 
 def roles_from_is_declared(settings: Settings) -> Iterator[Problem]:
