@@ -102,7 +102,7 @@ def test_a_good_file(write: Any) -> None:
         (
             "    roles: [app_readonly]",
             "    roles: [app_readonly]\n    ask: {all: [opa]}",
-            'rules[0].ask: unknown key "ask"',
+            'rules[0].ask.all[0]: no "opa" under deciders',
         ),
         (
             "    roles: [app_readonly]",

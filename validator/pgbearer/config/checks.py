@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Final
 
+from pgbearer.config.about_deciders import DECIDER_CHECKS
 from pgbearer.config.problems import KeyPath, Problem, did_you_mean
 from pgbearer.config.reference import duration_text
 from pgbearer.config.settings import Issuer, Rule, Settings
@@ -315,3 +316,4 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     roles_from_is_declared,
     templates_are_known,
 )
+    *DECIDER_CHECKS,

@@ -65,7 +65,8 @@ def keys_of(path: KeyPath, kind: type[Section] = Settings) -> tuple[str, ...] | 
     for part in path:
         here = _step(here, part)
     sections = [option for option in _options(here) if isinstance(option, type) and issubclass(option, Section)]
-    return tuple(field.alias or name for name, field in sections[0].model_fields.items()) if sections else None
+    keys = (field.alias or name for section in sections for name, field in section.model_fields.items())
+    return tuple(dict.fromkeys(keys)) if sections else None
 
 
 def _decode(document: Document, kind: type[S]) -> Decoded[S]:
@@ -120,14 +121,12 @@ def _problem(section: type[Section], details: ErrorDetails, document: Document) 
 def _path(details: ErrorDetails, document: Document) -> KeyPath:
     """Where pydantic saw it, without what it adds of its own (branches of a union, ``[key]``)."""
     location = details["loc"]
-    if details["type"] == "missing":
-        return location
+    missing = details["type"] == "missing"
     path: KeyPath = ()
-    for part in location:
-        if (*path, part) not in document.values:
-            break
-        path = (*path, part)
-    return path
+    for part in location[:-1] if missing else location:
+        if (*path, part) in document.values:
+            path = (*path, part)
+    return (*path, location[-1]) if missing else path
 
 
 def _value_at(value: Any, path: KeyPath) -> Any:

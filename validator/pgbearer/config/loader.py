@@ -10,7 +10,7 @@ from pgbearer.config.checks import CHECKS
 from pgbearer.config.decode import Decoded, decode
 from pgbearer.config.limits import beyond_limits
 from pgbearer.config.permissions import untrusted
-from pgbearer.config.problems import ConfigError, Problem
+from pgbearer.config.problems import ConfigError, KeyPath, Problem
 from pgbearer.config.rules import PolicyFile, Rule
 from pgbearer.config.section import Section
 from pgbearer.config.settings import Settings
@@ -178,15 +178,23 @@ def _parse(data: bytes) -> Document:
 
 def _untrusted_files(settings: Settings) -> Iterable[Problem]:
     """Files that the settings name are held to the same rule as the settings themselves."""
+    for path, file in _named_files(settings):
+        try:
+            for reason in untrusted(file):
+                message = f"not trusted: {reason}"
+                yield Problem(path=path, message=message, hint="chown root, chmod go-w", about_trust=True)
+        except OSError as error:
+            yield Problem(path=path, message=f"cannot be read: {error.strerror or error}")
+
+
+def _named_files(settings: Settings) -> Iterable[tuple[KeyPath, Path]]:
     for name, issuer in settings.issuers.items():
         if issuer.ca_file is not None:
-            path = ("issuers", name, "ca_file")
-            try:
-                for reason in untrusted(issuer.ca_file):
-                    message = f"not trusted: {reason}"
-                    yield Problem(path=path, message=message, hint="chown root, chmod go-w", about_trust=True)
-            except OSError as error:
-                yield Problem(path=path, message=f"cannot be read: {error.strerror or error}")
+            yield ("issuers", name, "ca_file"), issuer.ca_file
+    for name, decider in settings.deciders.items():
+        for key in type(decider).model_fields:
+            if isinstance(file := getattr(decider, key), Path):
+                yield ("deciders", name, key), file
 
 
 def _expired(settings: Settings, today: date) -> Iterable[Problem]:

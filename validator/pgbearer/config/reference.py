@@ -1,8 +1,8 @@
 """Every setting as data, so that the reference page is generated and cannot lie."""
 
 import typing
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from types import UnionType
@@ -39,14 +39,14 @@ def reference(section: type[Section] = Settings, above: str = "") -> Iterator[Se
     for name, field in section.model_fields.items():
         path = above + (field.alias or name)
         inner, suffix = _inner(field.annotation)
-        if inner is None:
+        if not inner:
             yield Setting(
                 path, _type(field), _default(field), field.is_required(), _bounds(field), _line(field.description)
             )
             continue
-        meaning = _line(field.description or inner.__doc__)
+        meaning = _line(field.description or inner[0].__doc__)
         yield Setting(path + suffix, "section", None, field.is_required(), "", meaning)
-        yield from reference(inner, f"{path}{suffix}.")
+        yield from _each_once(inner, f"{path}{suffix}.")
 
 
 def duration_text(seconds: int) -> str:
@@ -62,6 +62,22 @@ def is_duration(field: FieldInfo) -> bool:
     return _DURATION in _metadata(field)
 
 
+def _each_once(kinds: Sequence[type[Section]], above: str) -> Iterator[Setting]:
+    """The settings of a section of one of several kinds, told apart by their ``type``; what all have comes first."""
+    found: dict[str, list[tuple[str, Setting]]] = {}
+    for kind in kinds:
+        name = _type(kind.model_fields["type"]) if len(kinds) > 1 else ""
+        for setting in reference(kind, above):
+            found.setdefault(setting.path, []).append((name, setting))
+    for same in sorted(found.values(), key=len, reverse=True):
+        names, (setting, *_) = zip(*same, strict=True)
+        if len(same) < len(kinds):
+            setting = replace(setting, meaning=f"With `type` {' or '.join(names)}: {setting.meaning}")
+        elif len(kinds) > 1 and setting.path == f"{above}type":
+            setting = replace(setting, type=", ".join(names))
+        yield setting
+
+
 def _metadata(field: FieldInfo) -> list[Any]:
     """Bounds and validators of the field, also those inside ``... | None``."""
     inside = [getattr(option, "__metadata__", ()) for option in typing.get_args(field.annotation)]
@@ -73,17 +89,19 @@ def _flat(items: Iterable[Any]) -> Iterator[Any]:
         yield from _flat(item.metadata) if isinstance(item, FieldInfo) else (item,)
 
 
-def _inner(annotation: Any) -> tuple[type[Section] | None, str]:
-    """The section that a setting holds, and what stands between their paths."""
+def _inner(annotation: Any) -> tuple[tuple[type[Section], ...], str]:
+    """The section that a setting holds, of one of these kinds, and what stands between their paths."""
     for option in _options(annotation):
         arguments = typing.get_args(option)
-        if typing.get_origin(option) is dict and _is_section(arguments[1]):
-            return arguments[1], ".NAME"
-        if typing.get_origin(option) is tuple and _is_section(arguments[0]):
-            return arguments[0], "[]"
-        if _is_section(option):
-            return option, ""
-    return None, ""
+        if typing.get_origin(option) is dict and (found := _sections(arguments[1])):
+            return found, ".NAME"
+        if typing.get_origin(option) is tuple and (found := _sections(arguments[0])):
+            return found, "[]"
+    return _sections(annotation), ""
+
+
+def _sections(annotation: Any) -> tuple[type[Section], ...]:
+    return tuple(option for option in _options(annotation) if _is_section(option))
 
 
 def _is_section(kind: Any) -> bool:

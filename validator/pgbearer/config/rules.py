@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pgbearer.config.deciders import Ask
 from pgbearer.config.section import Duration, Name, Section
 
 __all__ = ["FileLimits", "PolicyFile", "RolesFrom", "Rule", "RuleSession"]
@@ -63,6 +64,9 @@ class Rule(Section):
     session: RuleSession | None = None
     privileged: bool = False
     """The rule may give a role that the catalog says is privileged, named exactly."""
+    ask: Ask | None = None
+    fallback: bool = False
+    """The rule counts only where an `on_fault` names it and that decider cannot be asked."""
     replication: tuple[Literal["logical", "physical"], ...] = ()
     """Kinds of replication connection that an allow rule is for; left out: none. A deny rule without it is for all."""
     expires: date | None = None

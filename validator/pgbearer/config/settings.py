@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from pgbearer.config.deciders import Decider
 from pgbearer.config.rules import RolesFrom, Rule, RuleSession
 from pgbearer.config.section import AbsolutePath, Duration, Name, Section
 
@@ -207,7 +208,11 @@ class Settings(Section):
     rules: tuple[Rule, ...]
     """Who may do what. Deny wins, then any allow, else deny."""
     audit: Audit = Audit()
+    asking: Annotated[Duration, Field(ge=1, le=30)] = 3
+    """For all questions of a login to deciders together. Shorter than pgbearer.timeout of the database servers."""
     admin: Admin = Admin()
     state: State = State()
     http: Http = Http()
     limits: Limits = Limits()
+    deciders: dict[Name, Decider] = Field(default_factory=dict)
+    """Who else is asked, by name; rules say whom with `ask`."""

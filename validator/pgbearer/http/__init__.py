@@ -2,7 +2,8 @@
 
 from pgbearer.http.fault import Fault, FetchError
 from pgbearer.http.fetcher import Fetcher
+from pgbearer.http.pool import Pool
 from pgbearer.http.reply import Reply
 from pgbearer.http.sync import SyncFetcher
 
-__all__ = ["Fault", "FetchError", "Fetcher", "Reply", "SyncFetcher"]
+__all__ = ["Fault", "FetchError", "Fetcher", "Pool", "Reply", "SyncFetcher"]

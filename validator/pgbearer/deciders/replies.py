@@ -1,0 +1,45 @@
+"""What deciders answer: read strictly, and put into words that are safe to log."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pgbearer.deciders.fault import DeciderError, DeciderFault, DeciderMisconfigured
+from pgbearer.http import Reply
+from pgbearer.tokens.strict_json import NotStrictJsonError, parse_object
+
+__all__ = ["MAX_REASON", "refused", "shown", "strict_object"]
+
+MAX_REASON: Final = 200
+"""Characters of a decider's reason that are kept."""
+
+
+def strict_object(reply: Reply) -> Mapping[str, object]:
+    """The JSON object that a reply holds: declared as JSON, and with one meaning for every parser.
+
+    Raises:
+        DeciderFault: it holds anything else.
+    """
+    if not reply.is_json:
+        raise DeciderFault(f"answered {reply.status} with something that is not JSON")
+    try:
+        return parse_object(reply.body)
+    except NotStrictJsonError as error:
+        raise DeciderFault(f"answered {reply.status} with JSON that cannot be read: {error}") from None
+
+
+def refused(reply: Reply) -> DeciderError:
+    """The error for a status that is no documented answer of a decider's protocol; to be raised."""
+    if 400 <= reply.status < 500:
+        return DeciderMisconfigured(f"answered {reply.status}")
+    return DeciderFault(f"answered {reply.status}")
+
+
+def shown(text: object) -> str | None:
+    """A reason in a decider's words as it may be logged: at most `MAX_REASON` characters, what does not print escaped.
+
+    None for anything but text, and for text without a character.
+    """
+    if not isinstance(text, str) or not text.strip():
+        return None
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text.strip())
+    return escaped if len(escaped) <= MAX_REASON else f"{escaped[: MAX_REASON - 4]} ..."

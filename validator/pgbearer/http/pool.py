@@ -1,0 +1,111 @@
+"""Kept-open connections to one server that is asked often: its CA, our certificate, bounded time and size."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pgbearer.errors import UsageError
+from pgbearer.http.bare import httpx
+from pgbearer.http.exchange import HEADERS, checked_url, read_reply, tls_context
+from pgbearer.http.fault import Fault, FetchError, fault_of
+from pgbearer.http.reply import Reply
+
+__all__ = ["Pool"]
+
+_IDLE_SECONDS = 15.0
+"""How long a connection waits for its next use: shorter than servers do, so that it is we who close it."""
+
+
+class Pool:
+    """Asks over https; connections are kept, each for one exchange at a time.
+
+    Nothing is sent twice: only connecting is tried a second time. Redirects are not followed, environment and
+    ``.netrc`` not honoured, answers read raw. A connection outlives its certificate no more than one exchange: each
+    reply is taken only if the certificate that it came under is valid at that moment. For one event loop.
+
+    Args:
+        ca_file: PEM certificates to trust instead of the system's; None for the system's.
+        certificate: files with our own certificate and its key (PEM), for servers that ask for one.
+        timeout: seconds for one whole exchange, from waiting for a connection to the last byte.
+        max_bytes: the largest body that is read.
+        connections: at a time.
+
+    Raises:
+        UsageError: a file is not usable.
+    """
+
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None = None,
+        certificate: tuple[Path, Path] | None = None,
+        timeout: float,
+        max_bytes: int,
+        connections: int,
+    ) -> None:
+        self._timeout = timeout
+        self._max_bytes = max_bytes
+        context = tls_context(ca_file)
+        if certificate is not None:
+            _present(context, *certificate)
+        limits = httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
+        )
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits, retries=1),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(timeout, connect=timeout / 3),
+            headers=HEADERS,
+        )
+
+    async def get(self, url: str, *, headers: Mapping[str, str]) -> Reply:
+        """GET `url`; any status but 3xx is a reply.
+
+        Raises:
+            FetchError: no usable reply came; its `kind` says why. Headers are in no message.
+        """
+        return await self._exchange("GET", url, None, headers)
+
+    async def post(self, url: str, body: bytes, *, content_type: str, headers: Mapping[str, str]) -> Reply:
+        """POST `body`; as `get`, and the body is in no message either."""
+        return await self._exchange("POST", url, body, {**headers, "content-type": content_type})
+
+    async def aclose(self) -> None:
+        """Close the connections, also those in use."""
+        await self._client.aclose()
+
+    async def _exchange(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        target = checked_url(url)
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream(method, target, content=body, headers=headers) as response,
+            ):
+                _require_valid(response, url)
+                return await read_reply(response, url=url, max_bytes=self._max_bytes)
+        except TimeoutError:
+            raise FetchError(Fault.TIMEOUT, f"no complete answer within {self._timeout:g} s", url=url) from None
+        except httpx.ConnectTimeout:
+            raise FetchError(Fault.CONNECT, "no connection in time", url=url) from None
+        except httpx.HTTPError as error:
+            raise fault_of(error, url=url) from None
+
+
+def _present(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            "cannot use certificate and key", where=str(certificate), hint="Give PEM files that belong together."
+        ) from error
+
+
+def _require_valid(response: httpx.Response, url: str) -> None:
+    """The certificate of a kept connection may have ended since its handshake."""
+    tls = response.extensions["network_stream"].get_extra_info("ssl_object")
+    certificate = tls.getpeercert() if tls is not None else None
+    if not certificate or time.time() >= ssl.cert_time_to_seconds(certificate["notAfter"]):
+        raise FetchError(Fault.TLS, "TLS failed: the certificate has expired", url=url)
