@@ -237,3 +237,18 @@ def test_how_many_there_are_is_seen(service: Service) -> None:
     assert "pgbearer_revocations 1.0" in service.http("/metrics")[1]
     assert json.loads(service.http("/readyz")[1])["revocations"] == 1
     assert service.admin("/v1/config").body["revocations"] == 1
+
+
+def test_an_issuer_whose_every_key_is_revoked_is_not_counted_ready(service: Service) -> None:
+    assert service.http("/readyz")[0] == 200
+    kid = service.issuer.keys[0].kid
+    assert pgbearer(service, "--kid", kid, "--issuer", "demo").returncode == 0
+    status, page = service.http("/readyz")
+    report = json.loads(page)
+    assert (status, report["obstacles"]) == (503, ["no issuer has usable keys"])
+    (issuer,) = report["issuers"]
+    assert (issuer["ready"], issuer["keys"], issuer["denied_keys"]) == (False, 0, 1)
+    assert 'pgbearer_issuer_ready{issuer="demo"} 0.0' in service.http("/metrics")[1]
+    (entry,) = revoked(service)
+    assert pgbearer(service, "lift", entry["id"]).returncode == 0
+    assert service.http("/readyz")[0] == 200

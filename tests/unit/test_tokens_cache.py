@@ -131,7 +131,7 @@ async def test_a_reload_forgets_what_was_accepted_under_other_terms(
     with pytest.raises(Denied) as caught:
         await after.verify(made, **request)
     assert caught.value.reason is reason
-    assert [status.fetches for status in after.status()] == [0]
+    assert [status.fetches for status in after.status(0)] == [0]
     await before.aclose()
     await after.aclose()
 

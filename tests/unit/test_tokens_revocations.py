@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pgbearer.config.settings import Issuer
 from pgbearer.tokens import LEAST_SECONDS, MOST_REVOCATIONS, Revocation, Revocations, TooManyError
 from pgbearer.wire import Reason
-from tests.issuer import Mint
+from tests.issuer import Mint, SigningKey
 from tests.unit.fix_tokens import Desk
 from tests.unit.logins import verified
 
@@ -203,3 +203,32 @@ async def test_an_answer_that_nobody_has_denies(mint: Mint) -> None:
     desk.verifiers.revoked = unknown
     with pytest.raises(RuntimeError):
         await desk.verify(token, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("entry", "at", "ready"),
+    [
+        (revocation("kid", "key-1"), NOW, False),
+        (revocation("kid", "key-1", until=NOW), NOW - 1, False),
+        (revocation("kid", "key-1", until=NOW), NOW, True),
+        (revocation("kid", "key-1", issuer=OTHER), NOW, True),
+        (revocation("kid", "key-2"), NOW, True),
+        (revocation("sub", "alice"), NOW, True),
+    ],
+    ids=str,
+)
+async def test_an_issuer_whose_every_key_is_revoked_is_not_ready(
+    desk: Desk, entry: Revocation, at: int, ready: bool
+) -> None:
+    desk.verifiers.revoked = lambda: Revocations([entry])
+    (status,) = desk.verifiers.status(at)
+    assert (status.ready, status.keys, status.denied) == ((True, ("key-1",), ()) if ready else (False, (), ("key-1",)))
+
+
+async def test_one_key_that_is_left_is_enough(mint: Mint) -> None:
+    mint.keys.append(SigningKey("key-2", "RS256"))
+    desk = Desk(mint)
+    await desk.fetch()
+    desk.verifiers.revoked = lambda: Revocations([revocation("kid", "key-1")])
+    (status,) = desk.verifiers.status(NOW)
+    assert (status.ready, status.keys, status.denied) == (True, ("key-2",), ("key-1",))

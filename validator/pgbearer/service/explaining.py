@@ -109,7 +109,7 @@ async def _judge(policy: Policy, verifiers: Verifiers, login: LoginRequest, serv
         )
     except Denied as denied:
         if denied.reason in _NO_KEYS:
-            faults = [f"{status.issuer}: {status.last_error}" for status in verifiers.status() if status.last_error]
+            faults = [f"{status.issuer}: {status.last_error}" for status in verifiers.status(now) if status.last_error]
             raise UnreachableError("; ".join(faults) or denied.detail) from None
         return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
     keys_age = verifiers.keys_age(verified.issuer)

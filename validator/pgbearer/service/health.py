@@ -33,8 +33,8 @@ class Health:
         return self._decider.state
 
     def issuers(self) -> tuple[KeyStatus, ...]:
-        """How the keys of every issuer stand."""
-        return self.state.verifiers.status()
+        """How the keys of every issuer stand; a revoked one is none."""
+        return self.state.verifiers.status(time.time())
 
     @property
     def audit_fault(self) -> str | None:
@@ -80,6 +80,7 @@ class Health:
                     "name": issuer.issuer,
                     "ready": issuer.ready,
                     "keys": len(issuer.keys),
+                    "denied_keys": len(issuer.denied),
                     "age_seconds": None if issuer.age is None else round(issuer.age),
                     "stale": issuer.stale,
                     "last_error": issuer.last_error,

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pgbearer.config.settings import Issuer
@@ -43,7 +43,7 @@ class KeyStatus:
     ready: bool
     """Some key is usable, and the set is not stale."""
     keys: tuple[str, ...]
-    """Usable key ids, those in ``keys.deny`` left out."""
+    """Usable key ids, those that are `denied` left out."""
     unusable: tuple[tuple[str, str], ...]
     """Key ids that are published but not used, and why."""
     age: float | None
@@ -57,6 +57,16 @@ class KeyStatus:
     """Fetches that failed, of `fetches`; both since this set was made."""
     last_error: str | None
     """Why the last fetch failed; None if it succeeded."""
+    denied: tuple[str, ...] = ()
+    """Key ids that are published and could be used, but are in ``keys.deny`` or revoked."""
+
+    def less(self, revoked: Callable[[str], object]) -> "KeyStatus":
+        """The same without the keys whose id is `revoked`."""
+        gone = tuple(kid for kid in self.keys if revoked(kid))
+        if not gone:
+            return self
+        keys = tuple(kid for kid in self.keys if kid not in gone)
+        return replace(self, keys=keys, ready=self.ready and bool(keys), denied=tuple(sorted((*self.denied, *gone))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +201,7 @@ class KeySet:
         return self._timing.steady() - self._snapshot.fetched if self._snapshot else None
 
     def status(self) -> KeyStatus:
-        """How the keys stand now."""
+        """How the keys stand now; what is revoked is not known here."""
         snapshot = self._snapshot
         document = snapshot.document if snapshot else KeyDocument()
         keys = tuple(sorted(document.usable.keys() - self._denied))
@@ -207,6 +217,7 @@ class KeySet:
             fetches=self._tally.fetches,
             failures=self._tally.failures,
             last_error=self._tally.last_error,
+            denied=tuple(sorted(document.usable.keys() & self._denied)),
         )
 
     def _is_stale(self, snapshot: Snapshot) -> bool:

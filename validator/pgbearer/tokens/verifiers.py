@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pgbearer.config.settings import Settings
@@ -72,9 +73,12 @@ class Verifiers:
         self.cache.clear()
         await asyncio.gather(*(verifier.keys.aclose() for verifier in self.by_name.values()))
 
-    def status(self) -> tuple[KeyStatus, ...]:
-        """How every issuer's keys stand."""
-        return tuple(verifier.keys.status() for verifier in self.by_name.values())
+    def status(self, now: float) -> tuple[KeyStatus, ...]:
+        """How every issuer's keys stand, those left out that are revoked at `now` (epoch seconds)."""
+        return tuple(
+            verifier.keys.status().less(partial(self.revoked().of_key, verifier.terms.issuer, now=now))
+            for verifier in self.by_name.values()
+        )
 
     async def verify(
         self,
