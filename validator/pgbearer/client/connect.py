@@ -1,19 +1,18 @@
 """psycopg connections that log in with a token."""
 
 import time
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
-from pgbearer.client.conninfo import resolve
 from pgbearer.client.failure import TokenRefusedError, explained
 from pgbearer.client.hook import CARRIER, Offer, offer
 from pgbearer.client.known import KnownServers
 from pgbearer.client.peek import issuer_in
-from pgbearer.client.pinned import pin, safe_parameters
+from pgbearer.client.pinned import pin
+from pgbearer.client.plan import Plan, Plans
 from pgbearer.client.source import StaticSource, TokenSource
 from pgbearer.client.token import AccessToken
 from pgbearer.errors import UsageError
@@ -21,8 +20,8 @@ from pgbearer.errors import UsageError
 __all__ = ["connect", "connect_async"]
 
 _DRIVER_ARGUMENTS: Final = frozenset({"autocommit", "prepare_threshold", "context", "row_factory", "cursor_factory"})
-_DEFAULT_CLIENT_ID: Final = "pgbearer-cli"  # libpq demands one; only its own device flow would send it
 
+_plans = Plans()
 _known = KnownServers()
 
 
@@ -72,7 +71,7 @@ def connect(
         del token  # a traceback that shows locals would show it
     plan = _plan(conninfo, kwargs, (issuer, giver.issuer), client_id, scope)
     with _attempt(plan, giver.token()) as offered:
-        connection = psycopg.Connection.connect(plan.conninfo, **plan.carrying(offered))
+        connection = psycopg.Connection.connect(conninfo, **_arguments(kwargs, plan, offered))
         if not offered.handed_over:
             connection.close()
     return connection
@@ -99,26 +98,10 @@ async def connect_async(
         del token  # a traceback that shows locals would show it
     plan = _plan(conninfo, kwargs, (issuer, giver.issuer), client_id, scope)
     with _attempt(plan, await giver.token_async()) as offered:
-        connection = await psycopg.AsyncConnection.connect(plan.conninfo, **plan.carrying(offered))
+        connection = await psycopg.AsyncConnection.connect(conninfo, **_arguments(kwargs, plan, offered))
         if not offered.handed_over:
             await connection.close()
     return connection
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A connection that may be made, once there is a token."""
-
-    conninfo: str
-    arguments: Mapping[str, Any]
-    issuer: str
-    server: Hashable | None
-    """What the connection leads to, to know a server again; None where there are several to choose from."""
-
-    def carrying(self, offered: Offer) -> dict[str, Any]:
-        """The keyword arguments of psycopg's connect, with the offer's name among them."""
-        url = _known.discovery_url(self.server)
-        return {**self.arguments, **({"oauth_issuer": url} if url else {}), CARRIER: offered.name}
 
 
 def _source(source: TokenSource | None, token: AccessToken | str | None) -> TokenSource:
@@ -138,26 +121,23 @@ def _plan(
     issuers: tuple[str | None, ...],
     client_id: str | None,
     scope: str | None,
-) -> _Plan:
-    """Apply every rule that needs no token."""
+) -> Plan:
     keywords = {name: value for name, value in kwargs.items() if name not in _DRIVER_ARGUMENTS}
-    options = resolve(conninfo, keywords)
-    issuer = pin((*issuers, options.get("oauth_issuer")))
-    added = safe_parameters(options) | {
-        "oauth_issuer": issuer,
-        "oauth_client_id": client_id or options.get("oauth_client_id", _DEFAULT_CLIENT_ID),
-    }
-    if scope is not None:
-        added["oauth_scope"] = scope
-    final = options | added
-    several = any("," in final.get(name, "") for name in ("host", "hostaddr", "port"))
-    return _Plan(conninfo, {**kwargs, **added}, issuer, None if several else frozenset(final.items()))
+    return _plans.plan(conninfo, keywords, issuers=issuers, client_id=client_id, scope=scope)
+
+
+def _arguments(kwargs: Mapping[str, Any], plan: Plan, offered: Offer) -> dict[str, Any]:
+    """The keyword arguments of psycopg's connect, with the offer's name among them."""
+    url = _known.discovery_url(plan.server)
+    return {**kwargs, **plan.added, **({"oauth_issuer": url} if url else {}), CARRIER: offered.name}
 
 
 @contextmanager
-def _attempt(plan: _Plan, token: AccessToken) -> Iterator[Offer]:
+def _attempt(plan: Plan, token: AccessToken) -> Iterator[Offer]:
     """Offer the token for one connection, say what went wrong in our words, and remember what the server asked for."""
-    pin((plan.issuer, issuer_in(token)))
+    said = issuer_in(token)
+    if said != plan.issuer:
+        pin((plan.issuer, said))
     with offer(token, plan.issuer) as offered:
         try:
             yield offered

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -60,6 +61,7 @@ def well_known_urls(issuer: str) -> tuple[str, str]:
     return f"{issuer.rstrip('/')}{_WELL_KNOWN}{_OPENID}", f"{origin}{_WELL_KNOWN}{_OAUTH}{path}"
 
 
+@lru_cache(maxsize=64)  # asked at each connection, always of the same few
 def issuer_of(url: str) -> str | None:
     """The issuer whose metadata stands at `url`, by the rules of libpq; None if `url` is no such place.
 

@@ -18,6 +18,8 @@ def plain(text: str, *, limit: int = _SHOWN) -> str:
     Returns:
         One line; a newline comes out as the two characters ``\n``. Pure; safe in threads and tasks.
     """
+    if len(text) <= limit and text.isprintable():  # no character of the categories below is
+        return text
     shown = "".join(map(_escaped, text[:limit]))
     return shown + "..." if len(text) > limit else shown
 
