@@ -176,6 +176,42 @@ def test_a_new_file_that_cannot_be_used_leaves_the_old_one_in_use(open_log: Open
     assert len(entries(old)) == 1
 
 
+def test_a_deleted_file_takes_nothing_with_it_that_comes_after(
+    open_log: Open, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Written to a file without a name, a line is as good as not written: the login would leave no trace."""
+    log = open_log()
+    log.write(allowed_record())
+    before = path.read_bytes()
+    path.unlink()
+    log.write(allowed_record())
+    assert [(entry["kind"], entry.get("deleted")) for entry in entries(path)] == [("reopen", True), ("decision", None)]
+    assert not list(verify_chain([*before.splitlines(keepends=True), *path.read_bytes().splitlines(keepends=True)]))
+    assert caplog.messages == [f"{path} was deleted, and its lines with it; the chain goes on in a new file"]
+
+
+def test_what_is_put_in_place_of_a_deleted_file_must_be_fit_for_it(open_log: Open, path: Path) -> None:
+    log = open_log()
+    path.unlink()
+    path.touch(mode=0o666)
+    path.chmod(0o666)
+    with pytest.raises(AuditUnavailable, match="was deleted, and the audit file is -rw-rw-rw-"):
+        log.write(allowed_record())
+    path.unlink()
+    log.write(allowed_record())
+    assert [entry["kind"] for entry in entries(path)] == ["reopen", "decision"]
+
+
+def test_somebody_elses_file_is_not_written_to(open_log: Open, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch(mode=0o600)
+    if os.geteuid() == 0:
+        os.chown(path, 4343, -1)
+    else:
+        monkeypatch.setattr("os.geteuid", lambda: 4242)
+    with pytest.raises(UsageError, match=f"of uid {path.stat().st_uid}"):
+        open_log()
+
+
 @pytest.fixture
 def small_files() -> Iterator[Callable[[int], None]]:
     """Limit how long this process's files may grow (the kernel's own way to be full), and lift it again."""

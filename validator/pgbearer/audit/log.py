@@ -85,10 +85,7 @@ class AuditLog:
         """
         if self._path == STDOUT:
             return
-        sink = self._open()
-        self._syncer.switch(sink)
-        self._sink = sink
-        self.note("reopen")
+        self._go_on_in(self._open(), deleted=False)
 
     def close(self) -> None:
         """Write what is still counted, sync, and close.
@@ -103,6 +100,20 @@ class AuditLog:
 
     def _open(self) -> Sink:
         return Sink(open_stdout() if self._path == STDOUT else open_file(Path(self._path)))
+
+    def _go_on_in(self, sink: Sink, *, deleted: bool) -> None:
+        self._syncer.switch(sink)
+        self._sink = sink
+        self.note("reopen", **({"deleted": True} if deleted else {}))
+
+    def _leave_deleted(self) -> None:
+        """Whoever takes the file away must not take what comes after with it."""
+        try:
+            sink = self._open()
+        except UsageError as error:
+            raise AuditUnavailable(f"the audit file was deleted, and {error.what}", where=self._path) from None
+        _log.warning("%s was deleted, and its lines with it; the chain goes on in a new file", self._path)
+        self._go_on_in(sink, deleted=True)
 
     def _continue(self, sink: Sink) -> Chain:
         if not sink.regular:
@@ -121,6 +132,8 @@ class AuditLog:
     def _append(self, kind: str, at: int, members: Mapping[str, Any]) -> None:
         if self._syncer.fault is not None:
             raise AuditUnavailable(f"cannot sync the audit: {self._syncer.fault}", where=self._path)
+        if self._sink.deleted:
+            self._leave_deleted()
         line = self._chain.line({"time": timestamp(at), "instance": self._instance, "kind": kind, **members})
         written = self._sink.write(line)
         self._syncer.wrote()

@@ -36,19 +36,19 @@ def open_file(path: Path) -> int:
 
     Raises:
         AuditUnavailable: it cannot be opened.
-        UsageError: it is no regular file, or others may read or write it.
+        UsageError: it is no regular file, somebody else's, or others may read or write it.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise AuditUnavailable(f"cannot open the audit file: {error.strerror}", where=str(path)) from None
     found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or found.st_mode & _FORBIDDEN_BITS:
+    if not stat.S_ISREG(found.st_mode) or found.st_mode & _FORBIDDEN_BITS or found.st_uid not in {0, os.geteuid()}:
         os.close(fd)
         raise UsageError(
-            f"the audit file is {stat.filemode(found.st_mode)}",
+            f"the audit file is {stat.filemode(found.st_mode)} of uid {found.st_uid}",
             where=str(path),
-            hint="It must be a regular file, 0600 or 0640.",
+            hint="It must be a regular file of the service's own, 0600 or 0640.",
         )
     return fd
 
@@ -85,6 +85,11 @@ class Sink:
     def regular(self) -> bool:
         """True for a file on disk, which can be synced and cut back."""
         return self._regular
+
+    @property
+    def deleted(self) -> bool:
+        """True for a file that has no name any more: what is written there, nobody will ever read."""
+        return self._regular and os.fstat(self.fd).st_nlink == 0
 
     def write(self, line: bytes) -> int:
         """Write the whole of `line`, or as little as can be.
