@@ -315,5 +315,5 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     networks_are_networks,
     roles_from_is_declared,
     templates_are_known,
-)
     *DECIDER_CHECKS,
+)
