@@ -1,5 +1,6 @@
 """What a well signed token says, and must not: issuer, types, times, audience, client, scopes."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.attacks.fix_door import Door
 from tests.issuer import ABSENT, AUDIENCE, CLIENT, Mint
 from tests.unit.fix_tokens import settings_for
 
+TWO_ISSUERS = "takes two issuers: tests/integration/test_neighbours.py"
 BY_A_SECOND = "the clock goes on before the service looks; not_before: tests/integration/test_service_reload.py"
 
 
@@ -56,12 +58,55 @@ ISSUER = (
         no_login="such a file does not load",
     ),
     Case("HBA names another issuer", Reason.ISSUER_MISMATCH, good, hba="other issuer"),
+    *(
+        Case(
+            f"HBA names another, {name}",
+            Reason.ISSUER_MISMATCH,
+            good,
+            {"behind": behind},
+            hba="other issuer",
+            also=lambda mint: (settings_for(mint, issuer=OTHER), settings_for(mint, issuer=f"{OTHER}-2")),
+            no_login=TWO_ISSUERS,
+        )
+        for name, behind in {
+            "opened to another database": {"other0": ("payroll",)},
+            "opened to a database that begins so": {"other0": ("appdb2", "app", "APPDB", "appdb ")},
+            "opened to what is no pattern here": {"other0": ("*", "app*", "")},
+            "opened behind a third": {"other1": ("appdb",)},
+            "opened behind what is not there": {OTHER: ("appdb",), "other": ("appdb",)},
+        }.items()
+    ),
     Case(
-        "HBA names another, opened to another database",
+        "HBA names another, which is opened behind this one",
         Reason.ISSUER_MISMATCH,
         good,
-        {"databases": ("payroll",)},
         hba="other issuer",
+        also=lambda mint: (settings_for(mint, issuer=OTHER, behind={"corp": ("appdb",)}),),
+        no_login=TWO_ISSUERS,
+    ),
+    *(
+        Case(
+            f"replaced, {name}",
+            Reason.ISSUER_REPLACED,
+            good,
+            settings,
+            hba=hba,
+            also=lambda mint: (settings_for(mint, issuer=OTHER, replaces="corp", until=date(2026, 6, 30)),),
+            no_login=TWO_ISSUERS,
+        )
+        for name, settings, hba in (
+            ("still named by the HBA line", {}, ""),
+            ("though opened behind the new one", {"behind": {"other0": ("appdb",)}}, "other issuer"),
+            ("at a line of neither", {}, "parent issuer"),
+        )
+    ),
+    Case(
+        "identities shared with the issuer that it replaces, and no UUID",
+        Reason.SUBJECT_INVALID,
+        lambda mint, now: mint.token(iat=now, exp=now + 300, sub="alice"),
+        {"replaces": "other0", "until": date(2999, 1, 1)},
+        also=lambda mint: (settings_for(mint, issuer=OTHER),),
+        no_login=TWO_ISSUERS,
     ),
     Case("HBA names its parent", Reason.ISSUER_MISMATCH, good, hba="parent issuer"),
 )

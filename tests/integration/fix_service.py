@@ -27,6 +27,7 @@ __all__ = ["Service", "Start", "service", "shared_service", "start_service", "wr
 
 PATIENCE = 30.0
 """Seconds after which something that must happen is taken for never happening."""
+_QUOTED_DATE = re.compile(r'"(\d{4}-\d\d-\d\d)"')
 
 
 def local_server(folder: Path) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def write_settings(file: Path, issuer: Issuer, **changes: Any) -> dict[str, Any]
         "http": {"address": "127.0.0.1:0"},
     } | changes
     new = file.with_suffix(".new")
-    new.write_text(json.dumps(settings))  # JSON is YAML
+    new.write_text(_QUOTED_DATE.sub(r"\1", json.dumps(settings)))  # JSON is YAML, but for dates
     new.chmod(0o600)
     new.rename(file)
     return settings

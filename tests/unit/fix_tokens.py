@@ -30,7 +30,7 @@ class FakeClock:
 
 
 class Documents:
-    """What a `Mint` publishes, as a fetcher would get it.
+    """What a `Mint` publishes, as a fetcher would get it from any issuer: all have the mint's keys.
 
     `broken` makes every fetch fail; `times` are when they began, `began` is set by each.
     """
@@ -51,7 +51,8 @@ class Documents:
             raise FetchError(Fault.CONNECT, "cannot connect", url=url)
         document = self.mint.jwks()
         if url.endswith("/openid-configuration"):
-            document = {"issuer": self.mint.url, "jwks_uri": f"{self.mint.url}/certs"}
+            issuer = url.partition("/.well-known/")[0]
+            document = {"issuer": issuer, "jwks_uri": f"{issuer}/certs"}
         return Reply(200, {"content-type": "application/json"}, json.dumps(document).encode())
 
     async def aclose(self) -> None:

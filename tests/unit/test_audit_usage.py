@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pgbearer.audit import decisions_in
+from pgbearer.audit.moved import unfinished_moves
 from pgbearer.audit.usage import Usage, unused_rules
 from pgbearer.cli import app
 from pgbearer.config import load
@@ -92,3 +93,66 @@ def test_the_command_shows_them_with_their_place(write: Callable[..., Path]) -> 
     assert result.return_value == 0
     (problem,) = json.loads(result.output)["problems"]
     assert (problem["path"], problem["line"], problem["severity"]) == ("rules[2].name", 13, "warning")
+
+
+MOVING = SETTINGS.replace(
+    "defaults:",
+    """\
+  next:
+    profile: keycloak
+    issuer: https://sso.example.com/realms/next
+    audience: db:pay-eu
+    clients: [pgbearer-cli]
+    identity: "corp:{sub}"
+    replaces: corp
+    until: 2999-12-31
+defaults:""",
+)
+
+
+def login(time: str, issuer: str, identity: str, *, verified: bool = True) -> str:
+    members = {"kind": "decision", "time": time, "rules": [], "verified": verified}
+    return json.dumps({**members, "issuer": issuer, "identity": identity})
+
+
+@pytest.mark.parametrize(
+    ("lines", "finding"),
+    [
+        (
+            [login("2026-01-01T00:00:00Z", "corp", "corp:a"), login("2026-11-20T00:00:00Z", "next", "corp:a")],
+            'warning: nobody came by issuer "corp" for 90 days; 1 logins by "next"; remove the issuer "corp"',
+        ),
+        (
+            [
+                login("2026-01-01T00:00:00Z", "corp", "corp:a"),
+                login("2026-11-21T00:00:00Z", "corp", "corp:b"),
+                login("2026-11-21T00:00:00Z", "corp", "corp:a"),
+                login("2026-11-20T00:00:00Z", "next", "corp:a"),
+            ],
+            'notice: 3 of 4 logins were by issuer "corp", of 2 identities, last 2026-11-21',
+        ),
+        (
+            [login("2026-11-20T00:00:00Z", "next", "corp:a")],
+            'notice: no login by issuer "corp" in this audit, which is too short to say that nobody needs it',
+        ),
+        (
+            [login("2026-11-20T00:00:00Z", "corp", "corp:a", verified=False)],
+            'notice: no login by issuer "corp" in this audit',
+        ),
+    ],
+)
+def test_who_still_comes_by_an_issuer_that_is_replaced(
+    write: Callable[..., Path], lines: list[str], finding: str
+) -> None:
+    settings, audit = write("pgbearer.yaml", MOVING), write("audit.jsonl", *lines)
+    usage = Usage.of(decisions_in([audit]))
+    (problem,) = unfinished_moves(load(settings), usage, now=NOW, days=90)
+    assert finding in str(problem)
+
+
+def test_the_command_tells_of_moves(write: Callable[..., Path]) -> None:
+    settings, audit = write("pgbearer.yaml", MOVING), write("audit.jsonl", login("2026-01-01T00:00:00Z", "next", "c:a"))
+    result = CliRunner().invoke(app, ["config", "check", str(settings), "--audit", str(audit)], standalone_mode=False)
+    assert (
+        'issuers.next.replaces: warning: nobody came by issuer "corp" for 90 days; 1 logins by "next"' in result.output
+    )

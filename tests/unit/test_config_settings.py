@@ -228,11 +228,6 @@ def test_a_good_file(write: Any) -> None:
             "version: 1\nservers: {a: {}, b: {}}",
             '2:21 servers.b: cannot be told from "a": same socket, same uid',
         ),
-        (
-            "    clients:",
-            "    databases: ['app*']\n    clients:",
-            "7:17 issuers.corp.databases[0]: must be an exact name",
-        ),
         # several issuers
         (
             "defaults:",

@@ -12,6 +12,7 @@ from pgbearer.service import lifespan
 from pgbearer.service.admin import BadQueryError, _search
 from pgbearer.service.logs import _Json, _Plain
 from pgbearer.service.metrics import TABLE, Metrics
+from pgbearer.service.moving import Logins, MovesCollector
 from pgbearer.service.sockets import gid_of, uid_of
 from pgbearer.service.state import _sockets
 from pgbearer.tokens import KeyStatus
@@ -29,6 +30,7 @@ def key_status() -> KeyStatus:
 def test_every_metric_of_ours_is_in_the_table_and_every_one_in_the_table_is_there() -> None:
     metrics = Metrics()
     metrics.watch_keys(lambda: [key_status()])
+    metrics.watch(MovesCollector(Logins(), tuple))
     names = {
         family.name + "_total" if family.type == "counter" else family.name
         for family in metrics.registry.collect()

@@ -84,11 +84,6 @@ async def test_hba_names_the_issuer_or_its_metadata(desk: Desk, mint: Mint, hba_
     assert await desk.refusal(token(mint), now=float(NOW), hba_issuer=hba_issuer) is Reason.ALLOWED
 
 
-async def test_issuer_opened_to_a_database_needs_no_hba_line(mint: Mint) -> None:
-    desk = await opened(mint, databases=("payroll",))
-    assert await desk.refusal(token(mint), now=float(NOW), hba_issuer=OTHER, database="payroll") is Reason.ALLOWED
-
-
 @pytest.mark.parametrize("scopes", [(), ("",), ("db:demo",), ("openid", "db:demo"), ("openid db:demo",)])
 async def test_every_scope_of_the_hba_line_is_there(desk: Desk, mint: Mint, scopes: tuple[str, ...]) -> None:
     assert await desk.refusal(token(mint), now=float(NOW), hba_scopes=scopes) is Reason.ALLOWED

@@ -1,13 +1,22 @@
-"""Which rules were used: what audit lines can tell about the rules of a policy."""
+"""Which rules and issuers were used: what audit lines can tell about a policy."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from pgbearer.config import Checked, Loaded, Problem
 
-__all__ = ["Usage", "unused_rules"]
+__all__ = ["IssuerUse", "Usage", "unused_rules"]
+
+
+@dataclass(slots=True)
+class IssuerUse:
+    """Logins whose token of one issuer passed every check, whatever the policy then said."""
+
+    logins: int = 0
+    last: datetime | None = None
+    identities: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +25,15 @@ class Usage:
 
     since: datetime | None
     last: Mapping[str, datetime]
+    issuers: Mapping[str, IssuerUse] = field(default_factory=dict)
+    """By the name of the issuer."""
 
     @classmethod
     def of(cls, decisions: Iterable[Mapping[str, Any]]) -> "Usage":
         """What these decisions tell, as `decisions_in` gives them; one without a time is passed over."""
         since: datetime | None = None
         last: dict[str, datetime] = {}
+        issuers: dict[str, IssuerUse] = {}
         for entry in decisions:
             moment = _moment(entry.get("time"))
             if moment is not None:
@@ -29,7 +41,8 @@ class Usage:
                 rules = entry.get("rules")
                 names = [name for name in rules if isinstance(name, str)] if isinstance(rules, list) else ()
                 last.update({name: max(moment, last.get(name, moment)) for name in names})
-        return cls(since, last)
+                _count(issuers, entry, moment)
+        return cls(since, last, issuers)
 
 
 def unused_rules(loaded: Loaded[Checked], usage: Usage, *, now: datetime, days: int) -> Iterator[Problem]:
@@ -56,6 +69,15 @@ def unused_rules(loaded: Loaded[Checked], usage: Usage, *, now: datetime, days: 
                 hint="remove it if nobody needs it",
                 severity="warning",
             )
+
+
+def _count(issuers: dict[str, IssuerUse], entry: Mapping[str, Any], moment: datetime) -> None:
+    issuer, identity = entry.get("issuer"), entry.get("identity")
+    if entry.get("verified") is True and isinstance(issuer, str) and isinstance(identity, str):
+        use = issuers.setdefault(issuer, IssuerUse())
+        use.logins += 1
+        use.last = moment if use.last is None else max(use.last, moment)
+        use.identities.add(identity)
 
 
 def _moment(text: object) -> datetime | None:

@@ -20,10 +20,15 @@ def check(
     *,
     audit: Annotated[
         list[Path] | None,
-        typer.Option("--audit", metavar="FILE", help="Audit files, oldest first, to find rules that nobody uses."),
+        typer.Option(
+            "--audit", metavar="FILE", help="Audit files, oldest first, to find rules and issuers that nobody uses."
+        ),
     ] = None,
     unused_days: Annotated[
-        int, typer.Option("--unused-days", metavar="DAYS", min=1, help="How long a rule may go unused; with --audit.")
+        int,
+        typer.Option(
+            "--unused-days", metavar="DAYS", min=1, help="How long a rule or issuer may go unused; with --audit."
+        ),
     ] = 90,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")] = False,
 ) -> int:
@@ -63,6 +68,7 @@ def _check(file: Path, audit: list[Path], unused_days: int) -> dict[str, Any]:
     with needing("serve"):
         from pgbearer import policy
         from pgbearer.audit import decisions_in
+        from pgbearer.audit.moved import unfinished_moves
         from pgbearer.audit.usage import Usage, unused_rules
         from pgbearer.config import ConfigError, load, render_path
     result: dict[str, Any] = {"file": str(file), "ok": True, "digest": None}
@@ -71,7 +77,12 @@ def _check(file: Path, audit: list[Path], unused_days: int) -> dict[str, Any]:
         problems = loaded.warnings
         if audit:
             usage = Usage.of(decisions_in(audit))
-            problems = (*problems, *unused_rules(loaded, usage, now=datetime.now(UTC), days=unused_days))
+            now = datetime.now(UTC)
+            problems = (
+                *problems,
+                *unused_rules(loaded, usage, now=now, days=unused_days),
+                *unfinished_moves(loaded, usage, now=now, days=unused_days),
+            )
         result["digest"] = loaded.digest
         result["summary"] = f"good, {len(loaded.settings.rules)} rules, sha256 {loaded.digest[:12]}"
     except ConfigError as error:

@@ -8,11 +8,34 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Final
 
+from pgbearer.config.about_agents import (
+    actors_are_agents,
+    agents_are_known_by_something,
+    agents_are_told_apart,
+    no_denial_is_dodged,
+)
 from pgbearer.config.about_deciders import DECIDER_CHECKS
+from pgbearer.config.about_workloads import (
+    accounts_are_told_apart,
+    api_server_is_not_the_audience,
+    clients_of_the_critical_tier_are_named,
+    clusters_are_reached,
+    critical_tokens_are_reviewed,
+    workloads_have_no_clients,
+)
+from pgbearer.config.between_issuers import (
+    may_share_identities,
+    moves_are_whole,
+    openings_are_exact,
+    openings_are_used,
+    rules_follow_a_move,
+    scopes_are_implied_for_workloads,
+)
 from pgbearer.config.problems import KeyPath, Problem, did_you_mean
 from pgbearer.config.reference import duration_text
 from pgbearer.config.settings import Issuer, Rule, Settings
 from pgbearer.config.template import Template, TemplateError, parse_template
+from pgbearer.config.workloads import WORKLOADS
 
 __all__ = ["CHECKS", "EDITABLE_CLAIMS", "identity_fields"]
 
@@ -61,7 +84,7 @@ def state_has_a_place(settings: Settings) -> Iterator[Problem]:
 def clients_are_named(settings: Settings) -> Iterator[Problem]:
     """Keycloak gives every client of the realm tokens; without an allowlist any of them would do."""
     for name, issuer in settings.issuers.items():
-        if issuer.clients:
+        if issuer.clients or issuer.profile in WORKLOADS:
             continue
         if issuer.profile == "keycloak":
             yield Problem(path=("issuers", name, "clients"), message="required for profile keycloak")
@@ -155,23 +178,17 @@ def identities_are_apart(settings: Settings) -> Iterator[Problem]:
                 hint="write {sub}; `display` is what people see",
                 severity="warning" if "sub" in template.fields else "error",
             )
-        elif "sub" not in template.fields:
+        elif "sub" not in template.fields and issuer.profile != "kubernetes":
             yield Problem(path=path, message="does not hold {sub}, which alone is stable", severity="warning")
     for (name, template), (other, twin) in combinations(templates.items(), 2):
+        if may_share_identities(settings, name, other):
+            continue
         if template.prefix.startswith(twin.prefix) or twin.prefix.startswith(template.prefix):
             yield Problem(
                 path=("issuers", other, "identity"),
                 message=f'could yield an identity of issuer "{name}"',
                 hint=f"begin each with literal text of its own, such as {other}:{{sub}}",
             )
-
-
-def databases_are_exact(settings: Settings) -> Iterator[Problem]:
-    """An issuer is opened to a database by name."""
-    for name, issuer in settings.issuers.items():
-        for index, database in enumerate(issuer.databases):
-            if set(database) & set("*?{}"):
-                yield Problem(path=("issuers", name, "databases", index), message="must be an exact name")
 
 
 def rule_names_are_unique(settings: Settings) -> Iterator[Problem]:
@@ -302,16 +319,30 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     sockets_fit,
     state_has_a_place,
     clients_are_named,
+    workloads_have_no_clients,
+    clients_of_the_critical_tier_are_named,
+    clusters_are_reached,
+    api_server_is_not_the_audience,
+    critical_tokens_are_reviewed,
+    accounts_are_told_apart,
     critical_clients_are_clients,
     critical_rules_have_terms,
     keys_outlive_their_refresh,
     issuers_differ,
     identities_are_apart,
-    databases_are_exact,
+    openings_are_exact,
+    openings_are_used,
+    scopes_are_implied_for_workloads,
+    moves_are_whole,
+    rules_follow_a_move,
     rule_names_are_unique,
     allow_rules_are_explicit,
     deny_rules_give_nothing,
     references_exist,
+    agents_are_known_by_something,
+    agents_are_told_apart,
+    actors_are_agents,
+    no_denial_is_dodged,
     networks_are_networks,
     roles_from_is_declared,
     templates_are_known,

@@ -15,7 +15,7 @@ from pgbearer.config.rules import PolicyFile, Rule
 from pgbearer.config.section import Section
 from pgbearer.config.settings import Settings
 from pgbearer.config.sources import Source, read_sources
-from pgbearer.config.yaml_file import Document, parse_yaml
+from pgbearer.config.yaml_file import Budget, Document, parse_yaml
 
 __all__ = ["Checked", "Loaded", "Origin", "Unchecked", "load"]
 
@@ -94,8 +94,9 @@ def load(
         ConfigError: with every problem, if any is an error. Nothing is half loaded.
     """
     sources = read_sources(path)
-    main = _Part.of(sources.main, Settings)
-    others = [_Part.of(source, PolicyFile) for source in sources.others]
+    budget = Budget()
+    main = _Part.of(sources.main, Settings, budget)
+    others = [_Part.of(source, PolicyFile, budget) for source in sources.others]
     parts: list[_Part[Any]] = [main, *others]
     problems = [*sources.problems, *(problem for part in parts for problem in part.problems())]
     settings = main.decoded.settings
@@ -128,11 +129,15 @@ class _Part(Generic[S]):
     decoded: Decoded[S]
 
     @classmethod
-    def of(cls, source: Source, kind: type[S]) -> "_Part[S]":
+    def of(cls, source: Source, kind: type[S], budget: Budget) -> "_Part[S]":
         if source.data is None:
             return cls(source, Document(), Decoded(None, (), ()))
-        document = _parse(source.data)
-        return cls(source, document, decode(document, kind))
+        document = _parse(source.data, budget)
+        if budget.problems <= 0:
+            return cls(source, document, Decoded(None, (), ()))
+        decoded = decode(document, kind)
+        budget.problems -= len(decoded.problems)
+        return cls(source, document, decoded)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -168,9 +173,9 @@ class _Part(Generic[S]):
         return replace(problem, file=str(self.source.path), line=line, column=column)
 
 
-def _parse(data: bytes) -> Document:
+def _parse(data: bytes, budget: Budget) -> Document:
     try:
-        return parse_yaml(data.decode("utf-8"))
+        return parse_yaml(data.decode("utf-8"), budget)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return Document(problems=[Problem(path=(), line=line, column=1, message="not UTF-8")])
@@ -198,6 +203,12 @@ def _named_files(settings: Settings) -> Iterable[tuple[KeyPath, Path]]:
 
 
 def _expired(settings: Settings, today: date) -> Iterable[Problem]:
+    for name, issuer in settings.issuers.items():
+        if issuer.until is not None and issuer.until < today:
+            message = f'issuer "{issuer.replaces}" has been replaced, its tokens are refused'
+            path = ("issuers", name, "until")
+            hint = f'remove the issuer "{issuer.replaces}", `replaces` and `until`'
+            yield Problem(path=path, message=message, hint=hint, severity="warning")
     for index, rule in enumerate(settings.rules):
         if rule.expires is not None and rule.expires < today:
             message = f'the rule "{rule.name}" has expired'

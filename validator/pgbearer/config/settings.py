@@ -5,18 +5,21 @@ make sense is `pgbearer.policy.compile`'s to say. The text under each field is w
 and docs/settings.md are generated from it.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from pgbearer.config.deciders import Decider
+from pgbearer.config.agents import Agent
+from pgbearer.config.decider_kinds import Decider
 from pgbearer.config.rules import RolesFrom, Rule, RuleSession
 from pgbearer.config.section import AbsolutePath, Duration, Name, Section
+from pgbearer.config.workloads import Kubernetes
 
 __all__ = [
     "Admin",
+    "Agent",
     "Algorithm",
     "Audit",
     "ClaimType",
@@ -26,6 +29,7 @@ __all__ = [
     "Http",
     "Issuer",
     "Keys",
+    "Kubernetes",
     "Limits",
     "RolesFrom",
     "Rule",
@@ -75,9 +79,9 @@ class Keys(Section):
 class Critical(Section):
     """What tokens must be for rules of the critical tier, beside saying when (auth_time) and how (acr) one came."""
 
-    clients: Annotated[tuple[Name, ...], Field(min_length=1)]
+    clients: tuple[Name, ...] = ()
     """Clients (azp) whose tokens will do, out of `clients`. That of the device flow should not be one: its codes can be
-    phished."""
+    phished. Required, except for profiles of workloads."""
     acr: tuple[Name, ...] = ()
     """Ways of authentication that will do. Left out: any that is named."""
     max_age: Annotated[Duration, Field(ge=1, le=86400)] = 300
@@ -91,7 +95,7 @@ class Critical(Section):
 class Issuer(Section):
     """An authorization server whose access tokens are accepted."""
 
-    profile: Literal["keycloak", "rfc9068"]
+    profile: Literal["keycloak", "rfc9068", "kubernetes"]
     """Which kind of authorization server it is, and so what its access tokens look like."""
     issuer: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)]
     """The issuer's address; the token's iss must equal it byte for byte."""
@@ -102,10 +106,13 @@ class Issuer(Section):
     audience_exclusive: bool = True
     """Refuse tokens whose aud names others as well: a token good at two places can be replayed by one at the other."""
     clients: tuple[Name, ...] = ()
-    """Clients whose tokens are accepted (azp). Required for profile keycloak."""
+    """Clients whose tokens are accepted (azp), those of agents apart. Required for profile keycloak."""
+    agents: dict[Name, Agent] = Field(default_factory=dict)
+    """Agents that may act for the people of this issuer, by the names that `actor` of a rule has for them."""
     identity: Name
-    """Template of the stable key of a person or workload, e.g. `corp:{sub}`. Fields: sub, client, and declared
-    claims of type string. With more than one issuer each must begin with its own literal text."""
+    """Template of the stable key of a person or workload, e.g. `corp:{sub}`. Fields: sub, client, and declared claims
+    of type string; with profile kubernetes e.g. `pay:{namespace}:{service_account}:{service_account_uid}`. With more
+    than one issuer each must begin with its own literal text."""
     display: Name = "preferred_username"
     """The claim shown to people and written to the audit. Nothing is decided by it."""
     token_roles: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
@@ -117,8 +124,17 @@ class Issuer(Section):
     """The path to the token's organizations, a name a step: a list of aliases, or an object that has them as keys."""
     claims: dict[Name, ClaimType] = Field(default_factory=dict)
     """Claims that conditions, templates and SQL may use, with their types: string, int, bool or string_list."""
-    databases: tuple[Name, ...] = ()
-    """Databases to which this issuer is opened although the HBA line names another. Exact names."""
+    behind: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Where this issuer's tokens are accepted although the HBA line names another: that issuer (its name under
+    `issuers`), and the databases, by exact name. `{corp: [appdb]}`"""
+    implied_scopes: tuple[Name, ...] = ()
+    """Scopes of an HBA line that need not be in this issuer's tokens. For workloads, whose tokens have no scopes; their
+    `audience` says what they are for."""
+    replaces: Name | None = None
+    """The issuer (its name under `issuers`) whose people or workloads move to this one. Both are accepted up to
+    `until`; see docs/moving-issuers.md."""
+    until: date | None = None
+    """With `replaces`: the last day (UTC) on which tokens of the issuer that is replaced are accepted."""
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "PS256", "ES256", "EdDSA")
     """Signature algorithms that are accepted."""
     insecure_header_typ_jwt: bool = False
@@ -133,6 +149,7 @@ class Issuer(Section):
     """Accept tokens that are bound to the client's TLS certificate (cnf with x5t#S256, RFC 8705), and those only from
     that client, as far as PostgreSQL verified its certificate. Every other cnf is refused."""
     critical: Critical | None = None
+    kubernetes: Kubernetes | None = None
     ca_file: AbsolutePath | None = None
     """Certificates (PEM) that the issuer's TLS is checked with, in place of the system's."""
     keys: Keys = Keys()
@@ -193,6 +210,8 @@ class Limits(Section):
     """Logins a second from one server; more are refused as `overloaded`."""
     cached_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
     """Tokens whose verified claims are remembered, each for at most 60 s."""
+    asking: Annotated[Duration, Field(ge=1, le=30)] = 3
+    """For all questions of a login to deciders together. Shorter than pgbearer.timeout of the database servers."""
 
 
 class Settings(Section):
@@ -204,15 +223,13 @@ class Settings(Section):
     """Database servers by name. Default: one, `local`."""
     issuers: dict[Name, Issuer] = Field(min_length=1)
     """Authorization servers by name."""
+    deciders: dict[Name, Decider] = Field(default_factory=dict)
+    """Who else is asked, by name; rules say whom with `ask`."""
     defaults: Defaults
     rules: tuple[Rule, ...]
     """Who may do what. Deny wins, then any allow, else deny."""
     audit: Audit = Audit()
-    asking: Annotated[Duration, Field(ge=1, le=30)] = 3
-    """For all questions of a login to deciders together. Shorter than pgbearer.timeout of the database servers."""
     admin: Admin = Admin()
     state: State = State()
     http: Http = Http()
     limits: Limits = Limits()
-    deciders: dict[Name, Decider] = Field(default_factory=dict)
-    """Who else is asked, by name; rules say whom with `ask`."""

@@ -1,10 +1,12 @@
 """The checks of a login in the order in which they are made, and what each one saw in a recorded decision."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from pgbearer.policy.advice import told_answers
 from pgbearer.policy.recorded import reason_of
 from pgbearer.policy.words import listed
 from pgbearer.wire import Reason
@@ -12,6 +14,10 @@ from pgbearer.wire import Reason
 __all__ = ["RULE_REASONS", "STAGES", "Stage", "Step", "steps_of"]
 
 Entry = Mapping[str, Any]
+
+_WELL_KNOWN: Final = re.compile(r"/\.well-known/(?:openid-configuration|oauth-authorization-server)")
+"""An HBA line may name an issuer's metadata instead: the last part of the address (OpenID Connect Discovery 1.0), or
+one between host and path (RFC 8414 section 3.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +93,9 @@ def _role(entry: Entry) -> str:
 
 def _issuer(entry: Entry) -> str:
     token, named = entry["facts"]["token"], entry["facts"]["hba"]["issuer"]
-    return f"{entry['issuer']} ({token['issuer_url']}); the HBA line names {named}"
+    own = _WELL_KNOWN.sub("", named).rstrip("/") == token["issuer_url"].rstrip("/")
+    opened = "" if own else f", behind which it is opened to {entry['database']}"
+    return f"{entry['issuer']} ({token['issuer_url']}); the HBA line names {named}{opened}"
 
 
 def _times(entry: Entry) -> str:
@@ -99,6 +107,18 @@ def _scopes(entry: Entry) -> str:
     wanted = {scope for listed_ in entry["facts"]["hba"]["scopes"] for scope in listed_.split()}
     had = listed(entry["facts"]["token"]["scopes"], word="and")
     return f"the HBA line asks for {listed(wanted, none='none', word='and')}; the token has {had}"
+
+
+def _subject(entry: Entry) -> str | None:
+    actors = entry.get("actors")
+    if not actors:
+        return str(entry["identity"]) if entry["identity"] else None
+    return f"{entry['identity']}, for whom the agent {' <- '.join(actors)} acts"
+
+
+def _answers(entry: Entry) -> str:
+    """What each decider said, how long it took, and whether it was remembered."""
+    return "; ".join(told_answers(entry)) or "none was asked"
 
 
 def _moment(seconds: int) -> str:
@@ -132,7 +152,14 @@ STAGES: Final = (
         Reason.TOKEN_MALFORMED,
         Reason.HEADER_NOT_ALLOWED,
     ),
-    _stage("issuer", _issuer, Reason.ISSUER_UNKNOWN, Reason.ISSUER_AMBIGUOUS, Reason.ISSUER_MISMATCH),
+    _stage(
+        "issuer",
+        _issuer,
+        Reason.ISSUER_UNKNOWN,
+        Reason.ISSUER_AMBIGUOUS,
+        Reason.ISSUER_REPLACED,
+        Reason.ISSUER_MISMATCH,
+    ),
     _stage("header", _nothing, Reason.TOKEN_TYPE, Reason.ALGORITHM_NOT_ALLOWED),
     _stage(
         "signature",
@@ -171,7 +198,7 @@ STAGES: Final = (
     ),
     _stage(
         "subject",
-        lambda entry: f"{entry['identity']}" if entry["identity"] else None,
+        _subject,
         Reason.SUBJECT_INVALID,
         Reason.SENDER_CONSTRAINED,
         Reason.IMPERSONATED,
@@ -186,9 +213,18 @@ STAGES: Final = (
         Reason.DENIED_BY_RULE,
         Reason.POLICY_ERROR,
         Reason.NAME_NOT_EXPRESSIBLE,
+        Reason.AGENT_NOT_ALLOWED,
+        Reason.AGENT_SAYS_TOO_LITTLE,
         Reason.ROLE_PRIVILEGED,
         Reason.REPLICATION_NOT_ALLOWED,
         Reason.SESSION_OVER,
+    ),
+    _stage(
+        "deciders",
+        _answers,
+        Reason.DECIDER_DENIED,
+        Reason.DECIDER_UNAVAILABLE,
+        Reason.DECIDER_MISCONFIGURED,
     ),
     _stage(
         "tier",
@@ -204,5 +240,7 @@ STAGES: Final = (
 )
 """In the order of `pgbearer.service.judge` and `pgbearer.tokens.checks`."""
 
-RULE_REASONS: Final = frozenset().union(*(stage.reasons for stage in STAGES if stage.name in ("rules", "tier")))
+RULE_REASONS: Final = frozenset().union(
+    *(stage.reasons for stage in STAGES if stage.name in ("rules", "deciders", "tier"))
+)
 """Reasons that are the policy's own."""

@@ -10,6 +10,7 @@ from pgbearer.service.judge import Judgement, judge
 from pgbearer.service.limits import Buckets
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
+from pgbearer.service.moving import Logins
 from pgbearer.service.recording import login_record, undecoded_record
 from pgbearer.service.shadow import Shadow
 from pgbearer.service.state import State
@@ -38,6 +39,8 @@ class Decider:
         """Why the last record could not be written; None if it was."""
         self.shadow = Shadow(audit, metrics)
         """Sees each login when it is decided; a reload leaves it alone."""
+        self.logins = Logins()
+        """By which issuers people came; a reload leaves it alone."""
         self._audit = audit
         self._recent = recent
         self._metrics = metrics
@@ -55,6 +58,8 @@ class Decider:
         state = self.state  # a reload meanwhile does not mix two policies in one decision
         now = time.time()
         judgement = await self._judge(state, request, caller, now)
+        if judgement.verified is not None:
+            self.logins.saw(judgement.verified.issuer, now)
         record = login_record(request, judgement, policy=state.digest, server=caller, peer=peer, at=int(now * 1000))
         answer = self._record(record, judgement)
         self.shadow.saw(request, judgement, record, int(now))

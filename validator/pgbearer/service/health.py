@@ -6,9 +6,10 @@ from typing import Any
 from pgbearer.audit import AuditLog, timestamp
 from pgbearer.service.decide import Decider
 from pgbearer.service.metrics import Metrics
+from pgbearer.service.moving import moves_report
 from pgbearer.service.shadow import Shadow
 from pgbearer.service.state import State
-from pgbearer.tokens import KeyStatus
+from pgbearer.tokens import KeyStatus, Move
 
 __all__ = ["Health"]
 
@@ -51,6 +52,10 @@ class Health:
         now = time.time()
         return sum(entry.in_force(now) for entry in self.state.revocations.current().entries)
 
+    def moves(self) -> tuple[Move, ...]:
+        """From which issuer to which people are moving."""
+        return self.state.verifiers.neighbours.moves
+
     def obstacles(self) -> list[str]:
         """What keeps logins from being decided. One issuer with keys is enough; tokens of the others are denied."""
         found = []
@@ -87,6 +92,7 @@ class Health:
                 }
                 for issuer in self.issuers()
             ],
+            "moves": moves_report(self.moves(), self._decider.logins, time.time()),
             "revocations": self.revocations(),
             "shadow": self.shadow.summary(),
             "audit": {"ok": self.audit_fault is None, "fault": self.audit_fault},

@@ -27,6 +27,7 @@ from pgbearer.service.listeners import HttpListener, Places, UnixListener, open_
 from pgbearer.service.login_protocol import LoginHandler
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
+from pgbearer.service.moving import MovesCollector
 from pgbearer.service.notify import notify
 from pgbearer.service.reload import Reloader, watch
 from pgbearer.service.state import KEYS_SECONDS, State, build_state, read_file
@@ -91,6 +92,7 @@ class Service:
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[object]] = set()
         self.metrics.watch_keys(self.health.issuers)
+        self.metrics.watch(MovesCollector(self.decider.logins, self.health.moves))
 
     async def run(self, places: Places) -> None:
         """Serve until a signal says to stop, then let the logins under way finish."""

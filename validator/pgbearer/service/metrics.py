@@ -7,11 +7,12 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from pgbearer.tokens import KeyStatus
 from pgbearer.wire import Allowed, Answer, Reason
 
-__all__ = ["TABLE", "Measure", "Metrics"]
+__all__ = ["TABLE", "Measure", "Metrics", "family"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,21 @@ SHADOW: Final = Measure(
     ("result",),
 )
 SHADOW_RUNNING: Final = Measure("pgbearer_shadow_running", "gauge", "1 while a candidate policy is compared.")
+ISSUER_LOGINS: Final = Measure(
+    "pgbearer_issuer_logins_total", "counter", "Logins whose token passed every check, by issuer.", ("issuer",)
+)
+ISSUER_LAST: Final = Measure(
+    "pgbearer_issuer_last_login_timestamp_seconds",
+    "gauge",
+    "When the last such login by an issuer was, seconds since the epoch; absent until there is one.",
+    ("issuer",),
+)
+MOVE_ENDS: Final = Measure(
+    "pgbearer_issuer_replaced_timestamp_seconds",
+    "gauge",
+    "From when on tokens of an issuer that is replaced are refused, seconds since the epoch.",
+    ("issuer", "replaced_by"),
+)
 REVOCATIONS: Final = Measure("pgbearer_revocations", "gauge", "Revocations in force.")
 ADMIN_CALLS: Final = Measure(
     "pgbearer_admin_calls_total", "counter", "Questions and commands on the admin socket, by status.", ("status",)
@@ -90,6 +106,9 @@ TABLE: Final = (
     KEYS_AGE,
     FETCHES,
     FETCH_FAILURES,
+    ISSUER_LOGINS,
+    ISSUER_LAST,
+    MOVE_ENDS,
     SHADOW,
     SHADOW_RUNNING,
     REVOCATIONS,
@@ -143,6 +162,10 @@ class Metrics:
         self.config_loaded.set(at)
         self.config_ok.set(1)
 
+    def watch(self, collector: Collector) -> None:
+        """Ask `collector` whenever metrics are read."""
+        self.registry.register(collector)
+
     def watch_keys(self, status: Callable[[], Iterable[KeyStatus]]) -> None:
         """Ask `status` for how keys stand whenever metrics are read."""
         self.registry.register(_KeysCollector(status))
@@ -165,7 +188,7 @@ class _KeysCollector:
         self._status = status
 
     def collect(self) -> Iterable[Metric]:
-        families = {measure.name: _family(measure) for measure in (KEYS, KEYS_READY, KEYS_AGE, FETCHES, FETCH_FAILURES)}
+        families = {measure.name: family(measure) for measure in (KEYS, KEYS_READY, KEYS_AGE, FETCHES, FETCH_FAILURES)}
         for one in self._status():
             families[KEYS.name].add_metric([one.issuer], len(one.keys))
             families[KEYS_READY.name].add_metric([one.issuer], one.ready)
@@ -176,6 +199,7 @@ class _KeysCollector:
         return families.values()
 
 
-def _family(measure: Measure) -> CounterMetricFamily | GaugeMetricFamily:
+def family(measure: Measure) -> CounterMetricFamily | GaugeMetricFamily:
+    """An empty family of samples, for a collector."""
     family = CounterMetricFamily if measure.kind == "counter" else GaugeMetricFamily
     return family(measure.name, measure.meaning, labels=measure.labels)

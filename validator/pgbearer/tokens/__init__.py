@@ -3,6 +3,7 @@
 from pgbearer.tokens.denied import Denied, printable
 from pgbearer.tokens.identity import IdentityTemplate
 from pgbearer.tokens.keyset import KeySet, KeyStatus
+from pgbearer.tokens.neighbours import Move
 from pgbearer.tokens.revocations import (
     LEAST_SECONDS,
     MOST_REVOCATIONS,
@@ -23,6 +24,7 @@ __all__ = [
     "IdentityTemplate",
     "KeySet",
     "KeyStatus",
+    "Move",
     "Revocation",
     "RevocationKind",
     "Revocations",

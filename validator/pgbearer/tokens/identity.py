@@ -28,15 +28,17 @@ class IdentityTemplate:
     Args:
         text: literal text with ``{sub}``, ``{client}`` and the names of declared claims of type string.
         declared: the issuer's ``claims:``.
+        namespace: of workload identities, that the issuer's subjects are in; None: none of them.
 
     Raises:
         UsageError: if it is no template, names nothing or something undeclared, or puts two values so close that they
             could not be told apart. (`pgbearer.config` finds the same with file and line.)
     """
 
-    __slots__ = ("_template",)
+    __slots__ = ("_namespace", "_template")
 
-    def __init__(self, text: str, declared: Mapping[str, ClaimType]) -> None:
+    def __init__(self, text: str, declared: Mapping[str, ClaimType], namespace: str | None = None) -> None:
+        self._namespace = namespace
         try:
             self._template = parse_template(text)
         except TemplateError as error:
@@ -47,6 +49,12 @@ class IdentityTemplate:
         for name in fields:
             if name not in ("sub", "client") and declared.get(name) != "string":
                 raise UsageError(f"{{{name}}} is not a claim declared as string", where="identity")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IdentityTemplate) and self._template == other._template
+
+    def __hash__(self) -> int:
+        return hash(self._template)
 
     def render(self, subject: str, client: str | None, claims: Mapping[str, ClaimValue]) -> str:
         """The identity of `subject`, which `checked_subject` has passed.
@@ -63,14 +71,14 @@ class IdentityTemplate:
         identity = self._template.render(value_of)
         if len(identity.encode()) > MAX_IDENTITY_BYTES:
             raise Denied(Reason.SUBJECT_INVALID, f"the identity is longer than {MAX_IDENTITY_BYTES} bytes")
-        return _outside_workloads(identity)
+        return _outside_workloads(identity, self._namespace)
 
 
-def checked_subject(subject: str) -> str:
+def checked_subject(subject: str, namespace: str | None = None) -> str:
     """`subject`, if people and logs can read it for what it is: printable, no space at its ends, <= 255 bytes.
 
     It is opaque (RFC 7519 section 4.1.2) and may be any text, such as ``auth0|5f7c``; but no control character, NUL,
-    newline, bidi mark or unassigned code point, and nothing in a namespace of workload identities.
+    newline, bidi mark or unassigned code point, and nothing in a namespace of workload identities but `namespace`.
 
     Raises:
         Denied: subject_invalid.
@@ -79,11 +87,11 @@ def checked_subject(subject: str) -> str:
         raise Denied(Reason.SUBJECT_INVALID, f"sub {subject!r} is empty or not printable")
     if len(subject.encode()) > MAX_IDENTITY_BYTES:
         raise Denied(Reason.SUBJECT_INVALID, f"sub is longer than {MAX_IDENTITY_BYTES} bytes")
-    return _outside_workloads(subject)
+    return _outside_workloads(subject, namespace)
 
 
-def _outside_workloads(name: str) -> str:
-    if name.startswith(_RESERVED):
+def _outside_workloads(name: str, own: str | None) -> str:
+    if name.startswith(_RESERVED) and not (own and name.startswith(own)):
         raise Denied(Reason.SUBJECT_INVALID, f"{name!r} is in a namespace of workloads")
     return name
 

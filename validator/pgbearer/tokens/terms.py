@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from typing import Final
+from datetime import UTC, date
 
 from pgbearer.config.settings import ClaimType, Issuer
+from pgbearer.config.workloads import api_audiences
+from pgbearer.tokens.actors import Agents
 from pgbearer.tokens.discovery import well_known_urls
 from pgbearer.tokens.identity import IdentityTemplate
-from pgbearer.tokens.profiles import PROFILES, Profile
+from pgbearer.tokens.profiles import ANY_JWT, PROFILES, Profile
 
 __all__ = ["Terms"]
-
-_ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
-"""RFC 9068 section 2.1; compared without regard to case, as media types are (RFC 7515 section 4.1.9)."""
-_ANY_JWT: Final = frozenset({"jwt", "application/jwt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +23,22 @@ class Terms:
     issuer: str
     hba_issuers: frozenset[str]
     """Every way to name this issuer in an HBA line: itself, or one of its well-known URLs."""
-    databases: frozenset[str]
-    """Databases this issuer is opened to although the HBA line names another."""
+    behind: Mapping[str, frozenset[str]]
+    """Databases that this issuer is opened to, by the name of the issuer that the HBA line names instead."""
+    implied_scopes: frozenset[str]
+    """Scopes of an HBA line that its tokens need not have."""
+    replaces: str | None
+    """The name of the issuer that moves to this one."""
+    until: date | None
+    """The last day (UTC) for that one's tokens."""
     header_types: frozenset[str]
     algorithms: frozenset[str]
     audience: str
     audience_exclusive: bool
+    foreign_audiences: frozenset[str]
+    """Audiences that no token may have beside ours: those of Kubernetes' API server."""
     clients: frozenset[str]
+    agents: Agents
     leeway: int
     max_lifetime: int
     not_before: float | None
@@ -59,17 +65,22 @@ class Terms:
             profile=profile,
             issuer=settings.issuer,
             hba_issuers=frozenset({settings.issuer, *well_known_urls(settings.issuer).values()}),
-            databases=frozenset(settings.databases),
-            header_types=_ACCESS_TOKEN | _ANY_JWT if settings.insecure_header_typ_jwt else _ACCESS_TOKEN,
+            behind={other: frozenset(databases) for other, databases in settings.behind.items()},
+            implied_scopes=frozenset(settings.implied_scopes),
+            replaces=settings.replaces,
+            until=settings.until,
+            header_types=profile.header_types | (ANY_JWT if settings.insecure_header_typ_jwt else frozenset()),
             algorithms=frozenset(settings.algorithms),
             audience=settings.audience,
             audience_exclusive=settings.audience_exclusive,
+            foreign_audiences=_foreign_audiences(settings),
             clients=frozenset(settings.clients),
+            agents=Agents(settings.agents),
             leeway=settings.leeway,
             max_lifetime=settings.max_lifetime,
             not_before=_epoch(settings),
-            identity=IdentityTemplate(settings.identity, settings.claims),
-            display=settings.display,
+            identity=IdentityTemplate(settings.identity, settings.claims, profile.namespace),
+            display=_display(settings, profile),
             token_roles=settings.token_roles or profile.token_roles,
             groups=settings.groups,
             organizations=settings.organizations,
@@ -77,6 +88,15 @@ class Terms:
             or (settings.critical is not None and settings.critical.certificate_bound),
             claims=dict(settings.claims),
         )
+
+
+def _foreign_audiences(settings: Issuer) -> frozenset[str]:
+    return api_audiences(settings.issuer, settings.kubernetes) if settings.profile == "kubernetes" else frozenset()
+
+
+def _display(settings: Issuer, profile: Profile) -> str:
+    """Workloads have no name beside their subject."""
+    return settings.display if profile.workload is None or "display" in settings.model_fields_set else "sub"
 
 
 def _epoch(settings: Issuer) -> float | None:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from pgbearer.config.settings import Settings
+from pgbearer.config.settings import Issuer, Settings
 from pgbearer.http import Fetcher
 from pgbearer.tokens.cache import ClaimsCache
 from pgbearer.tokens.denied import Denied
 from pgbearer.tokens.discovery import Getter
 from pgbearer.tokens.keyset import KeySet, KeyStatus
+from pgbearer.tokens.neighbours import Neighbours
 from pgbearer.tokens.revocations import Revocations
+from pgbearer.tokens.sources import open_source
 from pgbearer.tokens.unverified import MAX_TOKEN_BYTES, Unverified, parse
 from pgbearer.tokens.verifier import Accepted, Verifier
 from pgbearer.verified import Verified
@@ -47,6 +49,7 @@ class Verifiers:
     ) -> None:
         self.by_name = {verifier.name: verifier for verifier in verifiers}
         self.cache = ClaimsCache(cached_tokens) if cache is None else cache  # an empty cache is falsy
+        self.neighbours = Neighbours(verifier.terms for verifier in self.by_name.values())
         self.revoked = revoked
         self._token_bytes = token_bytes
         self._by_issuer: dict[str, list[Verifier]] = defaultdict(list)
@@ -105,9 +108,11 @@ class Verifiers:
         """
         verifier, accepted = await self._verify(token, hba_issuer, database, now)
         self._admit_unrevoked(accepted.verified, now)
-        _admit_issuer(verifier, hba_issuer, database)
-        _admit_scopes(accepted.verified, hba_scopes)
+        self.neighbours.admit(verifier.terms, hba_issuer, database, now)
+        self.neighbours.admit_subject(accepted.verified)
+        _admit_scopes(accepted.verified, hba_scopes, verifier.terms.implied_scopes)
         _admit_holder(accepted.verified, client_certificate)
+        await _confirm(verifier, token, accepted.verified)
         return accepted.verified
 
     def keys_age(self, issuer: str) -> float | None:
@@ -122,7 +127,7 @@ class Verifiers:
                 return known
         unverified = parse(token, max_bytes=self._token_bytes)
         verifier = self._choose(unverified)
-        _admit_issuer(verifier, hba_issuer, database)
+        self.neighbours.admit(verifier.terms, hba_issuer, database, now)
         self._admit_key(verifier, unverified, now)
         accepted = await verifier.verify(unverified, now)
         self.cache.remember(unverified.digest, verifier, accepted)
@@ -182,16 +187,20 @@ def build_verifiers(
         UsageError: for an identity template that makes no stable key, or an unusable CA file.
     """
     known: Mapping[str, Verifier] = previous.by_name if previous else {}
-    verifiers = [
-        Verifier(name, issuer, KeySet(name, issuer, fetcher(issuer.ca_file), inherit=_keys(known.get(name))))
-        for name, issuer in settings.issuers.items()
-    ]
+    verifiers = [_verifier(name, issuer, fetcher, known.get(name)) for name, issuer in settings.issuers.items()]
     return Verifiers(
         verifiers,
         token_bytes=settings.limits.token_bytes,
         cached_tokens=settings.limits.cached_tokens,
         revoked=revoked or (previous.revoked if previous else Revocations),
     )
+
+
+def _verifier(
+    name: str, issuer: Issuer, fetcher: Callable[[Path | None], Getter], previous: Verifier | None
+) -> Verifier:
+    getter, witness = open_source(issuer, fetcher)
+    return Verifier(name, issuer, KeySet(name, issuer, getter, inherit=_keys(previous)), witness)
 
 
 def token_ref(token: str | bytes) -> str:
@@ -210,19 +219,24 @@ def _keys(verifier: Verifier | None) -> KeySet | None:
     return verifier.keys if verifier else None
 
 
-def _admit_issuer(verifier: Verifier, hba_issuer: str, database: str) -> None:
-    """The HBA line names this issuer, or the issuer is opened to the database by name."""
-    if hba_issuer not in verifier.terms.hba_issuers and database not in verifier.terms.databases:
-        raise Denied(Reason.ISSUER_MISMATCH, f"the HBA line names {hba_issuer!r}, the token is of {verifier.name!r}")
-
-
-def _admit_scopes(verified: Verified, hba_scopes: Sequence[str]) -> None:
-    """Every scope of the HBA line is in the token, exactly (RFC 6749 section 3.3: scopes are case-sensitive)."""
-    missing = {scope for listed in hba_scopes for scope in listed.split()} - verified.scopes
+def _admit_scopes(verified: Verified, hba_scopes: Sequence[str], implied: frozenset[str]) -> None:
+    """Every scope of the HBA line is in the token, exactly (RFC 6749 section 3.3), or implied for its issuer."""
+    missing = {scope for listed in hba_scopes for scope in listed.split()} - verified.scopes - implied
     if missing:
         denied = Denied(Reason.SCOPE_MISSING, f"scope {min(missing)!r}")
         denied.authentic = True
         raise denied
+
+
+async def _confirm(verifier: Verifier, token: str, verified: Verified) -> None:
+    """Whoever is to be asked at each login confirms the token; last, so that nobody is asked about what is refused."""
+    if verifier.witness is None:
+        return
+    try:
+        await verifier.witness.confirm(token, verified)
+    except Denied as denied:
+        denied.authentic = True
+        raise
 
 
 def _admit_holder(verified: Verified, client_certificate: str | None) -> None:

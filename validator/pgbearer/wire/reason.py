@@ -82,8 +82,13 @@ class Reason(StrEnum):
     )
     ISSUER_MISMATCH = (
         "issuer_mismatch",
-        "The token's issuer is not the issuer of the HBA line, nor opened to this database.",
-        "Correct issuer= in pg_hba.conf, or open the issuer to the database by name.",
+        "The token's issuer is not the issuer of the HBA line, nor opened behind that one to this database.",
+        "Correct issuer= in pg_hba.conf, or open the issuer to the database: issuers.*.behind.",
+    )
+    ISSUER_REPLACED = (
+        "issuer_replaced",
+        "The token's issuer has been replaced by another, and the last day for its tokens is past.",
+        "Log in at the new issuer; or move issuers.*.until, which stands at the new one.",
     )
     ALGORITHM_NOT_ALLOWED = (
         "algorithm_not_allowed",
@@ -179,8 +184,18 @@ class Reason(StrEnum):
     )
     ACTOR_NOT_ALLOWED = (
         "actor_not_allowed",
-        "The token says that somebody acts on behalf of the subject (act).",
-        "Log in as yourself; acting on behalf is not accepted.",
+        "The token says that somebody acts on behalf of the subject (act), and that is no agent we know, or malformed.",
+        "Log in as yourself; or name the agent under issuers.*.agents.",
+    )
+    TOKEN_INACTIVE = (
+        "token_inactive",
+        "The issuer, asked at this login, says that the token no longer holds, though its signature does.",
+        "Get a new token; Kubernetes: is the pod, node or service account that it is bound to still there?",
+    )
+    ISSUER_UNAVAILABLE = (
+        "issuer_unavailable",
+        "The issuer had to be asked at this login whether the token still holds, and gave no answer that can be used.",
+        "See the record's detail; Kubernetes: kubernetes.api_server, ca_file, token_file, and create on tokenreviews.",
     )
 
     # the policy
@@ -209,6 +224,16 @@ class Reason(StrEnum):
         "A value from the token or request cannot be used as a name.",
         "Use names of letters, digits and _ . @ - up to 63 bytes.",
     )
+    AGENT_NOT_ALLOWED = (
+        "agent_not_allowed",
+        "An agent acts for this identity, and the rules that match are for the person alone or for other agents.",
+        "Use the role that the agent has; or write a rule for it, with actor: [NAME] and a narrower role.",
+    )
+    AGENT_SAYS_TOO_LITTLE = (
+        "agent_says_too_little",
+        "An agent acts, and a deny rule asks for what its token does not say of the person, so the rule may hold.",
+        "Map it into the agent's tokens, in full, and list it under issuers.*.agents.*.carries.",
+    )
     ROLE_PRIVILEGED = (
         "role_privileged",
         "The role is privileged in the catalog, and no rule that says privileged: true names it exactly.",
@@ -218,6 +243,21 @@ class Reason(StrEnum):
         "replication_not_allowed",
         "A replication connection, and no rule for it says replication:.",
         "Say replication: [logical] or [physical] in the rule.",
+    )
+    DECIDER_DENIED = (
+        "decider_denied",
+        "A decider that a rule asks says no, and no other rule allows the login; or its rule says that a no is a veto.",
+        "The record says which decider and what it gave as its reason; the right is given there.",
+    )
+    DECIDER_UNAVAILABLE = (
+        "decider_unavailable",
+        "A decider that a rule asks could not be asked in time, or gave no usable answer.",
+        "The record says what was wrong; see /readyz and the decider itself.",
+    )
+    DECIDER_MISCONFIGURED = (
+        "decider_misconfigured",
+        "A decider that a rule asks answers, but not to us: it refuses our credentials, or its address is wrong.",
+        "Correct its url and credentials under deciders: in pgbearer.yaml.",
     )
     CLIENT_NOT_CRITICAL = (
         "client_not_critical",

@@ -1,0 +1,99 @@
+"""Two issuers behind one HBA line, as real logins: where one is opened, and the day after which one is replaced."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.integration.fix_chain import Chain, whole_chain
+from tests.issuer import AUDIENCE, CLIENT, Issuer
+from tests.parts.authority import Authority
+from tests.parts.postgres import Installation
+
+RULES = [{"name": "readers", "any_role": ["db-read"], "databases": ["appdb", "postgres"], "roles": ["app_readonly"]}]
+
+
+@pytest.fixture(scope="module")
+def old_and_new(postgres: Installation, issuer_authority: Authority) -> Iterator[tuple[Chain, Issuer]]:
+    """A chain whose HBA line names the issuer ``demo``, and another issuer."""
+    with whole_chain(postgres, issuer_authority, rules=RULES) as chain, Issuer(issuer_authority) as other:
+        yield chain, other
+
+
+def issuer(served: Issuer, **more: Any) -> dict[str, Any]:
+    usual = {"profile": "keycloak", "audience": AUDIENCE, "clients": [CLIENT], "identity": "demo:{sub}"}
+    return {**usual, "issuer": served.url, "ca_file": str(served.ca_file), **more}
+
+
+def settle(chain: Chain, **issuers: Any) -> None:
+    """Have the service know these issuers."""
+    reloads = chain.service.count("reloaded ")
+    chain.service.change(issuers=issuers)
+    chain.service.hang_up()
+    chain.service.await_count("reloaded ", reloads + 1)
+
+
+@contextmanager
+def in_as(chain: Chain, token: str, database: str = "appdb") -> Iterator[str]:
+    with chain.login(database=database, token=token) as connection:
+        row = connection.execute("SELECT system_user").fetchone()
+        assert row
+        yield str(row[0])
+
+
+def test_opened_behind_the_hba_issuer_to_the_databases_that_are_named(old_and_new: tuple[Chain, Issuer]) -> None:
+    chain, jobs = old_and_new
+    settle(chain, demo=issuer(chain.issuer), jobs=issuer(jobs, identity="jobs:{sub}", behind={"demo": ["appdb"]}))
+    with in_as(chain, jobs.token(sub="nightly")) as user:
+        assert user == "oauth:jobs:nightly"
+    assert chain.refusal(database="postgres", token=jobs.token()) == "issuer_mismatch"
+    with in_as(chain, chain.issuer.token(), "postgres"):
+        pass
+    settle(chain, demo=issuer(chain.issuer), jobs=issuer(jobs, identity="jobs:{sub}"))
+    assert chain.refusal(token=jobs.token()) == "issuer_mismatch"
+
+
+def test_while_people_move_both_are_accepted_as_the_same_and_counted(old_and_new: tuple[Chain, Issuer]) -> None:
+    chain, new = old_and_new
+    move = {"replaces": "demo", "until": "2999-12-31", "behind": {"demo": ["appdb"]}}
+    settle(chain, demo=issuer(chain.issuer), new=issuer(new, **move))
+    with in_as(chain, chain.issuer.token()) as before, in_as(chain, new.token()) as after:
+        assert before == after == "oauth:demo:f1a6bb5e-6f40-4b4e-8b55-5f2b29a35b2e"
+    assert [record["issuer"] for record in chain.service.decisions()[-2:]] == ["demo", "new"]
+    assert chain.refusal(token=new.token(sub="alice")) == "subject_invalid"
+
+
+def test_after_the_day_the_old_issuer_is_refused(old_and_new: tuple[Chain, Issuer]) -> None:
+    chain, new = old_and_new
+    move = {"replaces": "demo", "until": "2026-06-30", "behind": {"demo": ["appdb"]}}
+    settle(chain, demo=issuer(chain.issuer), new=issuer(new, **move))
+    assert chain.refusal() == "issuer_replaced"
+    with in_as(chain, new.token()):
+        pass
+
+
+def test_each_login_of_a_move_is_counted(old_and_new: tuple[Chain, Issuer]) -> None:
+    chain, new = old_and_new
+    move = {"replaces": "demo", "until": "2999-12-31", "behind": {"demo": ["appdb"]}}
+    settle(chain, demo=issuer(chain.issuer), new=issuer(new, **move))
+
+    def moves() -> dict[str, Any]:
+        (move,) = json.loads(chain.service.http("/readyz")[1])["moves"]
+        return dict(move)
+
+    before = moves()
+    for token in (chain.issuer.token(), new.token(), new.token()):
+        with in_as(chain, token):
+            pass
+    after = moves()
+    assert (after["logins_from"], after["logins_to"]) == (before["logins_from"] + 1, before["logins_to"] + 2)
+    assert {"from": "demo", "to": "new", "until": "2999-12-31", "over": False}.items() <= after.items()
+    page = chain.service.http("/metrics")[1].splitlines()
+    assert f'pgbearer_issuer_logins_total{{issuer="demo"}} {float(after["logins_from"])}' in page
+    assert f'pgbearer_issuer_logins_total{{issuer="new"}} {float(after["logins_to"])}' in page
+    assert any(
+        line.startswith('pgbearer_issuer_replaced_timestamp_seconds{issuer="demo",replaced_by="new"} 3.2')
+        for line in page
+    )
