@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pgbearer.audit import BEGINNING, Chain, verify_chain
-from pgbearer.audit.chain import encode_line
+from pgbearer.audit.chain import Extent, digest, encode_line, extent_of
 
 
 def written(count: int, chain: Chain | None = None) -> list[bytes]:
@@ -92,3 +92,15 @@ def test_a_line_shows_what_it_says(text: str) -> None:
 
 def test_ordinary_text_stays_readable() -> None:
     assert "größe 名".encode() in encode_line({"role": "größe 名"})
+
+
+def test_what_was_cut_off_at_the_beginning_shows_in_the_numbers() -> None:
+    lines = written(5)
+    assert extent_of(lines) == Extent(first=1, last=5, head=digest(lines[-1]))
+    assert extent_of(lines[3:]) == Extent(first=4, last=5, head=digest(lines[-1]))
+    assert extent_of([b"nothing of ours\n"]) is None
+
+
+def test_a_line_that_is_too_deep_to_read_is_found_like_any_other() -> None:
+    first, second = written(2)
+    assert findings([first, b"[" * 100_000 + b"\n", second]) == [2, 3]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pgbearer.audit import Chain
 from pgbearer.cli import main
 from tests.unit.logins import verified
 from tests.unit.recorded_logins import recorded
@@ -91,3 +92,23 @@ def test_show_leaves_the_facts_to_explain(
     shown = capsys.readouterr().out
     assert "corp:old" in shown
     assert "facts" not in shown
+
+
+def test_verify_tells_which_part_of_the_chain_it_saw(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Whoever can write the file can cut off its beginning, and what is left is a chain that holds."""
+    chain, file = Chain(sequence=2, head="f" * 64), tmp_path / "audit.jsonl"
+    for _ in range(2):
+        line = chain.line({"kind": "note"})
+        chain.accept(line)
+        file.write_bytes((file.read_bytes() if file.exists() else b"") + line)
+    monkeypatch.setattr(sys, "argv", ["pgbearer", "decisions", "verify", str(file)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "2 lines, the chain holds",
+        f"from number 3 to 4, head {chain.head}",
+        "numbers 1 to 2 are not here: give the older files too, if there are any",
+    ]

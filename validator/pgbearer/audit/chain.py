@@ -7,11 +7,11 @@ nor stop whoever may write the file from making all of it anew; for that its hea
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["BEGINNING", "Chain", "Finding", "digest", "encode_line", "verify_chain"]
+__all__ = ["BEGINNING", "Chain", "Extent", "Finding", "digest", "encode_line", "extent_of", "verify_chain"]
 
 _BEGUN: Final = re.compile(rb'\0+|\{"seq":(?P<seq>[0-9]{1,18})(?:,[^\n]*)?')
 """What `Chain.line` writes, cut off somewhere; what is cut off earlier still is matched by `_BARELY_BEGUN`."""
@@ -97,7 +97,7 @@ class Finding:
 def verify_chain(lines: Iterable[bytes]) -> Iterator[Finding]:
     """Go through the lines of a chain in order, of one file or of several (oldest first), and yield every break.
 
-    The first line is taken as it is: what came before it is in an older file.
+    The first line is taken as it is: what came before it is in an older file (`extent_of` tells whether anything did).
     """
     head: str | None = None
     sequence: int | None = None
@@ -118,6 +118,22 @@ def verify_chain(lines: Iterable[bytes]) -> Iterator[Finding]:
         yield Finding(torn, "is cut short, and nothing follows it")
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Which part of a chain some lines are. It is whole at its beginning only if `first` is 1."""
+
+    first: int
+    last: int
+    head: str
+    """SHA-256 of the last line: noted elsewhere, it vouches for everything up to there."""
+
+
+def extent_of(lines: Sequence[bytes]) -> Extent | None:
+    """From which number to which these lines go; None if none of them is a line of a chain."""
+    numbers = [entry["seq"] for line in lines if (entry := _parse(line)) is not None]
+    return Extent(numbers[0], numbers[-1], digest(lines[-1])) if numbers else None
+
+
 def _before_torn(tail: bytes) -> int:
     """The number before the only line of a file, which a crash cut short or left as the zeros of a file system.
 
@@ -134,7 +150,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     """The entry, or None if the line is not one of a chain."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(entry, dict) or type(entry.get("seq")) is not int or type(entry.get("prev")) is not str:
         return None

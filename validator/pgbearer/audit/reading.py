@@ -36,7 +36,7 @@ def decisions_in(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     for line in lines_of(paths):
         try:
             entry = json.loads(line[max(line.find(b"{"), 0) :])
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # torn by a crash; `verify_chain` is for judging that
         if isinstance(entry, dict) and entry.get("kind") == "decision":
             yield entry

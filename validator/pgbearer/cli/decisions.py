@@ -99,22 +99,29 @@ def verify(
 ) -> int:
     """Check that nothing in the audit was changed, removed or put in.
 
-    Exits 0 if the chain holds, 1 if it does not. Lines cut off the end leave no trace in the file itself.
+    Exits 0 if the chain holds, 1 if it does not. What was cut off at either end leaves no trace in the lines that are
+    left: look whether they begin with number 1, and compare the last number and the head with what you noted elsewhere.
 
     Example: pgbearer decisions verify /var/log/pgbearer/audit.jsonl.1 /var/log/pgbearer/audit.jsonl
     """
-    from pgbearer.audit.chain import verify_chain
+    from pgbearer.audit.chain import extent_of, verify_chain
     from pgbearer.audit.reading import lines_of
 
     lines = list(lines_of(files))
     findings = list(verify_chain(lines))
+    extent = extent_of(lines)
     if as_json:
         listed = [{"line": finding.line, "what": finding.what} for finding in findings]
-        output.as_json({"ok": not findings, "lines": len(lines), "findings": listed})
-    else:
-        for finding in findings:
-            typer.echo(f"line {finding.line} {finding.what}")
-        typer.echo(f"{len(lines)} lines, {'the chain holds' if not findings else 'THE CHAIN IS BROKEN'}")
+        numbers = {name: getattr(extent, name, None) for name in ("first", "last", "head")}
+        output.as_json({"ok": not findings, "lines": len(lines), **numbers, "findings": listed})
+        return 1 if findings else 0
+    for finding in findings:
+        typer.echo(f"line {finding.line} {finding.what}")
+    typer.echo(f"{len(lines)} lines, {'the chain holds' if not findings else 'THE CHAIN IS BROKEN'}")
+    if extent is not None:
+        typer.echo(f"from number {extent.first} to {extent.last}, head {extent.head}")
+        if extent.first > 1:
+            typer.echo(f"numbers 1 to {extent.first - 1} are not here: give the older files too, if there are any")
     return 1 if findings else 0
 
 
