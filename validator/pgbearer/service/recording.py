@@ -1,13 +1,12 @@
 """From what was asked and judged to the record of it. The token goes in as a hash of which twelve digits are kept.
 
-Ten thousand records stay in memory, and most say the same few names: those are kept once (`sys.intern`, `lru_cache`).
+Ten thousand records stay in memory, and most say the same few names: those are kept once (`lru_cache`).
 """
 
 import secrets
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from sys import intern
 from typing import Any, TypeVar, cast
 
 from pgbearer.audit import DecisionRecord, Facts
@@ -43,10 +42,10 @@ def login_record(
         server=server,
         peer_uid=peer.uid,
         request_id=access.request_id,
-        role=intern(access.role),
-        database=intern(access.database),
+        role=_once(access.role),
+        database=_once(access.database),
         replication=access.replication.value,
-        client_address=access.client.address and intern(access.client.address),
+        client_address=access.client.address and _once(access.client.address),
         client_port=access.client.port,
         backend_pid=access.backend.pid,
         token_ref=token_ref(request.token) if request.token else None,
@@ -94,8 +93,8 @@ def _kept(verified: Verified) -> Verified:
     """Without what names one token or session, and with what other logins of the same people have said, too."""
     return replace(
         verified,
-        subject=intern(verified.subject),
-        identity=intern(verified.identity),
+        subject=_once(verified.subject),
+        identity=_once(verified.identity),
         token_ref="",
         token_id=None,
         session_id=None,
@@ -112,6 +111,16 @@ def _shared_claims(claims: tuple[tuple[str, type, ClaimValue], ...]) -> Mapping[
 def _shared(value: _T) -> _T:
     """One of equal values: most logins come through the same HBA line, for the same few roles."""
     return cast("_T", _first_of_equals(value))
+
+
+@lru_cache(maxsize=4096)
+def _once(text: str) -> str:
+    """One of equal texts, for as long as it is in use.
+
+    Not `sys.intern`: in the first Pythons of 3.12 what it was given stays for ever (python/cpython#113993), and whoever
+    can connect can name roles and databases without end.
+    """
+    return text
 
 
 @lru_cache(maxsize=256)
@@ -135,8 +144,8 @@ def _judged(judgement: Judgement) -> dict[str, Any]:
         members |= {
             "verified": True,
             "issuer": verified.issuer,
-            "identity": intern(verified.identity),
-            "display": verified.display and intern(verified.display),
+            "identity": _once(verified.identity),
+            "display": verified.display and _once(verified.display),
         }
     if judgement.allow is not None:
         members["ends_at"] = judgement.allow.ends_at * 1000
