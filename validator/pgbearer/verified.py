@@ -7,9 +7,29 @@ It lives below `tokens` and `policy` because both speak of it and neither may im
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["ClaimValue", "Verified"]
+__all__ = ["Actor", "ClaimValue", "Verified"]
 
 ClaimValue = str | int | bool | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts for the subject now: the outermost ``act`` (RFC 8693 section 4.1), or a client that is an agent."""
+
+    name: str
+    """Under ``issuers.*.agents``: the only thing about it that rules go by."""
+    subject: str | None = None
+    """Its own ``sub``, from ``act``; None if only the client tells."""
+    prior: tuple[str, ...] = ()
+    """Who acted before it, the latest first: ``act`` within ``act``. History, and no part of any decision (the same
+    section)."""
+    carries: frozenset[str] = frozenset()
+    """What of the person its tokens are known to say in full (``issuers.*.agents.*.carries``)."""
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """All who act or acted, the present one first."""
+        return (self.name, *self.prior)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +62,8 @@ class Verified:
     """When the person authenticated (OpenID Connect Core 1.0 section 2), if the token says so."""
     acr: str | None = None
     """How (the same section), if the token says so; also there if the issuer does not declare it among its claims."""
+    actor: Actor | None = None
+    """Who acts for the subject; None: nobody, it is the subject's own login."""
     certificate: str | None = None
     """SHA-256 (hex) of the TLS client certificate that the token is bound to (RFC 8705 section 3.1); None: to none."""
     token_ref: str

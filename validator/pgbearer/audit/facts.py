@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from pgbearer.verified import Verified
+from pgbearer.verified import Actor, Verified
 from pgbearer.wire import Hba, RoleAttributes, Tls
 
 __all__ = ["Facts"]
@@ -71,6 +71,8 @@ def _plain(value: Any) -> Any:
     match value:
         case frozenset():
             return _sorted(value)
+        case Actor():
+            return _members(value.__dataclass_fields__, (getattr(value, name) for name in value.__dataclass_fields__))
         case tuple():
             return list(value)
         case Mapping():

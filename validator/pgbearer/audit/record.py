@@ -54,6 +54,8 @@ class DecisionRecord:
     issuer: str | None = None
     identity: str | None = None
     display: str | None = None
+    actors: tuple[str, ...] = ()
+    """Who acts for the person, and who acted before, the present one first; empty: nobody does."""
     ends_at: int | None = None
     """When an allowed session ends, epoch milliseconds."""
     unverified: Mapping[str, str | None] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class DecisionRecord:
             "issuer": self.issuer,
             "identity": self.identity,
             "display": self.display,
+            "actors": list(self.actors),
             "ends_at": None if self.ends_at is None else timestamp(self.ends_at),
             "unverified": dict(self.unverified),
             "facts": self.facts and self.facts.entry(),

@@ -60,7 +60,8 @@ def list_(
     if as_json:
         output.as_json(found)
     else:
-        columns = ("time", "decision", "reason", "identity", "role", "database", "rules", "decision_id")
+        actors = ("actors",) if any(entry.get("actors") for entry in found) else ()
+        columns = ("time", "decision", "reason", "identity", *actors, "role", "database", "rules", "decision_id")
         output.table(columns, [[_cell(entry.get(column)) for column in columns] for entry in found])
 
 

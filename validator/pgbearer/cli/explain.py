@@ -153,6 +153,9 @@ def _head(decision: dict[str, Any], verdict: dict[str, Any]) -> Iterator[str]:
     identity = f" ({decision['identity']})" if decision.get("display") else ""
     if decision.get("decision_id"):
         yield f"Decision {decision['decision_id']}, {decision['time']}"
+    if actors := decision.get("actors"):
+        before = f" (before it: {', '.join(actors[1:])})" if actors[1:] else ""
+        who = f"The agent {actors[0]}{before}, acting for {who}"
     yield f"{who}{identity} asked for the role {decision.get('role')} in the database {decision.get('database')}"
     if verdict["decision"] == "allow":
         yield f"and was allowed, by {', '.join(verdict['rules'])}; the session ends by {decision.get('ends_at')}."

@@ -54,6 +54,9 @@ class Rule(Section):
     """The token has at least one of these groups."""
     any_organization: tuple[Name, ...] = ()
     """The token has at least one of these organizations (by alias)."""
+    actor: Literal["forbid", "require"] | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Who acts for the person (`issuers.NAME.agents`): `forbid` nobody, `require` any agent, or one of those named.
+    Left out: `forbid` in an allow rule; a deny rule holds whoever acts."""
     from_: Annotated[tuple[Name, ...], Field(alias="from")] = ()
     """The client connects from one of these networks (CIDR). A Unix socket is in none."""
     when: Annotated[str, Field(min_length=1, max_length=4096)] | None = None

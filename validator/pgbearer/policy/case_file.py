@@ -26,7 +26,11 @@ class TokenOfCase(Section):
     sub: Name | None = None
     """Default: `someone`."""
     client: Name | None = None
-    """The client that got it. Default: the first of the issuer's `clients`."""
+    """The client that got it. Default: the first of the issuer's `clients`, or of the agent's."""
+    actor: Name | None = None
+    """The agent that acts, by its name under `agents`. Default: nobody, unless `client` is an agent's."""
+    prior_actors: tuple[Name, ...] | None = None
+    """Who acted before that agent, the latest first. Nothing is decided by it."""
     scopes: tuple[Name, ...] | None = None
     roles: tuple[Name, ...] | None = None
     groups: tuple[Name, ...] | None = None

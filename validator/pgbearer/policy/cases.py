@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pgbearer.config import ConfigError, Problem, Settings, parse_template
+from pgbearer.config import ConfigError, Issuer, Problem, Settings, parse_template
 from pgbearer.policy.case_file import Case, CaseDefaults, Cases, Expect, RequestOfCase, TokenOfCase
 from pgbearer.policy.evaluate import Policy, evaluate
 from pgbearer.policy.explanation import explain_login
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.outcome import Allow, Outcome
-from pgbearer.verified import ClaimValue, Verified
+from pgbearer.verified import Actor, ClaimValue, Verified
 from pgbearer.wire import (
     AccessRequest,
     Backend,
@@ -140,7 +140,9 @@ class _Asking:
         if undeclared := sorted(claims.keys() - issuer.claims.keys()):
             raise self._unusable(f"issuer {name!r} declares no claim {undeclared[0]!r}")
         subject, issued = token.sub or "someone", now - (token.age or 0)
-        client = token.client or next(iter(issuer.clients), None)
+        actor = self._actor(token, issuer)
+        own = issuer.agents[actor.name].clients if actor else issuer.clients
+        client = token.client or next(iter(own or issuer.clients), None)
         return Verified(
             issuer=name,
             issuer_url=issuer.issuer,
@@ -154,6 +156,7 @@ class _Asking:
             groups=frozenset(token.groups or ()),
             organizations=frozenset(token.organizations or ()),
             claims=claims,
+            actor=actor,
             issued_at=issued,
             expires_at=issued + (token.lifetime or _LIFETIME),
             auth_time=None if token.authenticated is None else now - token.authenticated,
@@ -163,6 +166,17 @@ class _Asking:
             key_id="",
             token_ref="",
         )
+
+    def _actor(self, token: TokenOfCase, issuer: Issuer) -> Actor | None:
+        """The agent of the case: named, or told by its client as a token's would be."""
+        name = token.actor or next(
+            (name for name, agent in issuer.agents.items() if token.client in agent.clients), None
+        )
+        if name is None:
+            return None
+        if name not in issuer.agents:
+            raise self._unusable(f"there is no agent {name!r}")
+        return Actor(name=name, prior=token.prior_actors or (), carries=frozenset(issuer.agents[name].carries))
 
     def _request(self, request: RequestOfCase, now: int) -> AccessRequest:
         if request.role is None or request.database is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pgbearer.config import ConfigError, KeyPath, Problem, Rule, RuleSession, Settings, TemplateError, parse_template
+from pgbearer.policy.acting import actors_of, asked_of_the_person
 from pgbearer.policy.conditions import Condition, ConditionError, Environment
 from pgbearer.policy.evaluate import Policy
 from pgbearer.policy.index import Index
@@ -76,8 +77,10 @@ class _Compiler:
             all_roles=frozenset(rule.all_roles),
             any_group=frozenset(rule.any_group),
             any_organization=frozenset(rule.any_organization),
+            actors=actors_of(rule),
             networks=tuple(_networks(rule)),
             conditions=None if rule.when is None else self._conditions(("rules", index, "when"), rule.when, rule),
+            asks=asked_of_the_person(rule.when),
             critical=critical,
             until=session.until or ("token" if critical else default.until),
             max=session.max or default.max,

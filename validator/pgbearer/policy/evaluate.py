@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pgbearer.policy.conditions import Environment
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.index import Index
-from pgbearer.policy.match import Question, consider, gives_a_role
+from pgbearer.policy.match import Question, consider, for_actor, gives_a_role
 from pgbearer.policy.names import nameable
 from pgbearer.policy.outcome import Allow, Considered, Deny, Outcome
 from pgbearer.policy.rule import PolicyRule
@@ -149,6 +149,7 @@ _TOLD: Sequence[tuple[Reason, str]] = (
     (Reason.ROLE_PRIVILEGED, "privileged"),
     (Reason.REPLICATION_NOT_ALLOWED, "replication"),
 )
+_TOLD_AGENTS: tuple[Reason, str] = (Reason.AGENT_NOT_ALLOWED, "actor")
 
 
 def _not_allowed(policy: Policy, question: Question, considered: tuple[Considered, ...]) -> Deny:
@@ -157,13 +158,13 @@ def _not_allowed(policy: Policy, question: Question, considered: tuple[Considere
     if inexpressible:
         one = min(inexpressible, key=lambda one: one.rule)
         return _refusal(Reason.NAME_NOT_EXPRESSIBLE, one, considered)
-    for reason, unmet in _TOLD:
+    for reason, unmet in _TOLD if question.asked.verified.actor is None else (_TOLD_AGENTS, *_TOLD):
         near = [one for one in considered if one.unmet == unmet]
         if near:
             return _refusal(reason, min(near, key=lambda one: one.rule), considered)
     for rule in policy.index.for_other_roles(question):
         one = consider(rule, question)
-        if one.unmet == "roles" and not one.error and gives_a_role(rule, question):
+        if one.unmet == "roles" and not one.error and for_actor(rule, question) and gives_a_role(rule, question):
             return _refusal(Reason.ROLE_NOT_ALLOWED, None, tuple(dict.fromkeys((*considered, one))))
     failed = min((one for one in considered if one.error), key=lambda one: one.rule, default=None)
     return _refusal(Reason.NO_RULE, failed, considered)

@@ -27,7 +27,10 @@ MOST_RULES: Final = 5
 
 _WHERE: Final = ("databases", "roles")
 _WANT_A_RULE: Final = frozenset(
-    {Reason.NO_RULE, Reason.ROLE_NOT_ALLOWED, Reason.ROLE_PRIVILEGED, Reason.REPLICATION_NOT_ALLOWED}
+    {
+        *(Reason.NO_RULE, Reason.ROLE_NOT_ALLOWED, Reason.ROLE_PRIVILEGED),
+        *(Reason.REPLICATION_NOT_ALLOWED, Reason.AGENT_NOT_ALLOWED),
+    }
 )
 """Reasons that go away once some rule allows it."""
 
@@ -209,8 +212,13 @@ def _change(rule: PolicyRule, one: Judged, words: Words, asked: Asked) -> str | 
     return None if one.holds else words.change(rule.source, asked)
 
 
-_UNSAID: Final = {"replication": "an ordinary connection", "privileged": "an ordinary role"}
-"""What an allow rule that does not say the key asks for."""
+_UNSAID: Final = {
+    "actor": "the person, with nobody acting",
+    "carries": "all that it asks of the person",
+    "replication": "an ordinary connection",
+    "privileged": "an ordinary role",
+}
+"""What a rule that does not say the key asks for."""
 
 
 def _changes(reason: Reason, rules: tuple[RuleExplained, ...]) -> tuple[str, ...]:

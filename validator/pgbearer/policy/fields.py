@@ -86,6 +86,17 @@ FIELDS: Final[Mapping[str, Field]] = {
     "token.organizations": Field(
         "string_list", "its organizations", lambda asked: sorted(asked.verified.organizations)
     ),
+    "actor.present": Field("bool", "an agent acts for the person", lambda asked: asked.verified.actor is not None),
+    "actor.name": Field(
+        "string",
+        "that agent's name under `issuers.NAME.agents`; empty if nobody acts",
+        lambda asked: asked.verified.actor.name if asked.verified.actor else "",
+    ),
+    "actor.subject": Field(
+        "string",
+        "that agent's own `sub`, from `act`; empty if only its client tells it",
+        lambda asked: (asked.verified.actor.subject or "") if asked.verified.actor else "",
+    ),
     "token.issued_at": Field(
         "timestamp", "`iat`", lambda asked: datetime.fromtimestamp(asked.verified.issued_at, tz=UTC)
     ),

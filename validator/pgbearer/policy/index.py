@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from pgbearer.policy.match import Question
+from pgbearer.policy.match import AN_AGENT, Question
 from pgbearer.policy.rule import PolicyRule
 from pgbearer.wire import Replication
 
@@ -81,6 +81,8 @@ def _places(rule: PolicyRule) -> tuple[tuple[str, ...], tuple[str, ...], tuple[s
     databases = rule.databases.keys
     roles = ("*",) if rule.roles_from else rule.roles.keys
     principals = tuple(_principals(rule)) or (None,)
+    if rule.deny and principals != (None,):
+        principals = (*principals, AN_AGENT)
     if len(databases) * len(roles) * len(principals) > _MOST_PLACES:
         principals = (None,)
     if len(databases) * len(roles) > _MOST_PLACES:

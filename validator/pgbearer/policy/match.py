@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from pgbearer.policy.acting import holds_for_actor, left_out
 from pgbearer.policy.conditions import ConditionError, Environment, Facts
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.names import expressible
@@ -15,7 +16,10 @@ from pgbearer.policy.outcome import Considered
 from pgbearer.policy.rule import Names, PolicyRule
 from pgbearer.wire import Reason, Replication
 
-__all__ = ["KEYS", "Judged", "Question", "consider", "examine", "gives_a_role", "roles_from_token"]
+__all__ = ["AN_AGENT", "KEYS", "Judged", "Question", "consider", "examine", "gives_a_role", "roles_from_token"]
+
+AN_AGENT: Final = "an agent"
+"""A principal beside roles and groups: deny rules are found by it too, for an agent's token may not say them."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -35,7 +39,8 @@ class Question:
         roles = (f"role {role}" for role in verified.token_roles)
         groups = (f"group {group}" for group in verified.groups)
         organizations = (f"organization {organization}" for organization in verified.organizations)
-        self.principals = frozenset((None, *roles, *groups, *organizations))
+        agent = () if verified.actor is None else (AN_AGENT,)
+        self.principals = frozenset((None, *agent, *roles, *groups, *organizations))
 
     @property
     def facts(self) -> Facts:
@@ -102,22 +107,25 @@ def for_issuer(rule: PolicyRule, question: Question) -> bool:
 
 def has_any_role(rule: PolicyRule, question: Question) -> bool:
     """``any_role``."""
-    return not rule.any_role or not rule.any_role.isdisjoint(question.asked.verified.token_roles)
+    held = question.asked.verified.token_roles
+    return not rule.any_role or not rule.any_role.isdisjoint(held) or _may_hold(rule, question, "token_roles")
 
 
 def has_all_roles(rule: PolicyRule, question: Question) -> bool:
     """``all_roles``."""
-    return rule.all_roles <= question.asked.verified.token_roles
+    return rule.all_roles <= question.asked.verified.token_roles or _may_hold(rule, question, "token_roles")
 
 
 def has_any_group(rule: PolicyRule, question: Question) -> bool:
     """``any_group``."""
-    return not rule.any_group or not rule.any_group.isdisjoint(question.asked.verified.groups)
+    held = question.asked.verified.groups
+    return not rule.any_group or not rule.any_group.isdisjoint(held) or _may_hold(rule, question, "groups")
 
 
 def has_any_organization(rule: PolicyRule, question: Question) -> bool:
     """``any_organization``."""
-    return not rule.any_organization or not rule.any_organization.isdisjoint(question.asked.verified.organizations)
+    asked, held = rule.any_organization, question.asked.verified.organizations
+    return not asked or not asked.isdisjoint(held) or _may_hold(rule, question, "organizations")
 
 
 def comes_from(rule: PolicyRule, question: Question) -> bool:
@@ -140,8 +148,12 @@ def for_database(rule: PolicyRule, question: Question) -> bool:
 
 def for_role(rule: PolicyRule, question: Question) -> bool:
     """``roles`` or ``roles_from``."""
-    role = question.asked.request.role
-    return _named(rule.roles, role, question) or _from_token(rule, role, question)
+    return _gives(rule, question) or (rule.roles_from is not None and _may_hold(rule, question, rule.roles_from))
+
+
+def for_actor(rule: PolicyRule, question: Question) -> bool:
+    """``actor``: an allow rule that does not say it is for people themselves, a deny rule for whoever acts."""
+    return holds_for_actor(rule.actors, question.asked.verified.actor)
 
 
 def for_replication(rule: PolicyRule, question: Question) -> bool:
@@ -160,9 +172,12 @@ def condition_holds(rule: PolicyRule, question: Question) -> bool:
     if issuer not in rule.conditions:
         raise _UnjudgeableError(Reason.POLICY_ERROR, f"the condition is not compiled for issuer {issuer!r}")
     try:
-        return rule.conditions[issuer].holds(question.facts)
+        holds = rule.conditions[issuer].holds(question.facts)
     except ConditionError as error:
         raise _UnjudgeableError(Reason.POLICY_ERROR, str(error)) from None
+    if not holds and (unsaid := {name for name in rule.asks if _may_hold(rule, question, name)}):
+        raise _too_little(unsaid, question)
+    return holds
 
 
 def gives_a_role(rule: PolicyRule, question: Question) -> bool:
@@ -182,6 +197,16 @@ def privilege_is_meant(rule: PolicyRule, question: Question) -> bool:
     return rule.deny or not request.role_attributes.privileged or (rule.privileged and request.role in rule.roles.exact)
 
 
+def nothing_is_left_out(rule: PolicyRule, question: Question) -> bool:
+    """A deny rule that holds but for what an agent's token may have left out might hold: it cannot be judged."""
+    unsaid = set(left_out(rule, question.asked.verified))
+    if rule.deny and rule.roles_from is not None and not _gives(rule, question):
+        unsaid.add(rule.roles_from)
+    if unsaid:
+        raise _too_little(unsaid, question)
+    return True
+
+
 KEYS: Final[tuple[tuple[str, Callable[[PolicyRule, Question], bool]], ...]] = (
     ("expires", not_expired),
     ("servers", for_server),
@@ -193,10 +218,30 @@ KEYS: Final[tuple[tuple[str, Callable[[PolicyRule, Question], bool]], ...]] = (
     ("from", comes_from),
     ("databases", for_database),
     ("roles", for_role),
+    ("actor", for_actor),
     ("replication", for_replication),
     ("when", condition_holds),
     ("privileged", privilege_is_meant),
+    ("carries", nothing_is_left_out),
 )
+
+
+def _may_hold(rule: PolicyRule, question: Question, what: str) -> bool:
+    """Whether a deny rule may be about the person although their agent's token does not say so."""
+    actor = question.asked.verified.actor
+    return rule.deny and actor is not None and what not in actor.carries
+
+
+def _too_little(unsaid: Collection[str], question: Question) -> _UnjudgeableError:
+    actor = question.asked.verified.actor
+    name = actor.name if actor else ""
+    detail = f"the tokens of the agent {name!r} need not say all {' and '.join(sorted(unsaid))} of the person"
+    return _UnjudgeableError(Reason.AGENT_SAYS_TOO_LITTLE, detail)
+
+
+def _gives(rule: PolicyRule, question: Question) -> bool:
+    role = question.asked.request.role
+    return _named(rule.roles, role, question) or _from_token(rule, role, question)
 
 
 def _address(text: str) -> Address:

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Final
 
 from pgbearer.config import Problem, Rule, all_within
+from pgbearer.policy.acting import actors_of
 from pgbearer.policy.names import is_glob
 from pgbearer.policy.review import Review, finding
 
@@ -96,8 +97,16 @@ def _asks_no_more(one: Rule, rule: Rule) -> bool:
         and _within(rule.any_organization, one.any_organization)
         and _within(rule.servers, one.servers)
         and _within(rule.issuers, one.issuers)
+        and _actors_within(rule, one)
         and _networks_within(rule.from_, one.from_)
     )
+
+
+def _actors_within(inner: Rule, outer: Rule) -> bool:
+    """Whether whoever may act by `inner` may act by `outer`."""
+    here, there = actors_of(inner), actors_of(outer)
+    agents = there.agents is None or (here.agents is not None and here.agents <= there.agents)
+    return agents and (there.nobody or not here.nobody)
 
 
 def _gives_as_much(one: Rule, rule: Rule) -> bool:
@@ -125,6 +134,7 @@ def _covers(deny: Rule, rule: Rule) -> bool:
     return (
         _within(rule.servers, deny.servers)
         and _within(rule.issuers, deny.issuers)
+        and _actors_within(rule, deny)
         and all_within(rule.databases, deny.databases)
         and (all_within(rule.roles, deny.roles) if rule.roles_from is None else not deny.roles)
         and _networks_within(rule.from_, deny.from_)

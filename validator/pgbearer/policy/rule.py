@@ -10,7 +10,7 @@ from pgbearer.policy.conditions import Condition
 from pgbearer.policy.names import Glob
 from pgbearer.wire import Replication
 
-__all__ = ["Names", "PolicyRule"]
+__all__ = ["Actors", "AskTerms", "FaultTerms", "Names", "PolicyRule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,39 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Actors:
+    """Who may act for the person so that a rule holds."""
+
+    nobody: bool
+    """It holds for people themselves."""
+    agents: frozenset[str] | None
+    """It holds for these agents acting for them; None: for any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultTerms:
+    """What counts where a decider cannot be asked; one of the two."""
+
+    max_age: int | None = None
+    """Its last yes to the same question, if not older than these seconds."""
+    rule: str | None = None
+    """That the fallback of this name matches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskTerms:
+    """Whom a rule asks, and what follows."""
+
+    deciders: tuple[str, ...]
+    every: bool
+    """Whether all must say yes, or any."""
+    veto: bool
+    """Whether a no refuses the login."""
+    on_fault: Mapping[str, FaultTerms]
+    """By decider; one that is not in it counts for nothing when it cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRule:
     """One compiled rule; the keys are those of `pgbearer.config.Rule`, an empty set meaning "not said"."""
 
@@ -48,9 +81,12 @@ class PolicyRule:
     all_roles: frozenset[str]
     any_group: frozenset[str]
     any_organization: frozenset[str]
+    actors: Actors
     networks: tuple[IPv4Network | IPv6Network, ...]
     conditions: Mapping[str, Condition] | None
     """By issuer, as each declares its own claims; None: the rule has no ``when``."""
+    asks: frozenset[str]
+    """What ``when`` reads of the person: `pgbearer.policy.acting` names it."""
     critical: bool
     """Whether the rule is of the critical tier."""
     until: Literal["sso", "token", "fixed"]

@@ -16,7 +16,7 @@ __all__ = ["PRESENCE", "ConditionError", "Source", "calls_in", "names_in", "read
 PRESENCE: Final = "has_claims_"
 """``has(claims.x)`` becomes ``has_claims_x``."""
 
-_ROOTS: Final = frozenset({"claims", "request", "token"})
+_ROOTS: Final = frozenset({"actor", "claims", "request", "token"})
 """What every name begins with."""
 
 # The lexis of CEL: https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax

@@ -17,6 +17,9 @@ from pgbearer.policy.words import listed
 __all__ = ["Place", "Way", "is_pattern", "ways"]
 
 
+IN_PERSON: Final = "in person"
+"""What every allow rule demands that is not for agents; said only where something else might be thought."""
+BY_AN_AGENT: Final = "through an agent"
 ORDINARY: Final = "unless the role is privileged"
 """What every allow rule demands that does not mean a privileged role; too common to be said each time."""
 
@@ -44,7 +47,9 @@ class Way:
     @property
     def who(self) -> str:
         """The demands as one phrase."""
-        said = ", ".join(demand for demand in self.demands if demand != ORDINARY) or "everybody"
+        named = any(demand.startswith("agent ") for demand in self.demands)
+        unsaid = {ORDINARY, IN_PERSON, *([BY_AN_AGENT] if named else [])}
+        said = ", ".join(demand for demand in self.demands if demand not in unsaid) or "everybody"
         return said if not self.session or ORDINARY in self.demands else f"{said} (also if the role is privileged)"
 
 
@@ -73,6 +78,8 @@ def ways(rule: Rule, place: Place, settings: Settings, *, one_by_one: bool = Fal
 
 def _principals(rule: Rule, *, one_by_one: bool) -> Iterable[Sequence[str]]:
     kinds = [("token role", rule.any_role), ("group", rule.any_group), ("organization", rule.any_organization)]
+    if isinstance(rule.actor, tuple):
+        kinds.append(("agent", rule.actor))
     said = [(kind, names) for kind, names in kinds if names]
     if one_by_one:
         return product(*([f"{kind} {name}" for name in sorted(names)] for kind, names in said))
@@ -82,6 +89,8 @@ def _principals(rule: Rule, *, one_by_one: bool) -> Iterable[Sequence[str]]:
 def _demands(rule: Rule, place: Place) -> Iterator[str]:
     if rule.all_roles:
         yield f"token roles {listed(rule.all_roles, word='and')}"
+    if acting := _acting(rule):
+        yield acting
     if rule.issuers:
         yield f"issuer {listed(rule.issuers)}"
     if rule.servers:
@@ -90,14 +99,24 @@ def _demands(rule: Rule, place: Place) -> Iterator[str]:
         yield f"from {listed(rule.from_)}"
     if rule.when:
         yield f"when {' '.join(rule.when.split())}"
+    yield from _of_the_rule(rule)
+    if not rule.deny and not (rule.privileged and place.role in rule.roles):
+        yield ORDINARY
+
+
+def _of_the_rule(rule: Rule) -> Iterator[str]:
     if rule.replication:
         yield f"a {listed(rule.replication)} replication connection"
     if rule.tier == "critical":
         yield "tier critical"
     if rule.expires:
         yield f"until {rule.expires}"
-    if not rule.deny and not (rule.privileged and place.role in rule.roles):
-        yield ORDINARY
+
+
+def _acting(rule: Rule) -> str | None:
+    if rule.actor not in {None, "forbid"}:
+        return BY_AN_AGENT
+    return None if rule.deny else IN_PERSON
 
 
 def _role(rule: Rule, role: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from pgbearer.config import Rule
 from pgbearer.policy.fields import FIELDS, Asked
 from pgbearer.policy.source import names_in
-from pgbearer.wire import Replication
+from pgbearer.wire import Reason, Replication
 
 __all__ = ["WORDS", "Words", "listed", "names_at_issuer", "person"]
 
@@ -143,6 +143,40 @@ def _connection(_rule: Rule, asked: Asked) -> str:
     return "an ordinary connection" if kind is Replication.NONE else f"a {kind} replication connection"
 
 
+def _wanted_actor(rule: Rule) -> str | None:
+    if isinstance(rule.actor, tuple):
+        return f"the agent {listed(rule.actor)} acting for the person"
+    return {"require": "some agent acting for the person", "forbid": "the person, with nobody acting"}.get(
+        rule.actor or ""
+    )
+
+
+def _acts(_rule: Rule, asked: Asked) -> str:
+    actor = asked.verified.actor
+    if actor is None:
+        return "nobody acts for the person"
+    before = f", and before it {listed(actor.prior, word='and')}" if actor.prior else ""
+    return f"the agent {_shown(actor.name)} acts for the person{before}"
+
+
+def _sure(_rule: Rule, asked: Asked) -> str:
+    actor = asked.verified.actor
+    carries = listed(actor.carries, none="nothing", word="and") if actor else "all that they say"
+    return f"the agent's tokens are sure to say {carries} of the person in full"
+
+
+def _change_actor(rule: Rule, asked: Asked) -> str:
+    actor = asked.verified.actor
+    if actor is None:
+        return "Come through such an agent, or use a rule that is for people themselves."
+    own = "Log in as the person, without an agent" if rule.actor in {None, "forbid"} else "Come through such an agent"
+    return f"{own}; or write a rule with `actor: [{_shown(actor.name)}]` that gives the agent what it needs."
+
+
+def _undo_actor(rule: Rule, _asked: Asked) -> str:
+    return "Log in as the person, without an agent." if rule.actor else "Whoever acts, the rule holds."
+
+
 WORDS: Final[Mapping[str, Words]] = {
     "expires": Words(
         lambda rule: f"a day up to {rule.expires}" if rule.expires else None,
@@ -214,6 +248,7 @@ WORDS: Final[Mapping[str, Words]] = {
         _asked_for("database role", "role"),
         _change_role,
     ),
+    "actor": Words(_wanted_actor, _acts, _change_actor, _undo_actor),
     "replication": Words(
         lambda rule: f"a {listed(rule.replication)} replication connection" if rule.replication else None,
         _connection,
@@ -237,5 +272,6 @@ WORDS: Final[Mapping[str, Words]] = {
             "that says `privileged: true`."
         ),
     ),
+    "carries": Words(lambda _: None, _sure, lambda _rule, _asked: Reason.AGENT_SAYS_TOO_LITTLE.remedy),
 }
 """By key, as in `pgbearer.policy.match.KEYS`."""

@@ -146,6 +146,7 @@ def _judged(judgement: Judgement) -> dict[str, Any]:
             "issuer": verified.issuer,
             "identity": _once(verified.identity),
             "display": verified.display and _once(verified.display),
+            "actors": verified.actor.chain if verified.actor else (),
         }
     if judgement.allow is not None:
         members["ends_at"] = judgement.allow.ends_at * 1000

@@ -6,13 +6,13 @@ Each check looks at the token, the issuer's terms and the time (epoch seconds), 
 from collections.abc import Callable
 from typing import Final
 
+from pgbearer.tokens.actors import act_is_of_an_exchange
 from pgbearer.tokens.claims import scope_tokens, strings
 from pgbearer.tokens.denied import Denied
 from pgbearer.tokens.identity import checked_subject
 from pgbearer.tokens.kinds import (
     bears_no_other_kinds_mark,
     bound_at_most_to_a_certificate,
-    no_one_acts_for_the_subject,
     no_one_impersonates_the_subject,
     payload_type_is_access_token,
     session_is_online_and_own,
@@ -149,7 +149,7 @@ def audience_is_ours(token: Unverified, terms: Terms, _now: float) -> None:
 
 
 def client_is_allowed(token: Unverified, terms: Terms, _now: float) -> None:
-    """The client that got the token is on the list; ``azp`` and ``client_id``, where both are there, agree.
+    """The client that got the token is on the list, or an agent's; ``azp`` and ``client_id``, if both are there, agree.
 
     Raises:
         Denied: client_not_allowed.
@@ -157,6 +157,8 @@ def client_is_allowed(token: Unverified, terms: Terms, _now: float) -> None:
     client = token.payload[terms.profile.client]
     if token.payload.get("azp", client) != token.payload.get("client_id", client):
         raise Denied(Reason.CLIENT_NOT_ALLOWED, "azp and client_id name two clients")
+    if terms.agents.of_client(client) is not None:
+        return
     if client not in terms.clients and (terms.clients or terms.profile.clients_required):
         raise Denied(Reason.CLIENT_NOT_ALLOWED, f"client {client!r}")
 
@@ -168,6 +170,17 @@ def subject_is_safe(token: Unverified, _terms: Terms, _now: float) -> None:
         Denied: subject_invalid.
     """
     checked_subject(str(token.payload["sub"]))
+
+
+def whoever_acts_is_known(token: Unverified, terms: Terms, _now: float) -> None:
+    """Whoever acts for the subject is an agent of the issuer; see `pgbearer.tokens.actors`.
+
+    Raises:
+        Denied: actor_not_allowed.
+    """
+    actor = terms.agents.actor_of(token, terms.profile.client)
+    if actor is not None and terms.profile.session_in_jti:
+        act_is_of_an_exchange(token)
 
 
 def audience_of(token: Unverified) -> frozenset[str]:
@@ -208,6 +221,6 @@ CLAIM_CHECKS: Final[tuple[Check, ...]] = (
     subject_is_safe,
     bound_at_most_to_a_certificate,
     no_one_impersonates_the_subject,
-    no_one_acts_for_the_subject,
+    whoever_acts_is_known,
 )
 """After the signature has verified; the first two are what the others rely on."""

@@ -4,6 +4,7 @@ import base64
 import re
 from typing import Final
 
+from pgbearer.tokens.actors import EXCHANGED
 from pgbearer.tokens.denied import Denied
 from pgbearer.tokens.terms import Terms
 from pgbearer.tokens.unverified import Unverified
@@ -14,7 +15,6 @@ __all__ = [
     "bears_no_other_kinds_mark",
     "bound_at_most_to_a_certificate",
     "certificate_of",
-    "no_one_acts_for_the_subject",
     "no_one_impersonates_the_subject",
     "payload_type_is_access_token",
     "session_is_online_and_own",
@@ -34,7 +34,6 @@ MARKS: Final = {
 
 _OFFLINE: Final = frozenset({"of", "ft"})
 """Keycloak, AccessTokenContext.SessionType: offline, and offline of a transient client."""
-_EXCHANGED: Final = "te"
 _THUMBPRINT: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """32 bytes as base64url without padding: the last character carries four bits, the two left over are zero."""
 
@@ -66,7 +65,7 @@ def bears_no_other_kinds_mark(token: Unverified, _terms: Terms, _now: float) -> 
 
 
 def session_is_online_and_own(token: Unverified, terms: Terms, _now: float) -> None:
-    """Keycloak: the token is of an online session, and of its own grant rather than of a token exchange.
+    """Keycloak: the token is of an online session, and made by a token exchange only if an agent acts.
 
     ``jti`` is ``<session><type><grant>:<id>``, two letters each (AccessTokenContext): undocumented, so it is used to
     deny and never to allow. The scope ``offline_access`` says the same of the session.
@@ -79,8 +78,8 @@ def session_is_online_and_own(token: Unverified, terms: Terms, _now: float) -> N
     kind, colon, _ = str(token.payload["jti"]).partition(":")
     if colon and kind[:2] in _OFFLINE:
         raise Denied(Reason.TOKEN_KIND, "of an offline session")
-    if colon and kind[4:6] == _EXCHANGED:
-        raise Denied(Reason.TOKEN_KIND, "made by token exchange")
+    if colon and kind[4:6] == EXCHANGED and terms.agents.actor_of(token, terms.profile.client) is None:
+        raise Denied(Reason.TOKEN_KIND, "made by token exchange, and by no agent")
     if "offline_access" in str(token.payload.get("scope", "")).split():
         raise Denied(Reason.TOKEN_KIND, "of an offline session (scope offline_access)")
 
@@ -125,13 +124,3 @@ def no_one_impersonates_the_subject(token: Unverified, _terms: Terms, _now: floa
     for name in token.payload:
         if name[:12].lower() == "impersonator":
             raise Denied(Reason.IMPERSONATED, f"claim {name!r}")
-
-
-def no_one_acts_for_the_subject(token: Unverified, _terms: Terms, _now: float) -> None:
-    """No ``act`` (RFC 8693 section 4.1). ``may_act`` only says who may exchange the token, and is no actor.
-
-    Raises:
-        Denied: actor_not_allowed.
-    """
-    if "act" in token.payload:
-        raise Denied(Reason.ACTOR_NOT_ALLOWED, "claim 'act'")

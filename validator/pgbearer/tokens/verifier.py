@@ -121,6 +121,7 @@ def _verified(token: Unverified, terms: Terms, key: Key, issued_at: int, expires
         token_id=_text(payload.get("jti")),
         session_id=_text(payload.get("sid")),
         key_id=key.kid,
+        actor=_shared(terms.agents.actor_of(token, terms.profile.client)),
         auth_time=_seconds(payload.get("auth_time")),
         acr=_text(payload.get("acr")),
         certificate=certificate_of(token),
