@@ -8,14 +8,30 @@ import pytest
 from pgbearer.tokens import Denied, parse, verifier
 from pgbearer.tokens.checks import CLAIM_CHECKS, HEADER_CHECKS, Check, issuer_is_exact
 from pgbearer.wire import Reason
-from tests.attacks import test_algorithms, test_claims, test_encoding, test_keys, test_kinds, test_names
+from tests.attacks import (
+    test_algorithms,
+    test_claims,
+    test_encoding,
+    test_keys,
+    test_kinds,
+    test_kubernetes,
+    test_names,
+)
 from tests.attacks.cases import NOW, OTHER, Case, claims, denial, outcome
 from tests.issuer import Mint
 from tests.unit.fix_tokens import Desk
 
 TABLES = {
     module.__name__.rpartition(".")[2]: module.CASES
-    for module in (test_algorithms, test_claims, test_encoding, test_keys, test_kinds, test_names)
+    for module in (
+        test_algorithms,
+        test_claims,
+        test_encoding,
+        test_keys,
+        test_kinds,
+        test_kubernetes,
+        test_names,
+    )
 }
 CASES: tuple[Case, ...] = tuple(case for table in TABLES.values() for case in table)
 _REASONS = list(Reason)

@@ -42,9 +42,13 @@ def issuer_is_exact(token: Unverified, terms: Terms, _now: float) -> None:
 def header_type_is_access_token(token: Unverified, terms: Terms, _now: float) -> None:
     """The header's ``typ`` is ``at+jwt`` (RFC 9068 section 4; RFC 8725 section 3.11), or JWT if the issuer is let off.
 
+    Profiles whose issuers sign nothing else may have another, or none.
+
     Raises:
         Denied: token_type.
     """
+    if terms.profile.untyped and "typ" not in token.header:
+        return
     found = token.header.get("typ")
     if not isinstance(found, str) or found.lower() not in terms.header_types:
         raise Denied(Reason.TOKEN_TYPE, f"header typ is {found!r}")
@@ -146,6 +150,8 @@ def audience_is_ours(token: Unverified, terms: Terms, _now: float) -> None:
         raise Denied(Reason.AUDIENCE_MISMATCH, f"aud {sorted(audience)} lacks {terms.audience!r}")
     if terms.audience_exclusive and len(audience) > 1:
         raise Denied(Reason.AUDIENCE_MISMATCH, f"aud {sorted(audience)} names others as well")
+    if audience & terms.foreign_audiences:
+        raise Denied(Reason.AUDIENCE_MISMATCH, f"aud {sorted(audience)} names the API server as well")
 
 
 def client_is_allowed(token: Unverified, terms: Terms, _now: float) -> None:
@@ -154,7 +160,7 @@ def client_is_allowed(token: Unverified, terms: Terms, _now: float) -> None:
     Raises:
         Denied: client_not_allowed.
     """
-    client = token.payload[terms.profile.client]
+    client = token.payload.get(terms.profile.client)
     if token.payload.get("azp", client) != token.payload.get("client_id", client):
         raise Denied(Reason.CLIENT_NOT_ALLOWED, "azp and client_id name two clients")
     if terms.agents.of_client(client) is not None:
@@ -163,13 +169,23 @@ def client_is_allowed(token: Unverified, terms: Terms, _now: float) -> None:
         raise Denied(Reason.CLIENT_NOT_ALLOWED, f"client {client!r}")
 
 
-def subject_is_safe(token: Unverified, _terms: Terms, _now: float) -> None:
+def subject_is_safe(token: Unverified, terms: Terms, _now: float) -> None:
     """``sub`` can stand in an identity and in a log; see `checked_subject`.
 
     Raises:
         Denied: subject_invalid.
     """
-    checked_subject(str(token.payload["sub"]))
+    checked_subject(str(token.payload["sub"]), terms.profile.namespace)
+
+
+def subject_is_the_workload(token: Unverified, terms: Terms, _now: float) -> None:
+    """For workloads, ``sub`` has the profile's strict form, and agrees with all else that the token says of it.
+
+    Raises:
+        Denied: claim_missing, claim_type or subject_invalid.
+    """
+    if terms.profile.workload is not None:
+        terms.profile.workload(token.payload)
 
 
 def whoever_acts_is_known(token: Unverified, terms: Terms, _now: float) -> None:
@@ -219,6 +235,7 @@ CLAIM_CHECKS: Final[tuple[Check, ...]] = (
     audience_is_ours,
     client_is_allowed,
     subject_is_safe,
+    subject_is_the_workload,
     bound_at_most_to_a_certificate,
     no_one_impersonates_the_subject,
     whoever_acts_is_known,

@@ -11,7 +11,7 @@ from pgbearer.tokens.keys import KeyDocument, KeyDocumentError, read_key_documen
 from pgbearer.tokens.profiles import PROFILES
 from pgbearer.tokens.strict_json import NotStrictJsonError, parse_object
 
-__all__ = ["Getter", "MetadataError", "fetch_keys", "find_jwks_uri", "well_known_urls"]
+__all__ = ["Getter", "MetadataError", "fetch_keys", "find_jwks_uri", "read_metadata", "well_known_urls"]
 
 
 class Getter(Protocol):
@@ -79,11 +79,27 @@ async def fetch_keys(jwks_uri: str, fetcher: Getter) -> KeyDocument:
         FetchError: if no reply came.
         MetadataError: if the reply is not a JWK set.
     """
-    document = _json(await fetcher.get(jwks_uri), jwks_uri)
+    document = read_metadata(await fetcher.get(jwks_uri), jwks_uri)
     try:
         return read_key_document(document)
     except KeyDocumentError as error:
         raise MetadataError(f"the key set {error}", where=jwks_uri) from error
+
+
+def read_metadata(reply: Reply, url: str) -> Mapping[str, object]:
+    """The JSON object that `url` answered with.
+
+    Raises:
+        MetadataError: the answer is anything else.
+    """
+    if reply.status != 200:
+        raise MetadataError(f"answered {reply.status}", where=url)
+    if not reply.is_json:
+        raise MetadataError(f"answered {reply.content_type or 'without a type'} instead of JSON"[:100], where=url)
+    try:
+        return parse_object(reply.body)
+    except NotStrictJsonError as error:
+        raise MetadataError(f"answered something that is {error}", where=url) from error
 
 
 async def _metadata(settings: Issuer, fetcher: Getter) -> Mapping[str, object]:
@@ -93,19 +109,8 @@ async def _metadata(settings: Issuer, fetcher: Getter) -> Mapping[str, object]:
     for url in others:
         reply = await fetcher.get(url)
         if reply.status not in (404, 410):
-            return _json(reply, url)
-    return _json(await fetcher.get(last), last)
-
-
-def _json(reply: Reply, url: str) -> Mapping[str, object]:
-    if reply.status != 200:
-        raise MetadataError(f"answered {reply.status}", where=url)
-    if not reply.is_json:
-        raise MetadataError(f"answered {reply.content_type or 'without a type'} instead of JSON"[:100], where=url)
-    try:
-        return parse_object(reply.body)
-    except NotStrictJsonError as error:
-        raise MetadataError(f"answered something that is {error}", where=url) from error
+            return read_metadata(reply, url)
+    return read_metadata(await fetcher.get(last), last)
 
 
 def _origin(url: str) -> tuple[str, str | None, int]:

@@ -14,8 +14,9 @@ from typing import Final
 from pgbearer.config.settings import Issuer
 from pgbearer.errors import UnreachableError
 from pgbearer.tokens.denied import Denied, printable
-from pgbearer.tokens.discovery import Getter, fetch_keys, find_jwks_uri
+from pgbearer.tokens.discovery import Getter
 from pgbearer.tokens.keys import Key, KeyDocument
+from pgbearer.tokens.sources import published_keys, source_of
 from pgbearer.tokens.steady import steady_seconds
 from pgbearer.wire import Reason
 
@@ -193,7 +194,7 @@ class KeySet:
 
     def snapshot_for(self, settings: Issuer) -> "Snapshot | None":
         """What is known here, if a set with `settings` would fetch it from the same source; for `inherit`."""
-        return self._snapshot if _source(self._settings) == _source(settings) else None
+        return self._snapshot if source_of(self._settings) == source_of(settings) else None
 
     @property
     def age(self) -> float | None:
@@ -243,8 +244,7 @@ class KeySet:
         began = self._timing.steady()
         self._tally.fetches += 1
         try:
-            jwks_uri = await find_jwks_uri(self._settings, self._fetcher)
-            document = await fetch_keys(jwks_uri, self._fetcher)
+            document = await published_keys(self._settings, self._fetcher)
         except UnreachableError as error:
             self._failed(error)
         else:
@@ -293,8 +293,3 @@ class KeySet:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._tally.last_error = f"refreshing stopped: {type(error).__name__}"
             _log.error("keys of issuer %s are no longer refreshed", self._name, exc_info=error)
-
-
-def _source(settings: Issuer) -> tuple[object, ...]:
-    """What the keys come from: sets that differ in any of this share nothing."""
-    return settings.issuer, settings.profile, settings.jwks_uri, settings.ca_file

@@ -1,9 +1,17 @@
 """What differs between the kinds of authorization server, as data."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["PROFILES", "Profile"]
+from pgbearer.tokens.service_account import service_account_claims
+
+__all__ = ["ANY_JWT", "PROFILES", "Profile"]
+
+_ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
+"""RFC 9068 section 2.1; compared without regard to case, as media types are (RFC 7515 section 4.1.9)."""
+ANY_JWT: Final = frozenset({"jwt", "application/jwt"})
+"""RFC 7519 section 5.1: says nothing of the kind of token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +21,7 @@ class Profile:
     required: tuple[str, ...]
     """Claims without which a token is refused."""
     client: str
-    """The claim that names the client which got the token."""
+    """The claim that names the client which got the token, where there is one."""
     clients_required: bool
     """Whether an empty allowlist of clients allows none (True) or any (False)."""
     token_roles: tuple[str, ...]
@@ -23,6 +31,15 @@ class Profile:
     well_known: tuple[str, ...]
     """Where the metadata is looked for, in order: ``openid-configuration`` is appended to the issuer (OpenID Connect
     Discovery 1.0 section 4), ``oauth-authorization-server`` inserted before its path (RFC 8414 section 3.1)."""
+    header_types: frozenset[str] = _ACCESS_TOKEN
+    """The header's ``typ``, in lower case."""
+    untyped: bool = False
+    """Whether the header may be without ``typ``."""
+    namespace: str | None = None
+    """The namespace of workload identities that its subjects are in; None: none of them."""
+    workload: Callable[[Mapping[str, object]], Mapping[str, str]] | None = None
+    """Reads from a payload which workload ``sub`` is, by names that ``claims`` may declare; raises `Denied`. None: the
+    subjects are people, or clients of their own."""
 
 
 PROFILES: Final = {
@@ -43,5 +60,19 @@ PROFILES: Final = {
         token_roles=("roles",),
         session_in_jti=False,
         well_known=("openid-configuration", "oauth-authorization-server"),
+    ),
+    # Kubernetes 1.21 and later (bound tokens), as pkg/serviceaccount/claims.go writes them; the header has no typ
+    # where the API server signs itself, and JWT where an external signer does (KEP-740).
+    "kubernetes": Profile(
+        required=("iss", "sub", "aud", "exp", "iat", "kubernetes.io"),
+        client="azp",  # never there
+        clients_required=False,
+        token_roles=("roles",),
+        session_in_jti=False,
+        well_known=("openid-configuration",),
+        header_types=ANY_JWT,
+        untyped=True,
+        namespace="system:serviceaccount:",
+        workload=service_account_claims,
     ),
 }

@@ -15,6 +15,7 @@ from pgbearer.tokens.kinds import certificate_of
 from pgbearer.tokens.signature import signature_is_the_keys
 from pgbearer.tokens.terms import Terms
 from pgbearer.tokens.unverified import Unverified
+from pgbearer.tokens.witness import Witness
 from pgbearer.verified import Verified
 
 __all__ = ["Accepted", "Verifier"]
@@ -41,15 +42,17 @@ class Verifier:
         name: the issuer's name in pgbearer.yaml.
         settings: of the issuer.
         keys: the issuer's keys; whoever made them starts and closes them.
+        witness: who is asked at each login whether a verified token still holds; None: nobody.
 
     Raises:
         UsageError: if the identity template makes no stable key.
     """
 
-    def __init__(self, name: str, settings: Issuer, keys: KeySet) -> None:
+    def __init__(self, name: str, settings: Issuer, keys: KeySet, witness: Witness | None = None) -> None:
         self.name = name
         self.settings = settings
         self.keys = keys
+        self.witness = witness
         self.terms = Terms.of(name, settings)
 
     async def verify(self, token: Unverified, now: float) -> Accepted:
@@ -102,7 +105,8 @@ def _verified(token: Unverified, terms: Terms, key: Key, issued_at: int, expires
     payload = token.payload
     subject = str(payload["sub"])
     client = _text(payload.get(terms.profile.client))
-    claims = declared_claims(payload, terms.claims)
+    workload = terms.profile.workload
+    claims = declared_claims(payload if workload is None else {**payload, **workload(payload)}, terms.claims)
     return Verified(
         issuer=terms.name,
         issuer_url=terms.issuer,
