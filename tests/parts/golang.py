@@ -38,17 +38,26 @@ def toolchain(at_least: str) -> Path:
     return cached(f"go-{version}", wanted, _fetch) / "go" / "bin" / "go"
 
 
-def build(module: Path, package: str, binary: Path) -> None:
+def build(module: Path, package: str, binary: Path, *, linker: str = "", cgo: bool = False) -> None:
     """Build `package`, which the go.mod in the folder `module` requires, into the file `binary`.
 
     go.sum in that folder pins every source by its hash; the build may not change either file.
+
+    Args:
+        module: the folder.
+        package: of a command.
+        binary: where it goes.
+        linker: more flags for the linker, such as ``-X`` for what the program says of its version.
+        cgo: compile C that it brings, with this machine's compiler.
 
     Raises:
         GoError: no Go, a source that is not the pinned one, or it does not compile.
     """
     go = toolchain(_language(module))
-    command: list[str | Path] = [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", binary, package]
-    done = subprocess.run(command, cwd=module, env=_environment(), capture_output=True, text=True, check=False)
+    strict = ["-mod=readonly", "-trimpath", f"-ldflags=-s -w {linker}".rstrip()]
+    command: list[str | Path] = [go, "build", *strict, "-o", binary, package]
+    environment = {**_environment(), "CGO_ENABLED": "1" if cgo else "0"}
+    done = subprocess.run(command, cwd=module, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise GoError(f"{package} does not build:\n{done.stderr[-3000:]}")
 

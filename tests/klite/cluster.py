@@ -1,0 +1,184 @@
+"""A real Kubernetes API server with its etcd on the loopback: service accounts, pods and their tokens.
+
+No kubelet, no scheduler, no controllers: what is created stays as it was created, and what is deleted is gone at once.
+"""
+
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.klite.programs import apiserver, etcd
+from tests.parts.authority import Authority
+from tests.parts.ports import free_port
+from tests.parts.processes import Running, launch, wait_until
+from tests.parts.progress import step
+
+__all__ = ["ISSUER", "Cluster", "ClusterError"]
+
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+"""What most clusters call themselves, and so many of them that it tells nobody which one."""
+_READY_SECONDS = 120.0
+
+
+class ClusterError(Exception):
+    """The API server or etcd did not start, or refused what the test asked of it."""
+
+
+@dataclass
+class Cluster:
+    """A running control plane. A context manager that stops it.
+
+    `url` is where it answers, with a certificate of the authority's; `admin` is the token of an administrator.
+    """
+
+    folder: Path
+    url: str
+    ca_file: Path
+    admin: str = field(repr=False)
+    etcd: Running
+    apiserver: Running
+
+    @classmethod
+    def start(cls, folder: Path, authority: Authority) -> Self:
+        """Start one in the empty `folder`, and return when it is ready.
+
+        Raises:
+            GoError: a program could not be built.
+            ClusterError: it ended, or was not ready in two minutes.
+        """
+        programs = etcd(), apiserver()  # before anything runs: building takes minutes
+        admin = secrets.token_hex(16)
+        with step("Kubernetes' API server starts"), ExitStack() as undo:
+            store, address = _start_etcd(programs[0], folder)
+            undo.callback(store.stop)
+            port = free_port()
+            server = launch(
+                [programs[1], *_options(folder, authority, address, port, admin)], log=folder / "apiserver.log"
+            )
+            undo.callback(server.stop)
+            cluster = cls(folder, f"https://127.0.0.1:{port}", authority.ca_file, admin, store, server)
+            wait_until(lambda: cluster.ready() or not server.alive(), _READY_SECONDS, "the API server to be ready")
+            if not server.alive():
+                raise ClusterError(f"the API server ended\n{(folder / 'apiserver.log').read_text()[-3000:]}")
+            undo.pop_all()
+        return cluster
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop both, the server first."""
+        self.apiserver.stop()
+        self.etcd.stop()
+
+    def ready(self) -> bool:
+        """Whether the API server says so, its roles made."""
+        try:
+            return self._ask("GET", "/readyz").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def create(self, path: str, **what: Any) -> dict[str, Any]:
+        """POST an object; answers with what it has become."""
+        made: dict[str, Any] = self._done(self._ask("POST", path, what)).json()
+        return made
+
+    def delete(self, path: str) -> None:
+        """Delete an object at once."""
+        self._done(self._ask("DELETE", path, {"gracePeriodSeconds": 0}))
+
+    def namespace(self, name: str) -> None:
+        """Make a namespace."""
+        self.create("/api/v1/namespaces", metadata={"name": name})
+
+    def account(self, namespace: str, name: str) -> None:
+        """Make a service account."""
+        self.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", metadata={"name": name})
+
+    def pod(self, namespace: str, name: str, account: str) -> dict[str, Any]:
+        """Make a pod that runs as a service account; nothing runs it."""
+        containers = [{"name": "app", "image": "registry.example/app"}]
+        spec = {"serviceAccountName": account, "containers": containers, "automountServiceAccountToken": False}
+        return self.create(f"/api/v1/namespaces/{namespace}/pods", metadata={"name": name}, spec=spec)
+
+    def may(self, role: str, namespace: str, account: str) -> None:
+        """Give a service account a cluster role."""
+        self.create(
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            metadata={"name": f"{namespace}-{account}"},
+            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            subjects=[{"kind": "ServiceAccount", "namespace": namespace, "name": account}],
+        )
+
+    def token(
+        self, namespace: str, account: str, *audiences: str, pod: Mapping[str, Any] | None = None, seconds: int = 600
+    ) -> str:
+        """A token by TokenRequest, as the kubelet gets it; without audiences it is the API server's own."""
+        spec: dict[str, Any] = {"audiences": list(audiences), "expirationSeconds": seconds}
+        if pod is not None:
+            metadata = pod["metadata"]
+            spec["boundObjectRef"] = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            }
+        made = self.create(f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", spec=spec)
+        return str(made["status"]["token"])
+
+    def _ask(self, method: str, path: str, what: Mapping[str, Any] | None = None) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.admin}"}
+        return httpx.request(
+            method, self.url + path, json=what, headers=headers, verify=str(self.ca_file), timeout=30, trust_env=False
+        )
+
+    def _done(self, reply: httpx.Response) -> httpx.Response:
+        if not reply.is_success:
+            raise ClusterError(f"{reply.request.method} {reply.request.url.path}: {reply.status_code} {reply.text}")
+        return reply
+
+
+def _start_etcd(program: Path, folder: Path) -> tuple[Running, str]:
+    client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    command: list[str | Path] = [program, "--data-dir", folder / "etcd", "--unsafe-no-fsync", "--log-level", "warn"]
+    command += ["--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer]
+    command += ["--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"]
+    return launch(command, log=folder / "etcd.log"), client
+
+
+def _options(folder: Path, authority: Authority, store: str, port: int, admin: str) -> list[str]:
+    """RBAC as everywhere; an administrator by a token from a file, which needs no certificate."""
+    certificate = authority.server("apiserver")
+    tokens = _secret(folder / "tokens.csv", f"{admin},admin,admin,system:masters\n".encode())
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem, pkcs8, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    signing = _secret(folder / "sa.key", key.private_bytes(pem, pkcs8, plain))
+    return [
+        f"--etcd-servers={store}",
+        *("--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={port}"),
+        f"--tls-cert-file={certificate.cert_file}",
+        f"--tls-private-key-file={certificate.key_file}",
+        f"--cert-dir={folder}",
+        f"--token-auth-file={tokens}",
+        "--authorization-mode=RBAC",
+        f"--service-account-issuer={ISSUER}",
+        f"--service-account-key-file={signing}",
+        f"--service-account-signing-key-file={signing}",
+        *("--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none"),
+    ]
+
+
+def _secret(file: Path, content: bytes) -> Path:
+    file.touch(mode=0o600)
+    file.write_bytes(content)
+    return file
