@@ -3,7 +3,7 @@
 import pytest
 
 from pgbearer.audit import Recent, Remembered, Search
-from pgbearer.audit.recent import CAPACITY, JUNK_CAPACITY
+from pgbearer.audit.recent import CAPACITY, JUNK_CAPACITY, UNVOUCHED_CAPACITY
 from pgbearer.wire import Reason
 from tests.parts.records import allowed_record, refused_record
 
@@ -51,5 +51,17 @@ def test_memory_is_bounded_and_a_flood_does_not_push_out_the_rest() -> None:
     assert len(recent) == JUNK_CAPACITY + 1
     assert recent.find("kept") is not None
     for _ in range(CAPACITY):
-        recent.add(junk)
+        recent.add(Remembered(allowed_record()))
     assert recent.find("kept") is None
+
+
+def test_nobody_without_a_token_makes_a_decision_about_a_person_be_forgotten() -> None:
+    """A few failures of each kind have lines of their own in each window: with patience that is any number."""
+    recent = Recent()
+    recent.add(Remembered(allowed_record(decision_id="allowed")))
+    recent.add(Remembered(refused_record(decision_id="expired", authentic=True)))
+    for _ in range(2 * CAPACITY):
+        recent.add(Remembered(refused_record()))
+    assert len(recent) == UNVOUCHED_CAPACITY + 2
+    assert recent.find("allowed") is not None
+    assert recent.find("expired") is not None

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import merge
 from itertools import islice
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from pgbearer.audit.record import DecisionRecord, timestamp
 __all__ = ["Recent", "Remembered", "Search"]
 
 CAPACITY: Final = 10_000
+UNVOUCHED_CAPACITY: Final = 2_000
 JUNK_CAPACITY: Final = 1_000
 TRACES: Final = 1_000
 
@@ -49,17 +51,25 @@ class Search:
 
 
 class Recent:
-    """A ring of the last 10,000 decisions; one of 1,000 apart holds those of floods, which would push out the rest."""
+    """A ring of the last 10,000 decisions about tokens of our issuers, and two smaller ones of what anybody can cause.
+
+    Strangers push out each other's: those with an audit line of their own the oldest of 2,000, those that were only
+    counted the oldest of 1,000. Nobody without a token of our issuers makes a decision about a person be forgotten.
+    """
 
     def __init__(self) -> None:
         self._traces: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._recorded: deque[Remembered] = deque(maxlen=CAPACITY)
+        self._unvouched: deque[Remembered] = deque(maxlen=UNVOUCHED_CAPACITY)
         self._junk: deque[Remembered] = deque(maxlen=JUNK_CAPACITY)
 
     def add(self, remembered: Remembered, *, junk: bool = False) -> None:
         """Remember a decision; `junk` if it has no audit line of its own."""
-        trace = self._shared(remembered.trace)
-        (self._junk if junk else self._recorded).append(Remembered(remembered.record, trace))
+        record, trace = remembered.record, self._shared(remembered.trace)
+        ring = (
+            self._junk if junk else self._unvouched if record.may_be_junk and not record.authentic else self._recorded
+        )
+        ring.append(Remembered(record, trace))
 
     def search(self, search: Search) -> list[Remembered]:
         """What fits, newest first, at most `search.limit`."""
@@ -76,8 +86,9 @@ class Recent:
         return self._traces.setdefault(trace, trace)
 
     def __iter__(self) -> Iterator[Remembered]:
-        yield from reversed(self._recorded)
+        both = reversed(self._recorded), reversed(self._unvouched)
+        yield from merge(*both, key=lambda known: known.record.at, reverse=True)
         yield from reversed(self._junk)
 
     def __len__(self) -> int:
-        return len(self._recorded) + len(self._junk)
+        return len(self._recorded) + len(self._unvouched) + len(self._junk)
