@@ -14,6 +14,7 @@ from pgbearer.config.about_agents import (
     agents_are_told_apart,
     no_denial_is_dodged,
 )
+from pgbearer.config.about_decider_kinds import DECIDER_KIND_CHECKS
 from pgbearer.config.about_deciders import DECIDER_CHECKS
 from pgbearer.config.about_workloads import (
     accounts_are_told_apart,
@@ -347,4 +348,5 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     roles_from_is_declared,
     templates_are_known,
     *DECIDER_CHECKS,
+    *DECIDER_KIND_CHECKS,
 )

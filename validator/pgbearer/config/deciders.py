@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from pgbearer.config.section import AbsolutePath, Duration, Name, Section
 
-__all__ = ["Ask", "AuthZenDecider", "Breaker", "Decider", "KeycloakDecider", "LastKnown", "OnFault", "OpaDecider"]
+__all__ = ["Ask", "Breaker", "DeciderSection", "HttpsUrl", "LastKnown", "OnFault"]
 
-_Url = Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)]
+HttpsUrl = Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)]
+"""An address without a query."""
 
 
 class LastKnown(Section):
@@ -66,10 +67,10 @@ class Breaker(Section):
     """How long it is not asked; then one question tries."""
 
 
-class _Common(Section):
+class DeciderSection(Section):
     """What every kind of decider has."""
 
-    url: _Url
+    url: HttpsUrl
     """Where it is asked: https, without a query."""
     ca_file: AbsolutePath | None = None
     """Certificates (PEM) that its TLS is checked with, in place of the system's."""
@@ -88,39 +89,3 @@ class _Common(Section):
     """How long an answer to the same question is used again. 0s: not at all."""
     on_fault: Literal["deny"] | OnFault = "deny"
     """What counts where it cannot be asked, for rules that do not say it themselves."""
-
-
-class KeycloakDecider(_Common):
-    """Keycloak's authorization services, asked with the person's own token for one scope of one resource."""
-
-    type: Literal["keycloak"]
-    """The protocol that it speaks."""
-    audience: Name
-    """The client that the resources belong to."""
-    resource: Name = "{database}"
-    """Template of the resource's name."""
-    scope: Name = "{role}"
-    """Template of the authorization scope."""
-
-
-class AuthZenDecider(_Common):
-    """Anything that speaks the OpenID AuthZEN Authorization API 1.0."""
-
-    type: Literal["authzen"]
-    """The protocol that it speaks."""
-    preset: Literal["default", "keycloak", "cerbos"] = "default"
-    """Templates that suit a known server."""
-    bearer_file: AbsolutePath | None = None
-    """A file with a bearer token of ours."""
-
-
-class OpaDecider(_Common):
-    """Open Policy Agent: a document of its data API."""
-
-    type: Literal["opa"]
-    """The protocol that it speaks."""
-    bearer_file: AbsolutePath | None = None
-    """A file with a bearer token of ours."""
-
-
-Decider = Annotated[KeycloakDecider | AuthZenDecider | OpaDecider, Field(discriminator="type")]

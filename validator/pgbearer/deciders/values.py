@@ -1,11 +1,14 @@
 """What of a login can be put into a question: fields for templates, and which values may stand in a name."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Final
 
 from pgbearer.config import Template
 from pgbearer.deciders.decider import Question
+from pgbearer.deciders.document import Json, asked, plain
 from pgbearer.deciders.fault import QuestionUnaskable
+from pgbearer.policy import FIELDS as CONDITIONS
 from pgbearer.policy import expressible
 from pgbearer.verified import ClaimValue
 
@@ -21,13 +24,22 @@ FIELDS: Final[Mapping[str, Callable[[Question], ClaimValue | None]]] = {
     "role": lambda question: question.request.role,
     "replication": lambda question: question.request.replication.value,
 }
-"""What templates may hold beside the claims that issuers declare, which go by their own names."""
+"""What templates may hold beside the names that conditions have, and the claims that issuers declare."""
 
 
-def value_of(field: str, question: Question) -> ClaimValue | None:
-    """The value of a field or declared claim, None if the token lacks it; for members of JSON, where any will do."""
-    found = FIELDS.get(field)
-    return found(question) if found else question.verified.claims.get(field)
+def value_of(field: str, question: Question) -> Json | None:
+    """The value of a field, of a name that conditions have (``token.roles``), or of a declared claim.
+
+    None if the token lacks it. For members of JSON, where any value will do.
+    """
+    value: ClaimValue | list[str] | datetime | None
+    if own := FIELDS.get(field):
+        value = own(question)
+    elif known := CONDITIONS.get(field):
+        value = known.value(asked(question))
+    else:
+        value = question.verified.claims.get(field)
+    return None if value is None else plain(value)
 
 
 def fill(template: Template, question: Question) -> str:
