@@ -9,6 +9,7 @@ from pgbearer.tokens import Denied, parse, verifier
 from pgbearer.tokens.checks import CLAIM_CHECKS, HEADER_CHECKS, Check, issuer_is_exact
 from pgbearer.wire import Reason
 from tests.attacks import (
+    test_actors,
     test_algorithms,
     test_claims,
     test_encoding,
@@ -24,6 +25,7 @@ from tests.unit.fix_tokens import Desk
 TABLES = {
     module.__name__.rpartition(".")[2]: module.CASES
     for module in (
+        test_actors,
         test_algorithms,
         test_claims,
         test_encoding,

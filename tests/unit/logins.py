@@ -26,6 +26,7 @@ issuers:
     issuer: https://sso.example.com/realms/corp
     audience: db:pay-eu
     clients: [pgbearer-cli, pgbearer-device]
+    agents: {notes: {clients: [notes-tools]}, mail: {subjects: [mail-bot], carries: [groups, department]}}
     critical: {clients: [pgbearer-cli], acr: [mfa, passkey]}
     identity: "corp:{sub}"
     claims: {acr: string, department: string, level: int, mfa: bool, teams: string_list}

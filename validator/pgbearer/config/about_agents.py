@@ -6,7 +6,13 @@ from pgbearer.config.agents import CARRIED, Agent
 from pgbearer.config.problems import KeyPath, Problem, did_you_mean
 from pgbearer.config.settings import Issuer, Rule, Settings
 
-__all__ = ["actors_are_agents", "agents_are_known_by_something", "agents_are_told_apart", "no_denial_is_dodged"]
+__all__ = [
+    "actors_are_agents",
+    "agents_are_known_by_something",
+    "agents_are_told_apart",
+    "no_denial_is_dodged",
+    "no_veto_is_dodged",
+]
 
 
 def agents_are_known_by_something(settings: Settings) -> Iterator[Problem]:
@@ -63,6 +69,33 @@ def no_denial_is_dodged(settings: Settings) -> Iterator[Problem]:
             message = "a person would escape this deny rule by having an agent act"
             hint = "leave it out: a deny rule holds whoever acts"
             yield Problem(path=("rules", index, "actor"), message=message, hint=hint)
+
+
+def no_veto_is_dodged(settings: Settings) -> Iterator[Problem]:
+    """A veto over people is no denial of agents: an agent's rule for the same role must ask those deciders too."""
+    vetoes = [rule for rule in settings.rules if rule.ask and rule.ask.veto and rule.actor in {None, "forbid"}]
+    for index, rule in enumerate(settings.rules):
+        if rule.deny or rule.actor in {None, "forbid"}:
+            continue
+        asked = set(rule.ask.all or ()) if rule.ask else set[str]()
+        for veto in vetoes:
+            unasked = sorted(set(veto.ask.deciders) - asked) if veto.ask else []
+            if unasked and not _apart(rule, veto):
+                message = f'a person would escape the veto of the rule "{veto.name}" by having an agent act'
+                hint = f"let this rule ask {', '.join(unasked)} too: ask: {{all: [...]}}"
+                yield Problem(path=("rules", index, "actor"), message=message, hint=hint)
+
+
+def _apart(one: Rule, other: Rule) -> bool:
+    """Whether two rules are surely about different roles or databases: both name them exactly, and none is the same."""
+    for key in ("databases", "roles"):
+        names = (*getattr(one, key), *getattr(other, key))
+        exact = bool(getattr(one, key) and getattr(other, key)) and not set("".join(names)) & set("*?{}")
+        if key == "roles" and (one.roles_from or other.roles_from):
+            exact = False
+        if exact and len(set(names)) == len(names):
+            return True
+    return False
 
 
 def _agents(settings: Settings) -> Iterator[tuple[KeyPath, Issuer, Agent]]:

@@ -13,6 +13,7 @@ from pgbearer.config.about_agents import (
     agents_are_known_by_something,
     agents_are_told_apart,
     no_denial_is_dodged,
+    no_veto_is_dodged,
 )
 from pgbearer.config.about_decider_kinds import DECIDER_KIND_CHECKS
 from pgbearer.config.about_deciders import DECIDER_CHECKS
@@ -344,6 +345,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     agents_are_told_apart,
     actors_are_agents,
     no_denial_is_dodged,
+    no_veto_is_dodged,
     networks_are_networks,
     roles_from_is_declared,
     templates_are_known,

@@ -199,8 +199,11 @@ def privilege_is_meant(rule: PolicyRule, question: Question) -> bool:
 
 def nothing_is_left_out(rule: PolicyRule, question: Question) -> bool:
     """A deny rule that holds but for what an agent's token may have left out might hold: it cannot be judged."""
+    actor = question.asked.verified.actor
+    if not rule.deny or actor is None:
+        return True
     unsaid = set(left_out(rule, question.asked.verified))
-    if rule.deny and rule.roles_from is not None and not _gives(rule, question):
+    if rule.roles_from is not None and rule.roles_from not in actor.carries and not _gives(rule, question):
         unsaid.add(rule.roles_from)
     if unsaid:
         raise _too_little(unsaid, question)
