@@ -24,6 +24,7 @@ from pgbearer.client import (
     StaticSource,
     TokenRefusedError,
     UnsafeServerError,
+    check_server,
     libpq,
 )
 from pgbearer.client.hook import CARRIER, Offer, _Hook, _offers, offer
@@ -191,6 +192,40 @@ def test_the_hook_itself_holds_back_what_got_past_the_first_check(
     assert isinstance(offered.error, UnsafeServerError)
     assert not offered.handed_over
     assert (server.discoveries, server.tokens) == (1, [])
+
+
+# asking the server before anybody has a token
+
+
+def test_a_server_that_asks_for_our_token_is_asked_once(server: FakePostgres, folder: Path) -> None:
+    check_server(f"host={folder} user=app dbname=appdb", issuer=ISSUER)
+    assert (server.discoveries, server.tokens) == (1, [])
+    connect(f"host={folder}").close()
+    assert (server.discoveries, server.tokens) == (1, [SECRET])
+
+
+def test_no_server_to_ask(tmp_path: Path) -> None:
+    with pytest.raises(ServerUnreachableError, match="No such file"):
+        check_server(f"host={tmp_path} user=app", issuer=ISSUER)
+
+
+@pytest.mark.parametrize("asks_for", ["password", "nothing"])
+def test_asking_a_server_that_wants_another_login(server: FakePostgres, folder: Path, asks_for: str) -> None:
+    server.asks_for = asks_for
+    with pytest.raises(TokenRefusedError, match="requirement"):
+        check_server(f"host={folder} user=app", issuer=ISSUER)
+
+
+def test_asking_a_server_that_asks_for_another_issuers_token(server: FakePostgres, folder: Path) -> None:
+    server.issuer = "https://other.test"
+    with pytest.raises(UnsafeServerError, match=r"other\.test"):
+        check_server(f"host={folder} user=app", issuer=ISSUER)
+
+
+def test_asking_over_a_channel_that_may_not_have_the_token(tls_server: FakePostgres) -> None:
+    with pytest.raises(UnsafeServerError, match="sslmode=require"):
+        check_server(f"{over(tls_server)} sslmode=require", issuer=ISSUER)
+    assert tls_server.received == []
 
 
 def test_the_hook_itself_knows_whose_token_it_has(server: FakePostgres, folder: Path) -> None:

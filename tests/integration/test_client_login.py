@@ -356,5 +356,9 @@ def test_connect_over_plain_tcp_is_refused_before_anybody_logs_in(
     assert "sslmode=disable" in done.stderr
 
 
-def test_no_server(environment: dict[str, str], tmp_path: Path) -> None:
-    assert command("connect", f"host={tmp_path}", env=environment).returncode == 3
+def test_nobody_logs_in_for_a_server_that_is_not_there(
+    device_issuer: DeviceIssuer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    done = command("connect", f"host={tmp_path}", env=environment)
+    assert (done.returncode, device_issuer.forms) == (3, [])
+    assert "No token was sent." in done.stderr

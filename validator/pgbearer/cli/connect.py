@@ -34,6 +34,8 @@ def connect(
 ) -> None:
     """Log in by device code, connect with the token, print who you are there, and leave.
 
+    The server is asked first, so that nobody logs in for one that is not there or wants something else.
+
     The token is handed over only on a Unix socket or under TLS with sslmode=verify-full (which is set if nothing else
     is), and only to a server that asks for tokens of the same issuer. The issuer may also stand in the connection
     string or service file, as oauth_issuer.
@@ -57,6 +59,7 @@ def connect(
         qr=qr,
         no_browser=no_browser,
     )
+    client.check_server(conninfo, issuer=source.issuer)
     with client.connect(conninfo, source=source, autocommit=True) as connection:
         if command is not None:
             _run(connection, command, json=json)

@@ -1,6 +1,6 @@
 """Log in, hold the token, and connect with it."""
 
-from pgbearer.client.connect import connect, connect_async
+from pgbearer.client.connect import check_server, connect, connect_async
 from pgbearer.client.conninfo import OAuthSettings, oauth_settings
 from pgbearer.client.failure import ServerUnreachableError, TokenRefusedError
 from pgbearer.client.libpq import LibpqTooOldError
@@ -34,6 +34,7 @@ __all__ = [
     "TokenStore",
     "UnsafeServerError",
     "audience_in",
+    "check_server",
     "claims_in",
     "connect",
     "connect_async",

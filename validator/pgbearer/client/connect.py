@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import psycopg
 
-from pgbearer.client.failure import TokenRefusedError, explained
-from pgbearer.client.hook import CARRIER, Offer, offer
+from pgbearer.client.failure import TokenRefusedError, explained, without_token
+from pgbearer.client.hook import CARRIER, NothingToGiveError, Offer, offer
 from pgbearer.client.known import KnownServers
 from pgbearer.client.peek import issuer_in
 from pgbearer.client.pinned import pin
@@ -17,7 +17,7 @@ from pgbearer.client.source import StaticSource, TokenSource
 from pgbearer.client.token import AccessToken
 from pgbearer.errors import UsageError
 
-__all__ = ["connect", "connect_async"]
+__all__ = ["check_server", "connect", "connect_async"]
 
 _DRIVER_ARGUMENTS: Final = frozenset({"autocommit", "prepare_threshold", "context", "row_factory", "cursor_factory"})
 
@@ -102,6 +102,38 @@ async def connect_async(
         if not offered.handed_over:
             await connection.close()
     return connection
+
+
+def check_server(conninfo: str = "", *, issuer: str, **kwargs: Any) -> None:
+    """Connect as far as one can without a token: until the server asks for one of `issuer`.
+
+    So that nobody logs in, in a browser, for a server that is not there or wants something else. The server takes it
+    for a login that was given up. `connect` then need not ask again.
+
+    Args:
+        conninfo: as for `connect`.
+        issuer: whose tokens the server must ask for.
+        kwargs: as for `connect`.
+
+    Raises:
+        UsageError: the connection string is not usable; nothing was sent.
+        UnsafeServerError: the server must not have, or does not want, a token of this issuer.
+        LibpqTooOldError: psycopg's libpq is older than 18.
+        TokenRefusedError: the server asks for another kind of login, or for none.
+        ServerUnreachableError: there is no server to ask.
+
+    Safe in threads, as `connect` is.
+    """
+    plan = _plan(conninfo, kwargs, (issuer,), None, None)
+    with offer(None, plan.issuer) as asked:
+        try:
+            psycopg.Connection.connect(conninfo, **_arguments(kwargs, plan, asked)).close()
+        except psycopg.OperationalError as error:
+            if asked.error is None:
+                raise without_token(error) from error
+    if not isinstance(asked.error, NothingToGiveError):
+        raise asked.error or TokenRefusedError("the server let us in without a token")
+    _known.remember(plan.server, asked.discovery_url)
 
 
 def _source(source: TokenSource | None, token: AccessToken | str | None) -> TokenSource:

@@ -12,7 +12,7 @@ from pgbearer.client.plain import plain
 from pgbearer.client.token import AccessToken
 from pgbearer.errors import PgbearerError, UnreachableError
 
-__all__ = ["ServerUnreachableError", "TokenRefusedError", "explained", "hints"]
+__all__ = ["ServerUnreachableError", "TokenRefusedError", "explained", "hints", "without_token"]
 
 
 # ends what libpq says of a first try, which only asked for the issuer; the rest is about the one with the token
@@ -39,15 +39,24 @@ def explained(error: psycopg.OperationalError, offer: Offer, token: AccessToken,
         token: what was offered.
         now: seconds since the epoch.
     """
-    said = plain(" ".join(str(error).split()).rpartition(_SECOND_TRY)[2], limit=1_000)
     if offer.handed_over:
-        return TokenRefusedError(said, hint="\n  ".join(hints(token, server_scope=offer.server_scope, now=now)))
+        return TokenRefusedError(_said(error), hint="\n  ".join(hints(token, server_scope=offer.server_scope, now=now)))
+    return without_token(error)
+
+
+def without_token(error: psycopg.OperationalError) -> PgbearerError:
+    """What `explained` says where the server got no token."""
+    said = _said(error)
     # Nothing but libpq's words tells these two apart: handle_oauth_sasl_error() and check_expected_areq() set no code.
     if "incompatible with oauth_issuer" in said:
         return UnsafeServerError(said, hint="The token was not sent: the server asks for another issuer's.")
     if "method requirement" in said:
         return TokenRefusedError(said, hint="The server asks for another kind of login, and was sent nothing.")
     return ServerUnreachableError(said, hint="No token was sent.")
+
+
+def _said(error: psycopg.OperationalError) -> str:
+    return plain(" ".join(str(error).split()).rpartition(_SECOND_TRY)[2], limit=1_000)
 
 
 def hints(token: AccessToken, *, server_scope: str | None, now: float) -> Iterator[str]:

@@ -25,7 +25,7 @@ from pgbearer.client import libpq
 from pgbearer.client.pinned import check_channel, check_server_issuer
 from pgbearer.client.token import AccessToken
 
-__all__ = ["CARRIER", "Offer", "offer"]
+__all__ = ["CARRIER", "NothingToGiveError", "Offer", "offer"]
 
 CARRIER: Final = "oauth_client_secret"
 """The connection option that carries an offer's name."""
@@ -34,13 +34,17 @@ _PREFIX: Final = "pgbearer-offer-"
 _NOT_HANDLED, _HANDED_OVER, _FAILED = 0, 1, -1
 
 
+class NothingToGiveError(Exception):
+    """The server asked for a token of the pinned issuer, and the offer has none: it was made to hear just that."""
+
+
 class Offer:
-    """A token that is to be had, under a name, by connections of one call of `connect`.
+    """A token that is to be had, under a name, by connections of one call of `connect`; or none, to hear what is asked.
 
     After the connection attempt it tells what happened; nothing else may change it.
     """
 
-    def __init__(self, token: AccessToken, issuer: str) -> None:
+    def __init__(self, token: AccessToken | None, issuer: str) -> None:
         self._token = token
         self._issuer = issuer
         self._lent: list[ctypes.Array[ctypes.c_char]] = []
@@ -59,10 +63,13 @@ class Offer:
 
         Raises:
             UnsafeServerError: the request is for another issuer's token.
+            NothingToGiveError: it is for ours, and there is none.
         """
         self.discovery_url = (request.openid_configuration or b"").decode(errors="replace")
         self.server_scope = request.scope.decode(errors="replace") if request.scope is not None else None
         check_server_issuer(self.discovery_url, self._issuer)
+        if self._token is None:
+            raise NothingToGiveError
         buffer = ctypes.create_string_buffer(self._token.reveal().encode("ascii"))
         self._lent.append(buffer)
         request.token = ctypes.addressof(buffer)
@@ -80,7 +87,7 @@ class Offer:
 
 
 @contextmanager
-def offer(token: AccessToken, issuer: str) -> Iterator[Offer]:
+def offer(token: AccessToken | None, issuer: str) -> Iterator[Offer]:
     """Offer `token` to connections that carry the yielded offer's name, for as long as the block runs.
 
     Installs the hook on first use, in front of whatever hook there is; other connections still reach that one. Any

@@ -38,7 +38,7 @@ class KnownServers:
             return url if url and self._monotonic() < until else None
 
     def remember(self, server: Hashable | None, url: str | None) -> None:
-        """`server` named `url` itself, over a verified channel, and then accepted the token."""
+        """`server` named `url` itself, over a verified channel, when it asked for a token."""
         if server is None or url is None:
             return
         with self._lock:
