@@ -74,6 +74,23 @@ def test_filters(
     assert found(monkeypatch, capsys, option, audit, *words) == reasons
 
 
+STRANGE = (
+    "[" * 100_000,
+    json.dumps({"kind": "decision"}),
+    json.dumps({"kind": "decision", "time": "today", "reason": "no_rule"}),
+    json.dumps({"kind": "decision", "time": "2026-11-23T12:00:00", "reason": "no_rule"}),  # of no time zone
+    json.dumps({"kind": "decision", "time": "2026-11-23T12:00:00Z", "reason": ["no_rule"]}),
+    json.dumps({"kind": "decision", "time": "2026-11-23T12:00:00Z", "reason": "no_rule", "rules": 7}),
+)
+
+
+def test_lines_of_another_form_are_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], audit: Path
+) -> None:
+    audit.write_text("\n".join((*STRANGE, audit.read_text())))
+    assert found(monkeypatch, capsys, "--file", audit, "--since", "7d") == ["token_expired", "no_rule", "no_rule"]
+
+
 def test_a_pipe_with_what_kubectl_puts_before_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], audit: Path
 ) -> None:

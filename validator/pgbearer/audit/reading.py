@@ -2,9 +2,10 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pgbearer.errors import UsageError
 
@@ -32,11 +33,32 @@ def decisions_in(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     """The decisions in audit files, oldest first; other lines, and lines that are none, are passed over.
 
     What stands before a line's JSON is skipped: ``kubectl logs`` can be told to put a time or a pod's name there.
+    A file may come from anywhere: what is yielded has a time that can be compared, text where text belongs or nothing,
+    and names of rules in a list. Members beyond these are as the file has them.
     """
     for line in lines_of(paths):
         try:
             entry = json.loads(line[max(line.find(b"{"), 0) :])
         except (ValueError, RecursionError):
-            continue  # torn by a crash; `verify_chain` is for judging that
-        if isinstance(entry, dict) and entry.get("kind") == "decision":
+            continue  # torn by a crash, or none of ours; `verify_chain` is for judging that
+        if isinstance(entry, dict) and entry.get("kind") == "decision" and _well_formed(entry):
             yield entry
+
+
+_TEXTS: Final = ("decision_id", "reason", "role", "database", "identity", "display", "issuer", "token_ref", "detail")
+
+
+def _well_formed(entry: Mapping[str, Any]) -> bool:
+    rules = entry.get("rules")
+    return (
+        all(isinstance(entry.get(name), str | None) for name in _TEXTS)
+        and (rules is None or (isinstance(rules, list) and all(isinstance(rule, str) for rule in rules)))
+        and _is_moment(entry.get("time"))
+    )
+
+
+def _is_moment(time: object) -> bool:
+    try:
+        return isinstance(time, str) and datetime.fromisoformat(time).tzinfo is not None
+    except ValueError:
+        return False

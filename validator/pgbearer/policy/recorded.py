@@ -102,6 +102,8 @@ def _question(entry: _Reader, facts: _Reader) -> Asked:
 
 def _request(entry: _Reader, facts: _Reader, at: datetime) -> AccessRequest:
     said = entry["unverified"]
+    if not isinstance(entry["role"], str) or not isinstance(entry["database"], str):
+        raise RecordError("the record does not say what was asked for")
     return AccessRequest(
         request_id=entry["request_id"],
         now=round(at.timestamp() * 1000) + facts["skew_ms"],
