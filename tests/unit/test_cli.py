@@ -1,11 +1,13 @@
 """How the command line ends: exit codes, and mistakes said in a line or two instead of a traceback."""
 
+import json
 from importlib.metadata import version
 
 import pytest
 
 from pgbearer.cli import main
 from pgbearer.cli.extras import needing
+from pgbearer.cli.show import as_json
 from pgbearer.errors import MissingExtraError, PgbearerError, UnreachableError, UsageError
 
 
@@ -76,6 +78,15 @@ def test_what_a_command_finds_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, 
     result = {"ok": good, "problems": [], "summary": ""}
     monkeypatch.setattr("pgbearer.cli.config._check", lambda *_: result)
     assert end(monkeypatch, "config", "check", "file") == code
+
+
+def test_json_shows_what_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"name\x9b2J": ["\u202egpj.exe", "\u200b", "\ud800", "\U000e0041", "grün 漢字 😀", "a\nb"]}
+    as_json(value)
+    shown = capsys.readouterr().out
+    assert shown.replace("\n", "").isprintable()
+    assert "grün 漢字 😀" in shown
+    assert json.loads(shown) == value
 
 
 def test_a_package_that_is_not_there_names_the_extra() -> None:

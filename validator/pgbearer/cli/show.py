@@ -15,8 +15,13 @@ __all__ = ["as_json", "facts", "line", "pairs", "plain", "table", "until"]
 
 
 def as_json(value: object) -> None:
-    """Print `value` as JSON; what JSON has no type for (dates, decimals) is printed as its text."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print `value` as JSON; what JSON has no type for (dates, decimals) is printed as its text.
+
+    A character that a terminal or an eye would obey (control, bidi, invisible) is written as JSON's own escape, so that
+    whoever parses it gets the same value.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)  # the only control characters are its newlines
+    typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def facts(token: "AccessToken") -> dict[str, Any]:
