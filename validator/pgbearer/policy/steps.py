@@ -79,7 +79,8 @@ def _count(rules: int) -> str:
 
 
 def _clock(entry: Entry) -> str:
-    return f"the database server's clock is {entry['facts']['skew_ms'] / 1000:+.1f} s from ours"
+    seconds = round(entry["facts"]["skew_ms"] / 1000, 1)
+    return f"the database server's clock {f'is {seconds:+.1f} s from' if seconds else 'agrees with'} ours"
 
 
 def _role(entry: Entry) -> str:

@@ -86,16 +86,12 @@ def _address(_rule: Rule, asked: Asked) -> str:
     return f"the client is at {_shown(address)}" if address else "the client came over a Unix socket, in no network"
 
 
-def _names(names: tuple[str, ...]) -> str | None:
-    return listed(names) if names else None
-
-
 def _wanted_roles(rule: Rule) -> str | None:
-    named = _names(rule.roles)
+    named = f"database role {listed(rule.roles)}" if rule.roles else None
     if rule.roles_from is None:
         return named
     claim, strip = rule.roles_from.claim, rule.roles_from.strip
-    taken = f'a role R that the token has in {claim} as "{strip}R"'
+    taken = f'a database role R that the token has in {claim} as "{strip}R"'
     return f"{named}, or {taken}" if named else taken
 
 
@@ -244,7 +240,7 @@ WORDS: Final[Mapping[str, Words]] = {
         ),
     ),
     "roles": Words(
-        lambda rule: f"database role {wanted}" if (wanted := _wanted_roles(rule)) else None,
+        _wanted_roles,
         _asked_for("database role", "role"),
         _change_role,
     ),

@@ -97,7 +97,8 @@ class AdminHandler:
             name, _, what = url.path.removeprefix(f"{_DECISIONS}/").partition("/")
             known = self._recent.find(name) if what in ("", "explanation") else None
             if known is None:
-                return 404, {"error": "not among the last decisions"}
+                older = "It remembers the last 10,000; older ones are in the audit: --audit FILE."
+                return 404, {"error": f"the service remembers no decision {name!r}", "problems": [older]}
             # In a thread: with thousands of rules it takes longer than a login may wait.
             return 200, await asyncio.to_thread(explain_remembered, known, self._health.state) if what else _in_full(
                 known

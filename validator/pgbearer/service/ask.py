@@ -27,7 +27,7 @@ def ask(admin_socket: Path, target: str) -> dict[str, Any]:
         UnreachableError: nobody answers there, or we may not ask.
         PgbearerError: the service answered that it cannot tell.
     """
-    return _exchange(admin_socket, "GET", target, None, f"{_NOBODY}; an audit file: --file.")
+    return _exchange(admin_socket, "GET", target, None, f"{_NOBODY}; an audit file: --audit.")
 
 
 def tell(admin_socket: Path, target: str, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,7 +62,10 @@ def _exchange(admin_socket: Path, method: str, target: str, sent: bytes | None, 
         mistaken = reply.status == 404 or (reply.status == 400 and method == "POST")
         refused = UsageError if mistaken else PgbearerError
         problems = "\n  ".join(map(str, body.get("problems", ())))
-        raise refused(str(body.get("error", reply.status)), where=str(admin_socket), hint=problems or None)
+        said = body.get("error") if isinstance(body, dict) else None
+        if said is None:
+            raise UsageError(f"answers {reply.status}: not an admin socket", where=str(admin_socket), hint=nobody)
+        raise refused(str(said), where=None if mistaken else str(admin_socket), hint=problems or None)
     return dict(body)
 
 
