@@ -19,6 +19,7 @@ from pgbearer.tokens.revocations import Revocations
 from pgbearer.tokens.sources import open_source
 from pgbearer.tokens.unverified import MAX_TOKEN_BYTES, Unverified, parse
 from pgbearer.tokens.verifier import Accepted, Verifier
+from pgbearer.tokens.witness import Witness
 from pgbearer.verified import Verified
 from pgbearer.wire import Reason
 
@@ -107,12 +108,14 @@ class Verifiers:
             Denied: with the reason of the first check that failed.
         """
         verifier, accepted = await self._verify(token, hba_issuer, database, now)
-        self._admit_unrevoked(accepted.verified, now)
+        self.admit_unrevoked(accepted.verified, now)
         self.neighbours.admit(verifier.terms, hba_issuer, database, now)
         self.neighbours.admit_subject(accepted.verified)
         _admit_scopes(accepted.verified, hba_scopes, verifier.terms.implied_scopes)
         _admit_holder(accepted.verified, client_certificate)
-        await _confirm(verifier, token, accepted.verified)
+        if verifier.witness is not None:
+            await _confirm(verifier.witness, token, accepted.verified)
+            self.admit_unrevoked(accepted.verified, now)
         return accepted.verified
 
     def keys_age(self, issuer: str) -> float | None:
@@ -139,8 +142,14 @@ class Verifiers:
         if revocation is not None:
             raise revocation.denied()
 
-    def _admit_unrevoked(self, verified: Verified, now: float) -> None:
-        """Nothing revokes the token at this moment, whether it has just been verified or is remembered."""
+    def admit_unrevoked(self, verified: Verified, now: float) -> None:
+        """Nothing revokes the token at this moment, whether it has just been verified or is remembered.
+
+        To be asked again after everything that is waited for: a revocation is in force when its command has ended.
+
+        Raises:
+            Denied: token_revoked or key_denied.
+        """
         revocation = self.revoked().of(verified, now)
         if revocation is not None:
             denied = revocation.denied()
@@ -228,12 +237,10 @@ def _admit_scopes(verified: Verified, hba_scopes: Sequence[str], implied: frozen
         raise denied
 
 
-async def _confirm(verifier: Verifier, token: str, verified: Verified) -> None:
+async def _confirm(witness: Witness, token: str, verified: Verified) -> None:
     """Whoever is to be asked at each login confirms the token; last, so that nobody is asked about what is refused."""
-    if verifier.witness is None:
-        return
     try:
-        await verifier.witness.confirm(token, verified)
+        await witness.confirm(token, verified)
     except Denied as denied:
         denied.authentic = True
         raise
