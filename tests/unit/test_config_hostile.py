@@ -8,7 +8,7 @@ import pytest
 from pgbearer import policy
 from pgbearer.config import ConfigError, load
 from pgbearer.config.sources import MAX_BYTES
-from pgbearer.config.yaml_file import MAX_NODES, MAX_PROBLEMS
+from pgbearer.config.yaml_file import MAX_ITEMS, MAX_NODES, MAX_PROBLEMS
 from tests.unit.test_config_settings import GOOD
 
 LAUGHS = "a: &a [x]\n" + "".join(
@@ -40,7 +40,9 @@ def refusal(tmp_path: Path, data: bytes) -> ConfigError:
         ("".join(f"{' ' * depth}a:\n" for depth in range(100)), "nested too deeply"),
         ("- " * 100_000, "nested too deeply"),
         ("? " * 100_000, "a key must be plain text"),
-        ("a: [" + "1," * MAX_NODES + "]", "too many values in one file"),
+        ("a: [" + f"[{'1,' * 1000}]," * (MAX_NODES // 1000) + "]", f"more than {MAX_NODES} values, all files together"),
+        ("a: [" + "1," * MAX_ITEMS + "1]", f"more than {MAX_ITEMS} entries in one list or mapping"),
+        ("".join(f"k{number}: 1\n" for number in range(MAX_ITEMS + 1)), f"more than {MAX_ITEMS} entries in one list"),
         ("a: [" + "on," * (MAX_PROBLEMS + 1) + "]", "too many problems to read on"),
         ("---\n" * 100_000, "a second document begins here"),
         ("a: 1\n...\nb: 2\n", "not YAML"),
@@ -50,7 +52,7 @@ def refusal(tmp_path: Path, data: bytes) -> ConfigError:
         ('a: "' + "x" * 100_000, "not YAML"),
         ("%" * 100_000, "not YAML"),
     ],
-    ids=range(20),
+    ids=range(22),
 )
 def test_refused(tmp_path: Path, text: str, message: str) -> None:
     assert message in refusal(tmp_path, text.encode()).diagnostics()
@@ -76,7 +78,59 @@ def test_fifty_megabytes_are_refused_and_not_held(tmp_path: Path) -> None:
 def test_problems_without_end_are_not_all_told(tmp_path: Path) -> None:
     error = refusal(tmp_path, (GOOD + "  - {wrong: 1}\n" * 2000).encode())
     assert len(error.problems) == MAX_PROBLEMS + 1
-    assert "more like these" in error.diagnostics()
+    assert "more problems like these" in error.diagnostics()
+
+
+EMPTY_RULES = "  - {}\n" * MANY
+UNKNOWN_KEYS = "  - {rols: [a], databses: [b], nane: c}\n" * MANY
+MANY_VALUES = "x: [" + f"[{'1,' * 1000}]," * 2000 + "]\n"
+A_LONG_SUM = "x: 1" + ":1" * 2_000_000 + "x\n"
+ISSUERS = "".join(f"  i{number}: {{}}\n" for number in range(MANY))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD + EMPTY_RULES,
+        GOOD + UNKNOWN_KEYS,
+        GOOD + MANY_VALUES,
+        GOOD + A_LONG_SUM,
+        GOOD.replace("issuers:\n", f"issuers:\n{ISSUERS}"),
+    ],
+    ids=["empty rules", "unknown keys", "many values", "a long sum", "many issuers"],
+)
+def test_what_is_refused_takes_no_more_memory_than_what_is_accepted(tmp_path: Path, text: str) -> None:
+    assert len(text) < MAX_BYTES
+    tracemalloc.start()
+    try:
+        assert refusal(tmp_path, text.encode()).problems
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 150 * 1024 * 1024
+
+
+def test_what_files_may_hold_they_hold_together(tmp_path: Path) -> None:
+    head = "owner: x\nlimits: {databases: ['*'], roles: ['*']}\n"
+    (tmp_path / "policy.d").mkdir(mode=0o700)
+    for number in range(3):
+        file = tmp_path / "policy.d" / f"{number}.yaml"
+        file.write_text(head + "rules: [" + ("[" + "1," * 1000 + "],") * (MAX_NODES // 2500) + "]\n")
+        file.chmod(0o600)
+    said = refusal(tmp_path, GOOD.encode()).diagnostics()
+    assert "2.yaml:3:" in said
+    assert f"more than {MAX_NODES} values, all files together" in said
+
+
+def test_more_rules_than_may_be_are_refused_wherever_they_stand(tmp_path: Path) -> None:
+    rule = "  - {{name: r{0}, any_role: [a], databases: [d], roles: [r]}}\n"
+    (tmp_path / "policy.d").mkdir(mode=0o700)
+    for name, numbers in (("a", range(MAX_ITEMS // 2)), ("b", range(MAX_ITEMS // 2, MAX_ITEMS))):
+        file = tmp_path / "policy.d" / f"{name}.yaml"
+        rules = "".join(rule.format(number) for number in numbers)
+        file.write_text(f"owner: x\nlimits: {{databases: ['*'], roles: ['*']}}\nrules:\n{rules}")
+        file.chmod(0o600)
+    assert f"more than {MAX_ITEMS} rules, all files together" in refusal(tmp_path, GOOD.encode()).diagnostics()
 
 
 def test_a_word_of_megabytes_is_shown_in_part(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Any
 
@@ -29,6 +29,10 @@ _WORDS = {
 }
 _BOUNDS = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le")}
 
+
+_MOST_ERRORS = 20_000
+"""Of pydantic's, which makes a list of all or of none: beyond this, the list costs more than what it says is worth."""
+_FIRST_RULES = 100
 
 S = typing.TypeVar("S", bound=Section)
 
@@ -71,12 +75,15 @@ def keys_of(path: KeyPath, kind: type[Section] = Settings) -> tuple[str, ...] | 
 
 def _decode(document: Document, kind: type[S]) -> Decoded[S]:
     if not isinstance(document.value, dict):
-        return Decoded(None, (Problem(path=(), message="must be a mapping of keys to values"),), ())
+        wrong_shape = Problem(path=(), message="must be a mapping of keys to values")
+        return Decoded(None, () if document.problems else (wrong_shape,), ())  # reading may have given up before it
     settings, problems = _validate(kind, document.value, document)
     rules = document.value.get("rules")
     if not isinstance(rules, tuple):
         return Decoded(settings, problems, ())
     indices = tuple(range(len(rules)))
+    if len(problems) > MAX_PROBLEMS:  # not all of them are told, so nobody knows which rules are good
+        return Decoded(None, problems, ())
     if settings is None:
         wrong = {problem.path[1] for problem in problems if problem.path[:1] == ("rules",) and len(problem.path) > 1}
         indices = tuple(index for index in indices if index not in wrong)
@@ -84,15 +91,29 @@ def _decode(document: Document, kind: type[S]) -> Decoded[S]:
     return Decoded(settings, problems, indices)
 
 
-def _validate(kind: type[S], value: object, document: Document) -> tuple[S | None, tuple[Problem, ...]]:
+def _validate(kind: type[S], value: Mapping[str, Any], document: Document) -> tuple[S | None, tuple[Problem, ...]]:
     try:
         return kind.model_validate(value), ()
     except ValidationError as error:
+        if error.error_count() > _MOST_ERRORS:
+            return None, (*_of_the_first(kind, value, document), _more(error.error_count()))
         found = (_problem(kind, details, document) for details in error.errors(include_url=False)[:MAX_PROBLEMS])
         problems = {(problem.path, problem.message): problem for problem in found}
         if (more := error.error_count() - MAX_PROBLEMS) > 0:
-            problems[(), ""] = Problem(path=(), message=f"and {more} more like these")
+            problems[(), ""] = _more(more)
         return None, tuple(problems.values())
+
+
+def _of_the_first(kind: type[S], value: Mapping[str, Any], document: Document) -> tuple[Problem, ...]:
+    """Problems of a file that has only the first rules of this one."""
+    rules = value.get("rules")
+    if not isinstance(rules, tuple) or len(rules) <= _FIRST_RULES:
+        return ()
+    return _validate(kind, {**value, "rules": rules[:_FIRST_RULES]}, document)[1]
+
+
+def _more(count: int) -> Problem:
+    return Problem(path=(), message=f"and {count} more problems like these")
 
 
 def _problem(section: type[Section], details: ErrorDetails, document: Document) -> Problem:

@@ -15,7 +15,7 @@ from pgbearer.config.rules import PolicyFile, Rule
 from pgbearer.config.section import Section
 from pgbearer.config.settings import Settings
 from pgbearer.config.sources import Source, read_sources
-from pgbearer.config.yaml_file import Budget, Document, parse_yaml
+from pgbearer.config.yaml_file import MAX_ITEMS, Budget, Document, parse_yaml
 
 __all__ = ["Checked", "Loaded", "Origin", "Unchecked", "load"]
 
@@ -100,6 +100,9 @@ def load(
     parts: list[_Part[Any]] = [main, *others]
     problems = [*sources.problems, *(problem for part in parts for problem in part.problems())]
     settings = main.decoded.settings
+    if sum(len(part.rules) for part in parts) > MAX_ITEMS:
+        problems.append(Problem(path=(), file=str(path), message=f"more than {MAX_ITEMS} rules, all files together"))
+        settings = None
     checked: Checked = Unchecked()
     if settings is not None:
         for other in others:

@@ -52,8 +52,8 @@ def read_trusted(path: Path, max_bytes: int) -> tuple[bytes, tuple[str, ...]]:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(f"not a regular file: {path}")
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
+        data = file.read(max_bytes + 1) if status.st_size <= max_bytes else None
+    if data is None or len(data) > max_bytes:  # it may have grown meanwhile
         raise OSError(f"larger than {max_bytes} bytes: {path}")
     return data, tuple(dict.fromkeys((*_findings(path, status), *untrusted(path))))
 

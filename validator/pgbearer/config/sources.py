@@ -14,8 +14,8 @@ from pgbearer.config.problems import ConfigError, Problem
 __all__ = ["FOLDER", "MAX_BYTES", "MAX_FILES", "Source", "Sources", "look", "read_digest", "read_sources"]
 
 FOLDER: Final = "policy.d"
-MAX_BYTES: Final = 16 * 1024 * 1024
-"""The most that is read, all files together; 10,000 rules take about 2 MiB."""
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""The most that is read, all files together: 10,000 rules of 400 bytes; as people write them they take 1 to 2 MiB."""
 MAX_FILES: Final = 1000
 """In the folder."""
 

@@ -15,14 +15,17 @@ import yaml
 
 from pgbearer.config.problems import KeyPath, Problem
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "MAX_PROBLEMS", "Document", "Position", "parse_yaml"]
+__all__ = ["MAX_DEPTH", "MAX_ITEMS", "MAX_NODES", "MAX_PROBLEMS", "Budget", "Document", "Position", "parse_yaml"]
 
 MAX_DEPTH = 16
 """Nesting beyond this is refused; the deepest setting stands at 6."""
-MAX_NODES = 600_000
-"""Values in one file; 10,000 rules of twenty keys come to half a million, and 100 MiB."""
+MAX_NODES = 250_000
+"""Values in all files of a reading: 10,000 rules of 25 values each, in about 100 MiB and a second. What is refused must
+not cost more than that either, for the service reads it beside its logins."""
+MAX_ITEMS = 12_000
+"""Entries of one list or one mapping; of rules, so many in all files together. We test and measure 10,000 rules."""
 MAX_PROBLEMS = 1000
-"""After so many in one file nobody reads on, and neither do we."""
+"""After so many nobody reads on, and neither do we."""
 
 Position = tuple[int, int]
 """Line and column, both from 1."""
@@ -38,7 +41,7 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _AMBIGUOUS = re.compile(
     r"(?i:y|n|yes|no|on|off|true|false)"
     r"|[-+]?0[0-9_]+|[-+]?0[box][0-9a-fA-F_]+"  # octal and other bases
-    r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"  # sexagesimal: 1:30 is 90
+    r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])++(?:\.[0-9_]*)?"  # sexagesimal: 1:30 is 90; megabytes of it, and no way back
     r"|[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?"  # floats, 1_000
     r"|[-+]?\.(?i:inf)|\.(?i:nan)"
     r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?|="  # dates that are none
@@ -66,10 +69,23 @@ class Document:
         return self.keys.get(path) or self.values.get(path)
 
 
-def parse_yaml(text: str) -> Document:
-    """Read one YAML document. Never raises for what the text holds: see `Document.problems`."""
+@dataclass(slots=True)
+class Budget:
+    """What the files of one reading may still hold, together; each takes from it what it has."""
+
+    nodes: int = MAX_NODES
+    problems: int = MAX_PROBLEMS
+
+
+def parse_yaml(text: str, budget: Budget | None = None) -> Document:
+    """Read one YAML document. Never raises for what the text holds: see `Document.problems`.
+
+    Args:
+        text: of the file.
+        budget: what it may hold, and others after it; None: as much as one file alone.
+    """
     document = Document()
-    reader = _Reader(document)
+    reader = _Reader(document, budget or Budget())
     try:
         reader.read(iter(yaml.parse(text, Loader=_Loader)))
     except yaml.MarkedYAMLError as error:
@@ -89,9 +105,9 @@ class _GiveUpError(Exception):
 class _Reader:
     """Builds the document from events; recursion is bounded by MAX_DEPTH."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, budget: Budget) -> None:
         self._document = document
-        self._nodes = 0
+        self._budget = budget
         self._events: Iterator[Any] = iter(())
 
     def read(self, events: Iterator[Any]) -> None:
@@ -110,17 +126,24 @@ class _Reader:
         line, column = position
         problem = Problem(path=path, line=line, column=column, message=message, hint=hint)
         self._document.problems.append(problem)
+        self._budget.problems -= 1
 
     def _give_up(self, path: KeyPath, event: Any, message: str) -> None:
         self.refuse(path, _where(event.start_mark), message)
         raise _GiveUpError
 
+    def _admit_item(self, path: KeyPath, before: int, event: Any) -> None:
+        if before >= MAX_ITEMS:
+            self._give_up(path, event, f"more than {MAX_ITEMS} entries in one list or mapping")
+
     def _node(self, path: KeyPath, event: Any, depth: int) -> Any:
         self._document.values[path] = position = _where(event.start_mark)
-        self._nodes += 1
-        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
-            self._give_up(path, event, "nested too deeply" if depth > MAX_DEPTH else "too many values in one file")
-        if len(self._document.problems) >= MAX_PROBLEMS:
+        self._budget.nodes -= 1
+        if depth > MAX_DEPTH:
+            self._give_up(path, event, "nested too deeply")
+        if self._budget.nodes < 0:
+            self._give_up(path, event, f"more than {MAX_NODES} values, all files together")
+        if self._budget.problems <= 0:
             self._give_up(path, event, "too many problems to read on")
         if isinstance(event, yaml.AliasEvent):
             self.refuse(
@@ -142,12 +165,14 @@ class _Reader:
     def _sequence(self, path: KeyPath, depth: int) -> tuple[Any, ...]:
         items: list[Any] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            self._admit_item(path, len(items), event)
             items.append(self._node((*path, len(items)), event, depth + 1))
         return tuple(items)
 
     def _mapping(self, path: KeyPath, depth: int) -> dict[str, Any]:
         items: dict[str, Any] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            self._admit_item(path, len(items), event)
             key = self._key(path, event)
             inner = (*path, key)
             if key in items:
