@@ -107,4 +107,4 @@ def ask(
     """Evaluate the usual login with `changes` to the token or the request, told apart by their names."""
     person = {name: value for name, value in changes.items() if name in _VERIFIED}
     rest = {name: value for name, value in changes.items() if name not in _VERIFIED}
-    return policy.evaluate(rules, verified(**person), request(**rest), server=server, now=now, keys_age=keys_age)
+    return policy.decide(rules, verified(**person), request(**rest), server=server, now=now, keys_age=keys_age)

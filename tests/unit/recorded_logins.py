@@ -37,7 +37,7 @@ def recorded_outcome(rules: Policy, **changes: Any) -> dict[str, Any]:
     person = {name: value for name, value in changes.items() if name in Verified.__dataclass_fields__}
     rest = {name: value for name, value in changes.items() if name not in person}
     token = verified(**person)
-    outcome = policy.evaluate(rules, token, request(**rest), server="local", now=NOW, keys_age=0.0)
+    outcome = policy.decide(rules, token, request(**rest), server="local", now=NOW, keys_age=0.0)
     if isinstance(outcome, Allow):
         return recorded(token, reason=Reason.ALLOWED, rules=outcome.rules, **rest)
     return recorded(token, reason=outcome.reason, rules=(outcome.rule,) if outcome.rule else (), **rest)

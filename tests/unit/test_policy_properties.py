@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from pgbearer import policy
 from pgbearer.policy import Allow, Deny, Outcome, Policy
-from pgbearer.policy.evaluate import evaluate
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.match import Question, consider
 from pgbearer.policy.tiers import unmet_demand
@@ -101,7 +100,7 @@ def _plain(base: Any) -> dict[str, Any]:
 
 
 def decide(rules: Policy, asked: Asked) -> Outcome:
-    return evaluate(rules, asked.verified, asked.request, server=asked.server, now=asked.now, keys_age=asked.keys_age)
+    return policy.decide(rules, asked.verified, asked.request, server=asked.server, now=asked.now, keys_age=asked.keys_age)
 
 
 def gist(outcome: Outcome) -> tuple[object, ...]:

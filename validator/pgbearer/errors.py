@@ -1,6 +1,8 @@
 """The one root exception; every error says what happened, where, and what to do next."""
 
-__all__ = ["MissingExtraError", "PgbearerError", "UnreachableError", "UsageError"]
+import traceback
+
+__all__ = ["MissingExtraError", "PgbearerError", "UnreachableError", "UsageError", "whereabouts"]
 
 
 class PgbearerError(Exception):
@@ -53,3 +55,10 @@ class MissingExtraError(UsageError):
             f"this needs the extra [{extra}] (no module {module!r})",
             hint=f"Install it with: pip install 'pgbearer[{extra}]'",
         )
+
+
+def whereabouts(error: BaseException) -> str:
+    """Where an unforeseen error came from, without its message, which might quote what it failed on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{frame.name}:{frame.lineno} in {frame.filename}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places}"

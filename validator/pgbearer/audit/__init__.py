@@ -7,6 +7,7 @@ and an audit can be read without.
 from pgbearer.audit.aggregate import Aggregator, Tally
 from pgbearer.audit.chain import BEGINNING, Chain, Finding, verify_chain
 from pgbearer.audit.facts import Facts
+from pgbearer.audit.inquiry import Inquiry, Source
 from pgbearer.audit.log import AuditLog
 from pgbearer.audit.reading import decisions_in, lines_of
 from pgbearer.audit.recent import Recent, Remembered, Search
@@ -22,9 +23,11 @@ __all__ = [
     "DecisionRecord",
     "Facts",
     "Finding",
+    "Inquiry",
     "Recent",
     "Remembered",
     "Search",
+    "Source",
     "Tally",
     "decisions_in",
     "lines_of",

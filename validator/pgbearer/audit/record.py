@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pgbearer.audit.facts import Facts
+from pgbearer.audit.inquiry import Inquiry
 from pgbearer.wire import Reason
 
 __all__ = ["DecisionRecord", "timestamp"]
@@ -29,6 +30,8 @@ class DecisionRecord:
     reason: Reason
     rules: tuple[str, ...] = ()
     """Names of the rules that decided."""
+    asked: tuple[Inquiry, ...] = ()
+    """The deciders that were asked, and what they said."""
     detail: str | None = None
     policy: str
     """Digest of the policy file in force."""
@@ -80,6 +83,7 @@ class DecisionRecord:
             "decision": "allow" if self.allowed else "deny",
             "reason": self.reason.value,
             "rules": list(self.rules),
+            "asked": [inquiry.entry() for inquiry in self.asked],
             "detail": self.detail,
             "policy": self.policy,
             "server": self.server,

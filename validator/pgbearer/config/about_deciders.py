@@ -103,13 +103,6 @@ def certificates_have_keys(settings: Settings) -> Iterator[Problem]:
             yield Problem(path=("deciders", name), message=message)
 
 
-def nobody_is_asked_yet(settings: Settings) -> Iterator[Problem]:
-    """Until asking is built, a rule that asks must not be in force: it would match without an answer."""
-    for index, rule in enumerate(settings.rules):
-        if rule.ask is not None or rule.fallback:
-            yield Problem(path=("rules", index, "ask"), message="deciders are not asked in this version")
-
-
 DECIDER_CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     asked_deciders_exist,
     deciders_have_a_use,
@@ -118,7 +111,6 @@ DECIDER_CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     fallbacks_are_rules,
     deciders_fit_the_limit,
     certificates_have_keys,
-    nobody_is_asked_yet,
 )
 
 

@@ -90,6 +90,8 @@ class Pool:
             raise FetchError(Fault.TIMEOUT, f"no complete answer within {self._timeout:g} s", url=url) from None
         except httpx.ConnectTimeout:
             raise FetchError(Fault.CONNECT, "no connection in time", url=url) from None
+        except httpx.LocalProtocolError:  # its text quotes the header that is none
+            raise FetchError(Fault.PROTOCOL, "the question cannot be put into HTTP", url=url) from None
         except httpx.HTTPError as error:
             raise fault_of(error, url=url) from None
 

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from pgbearer.config import ConfigError, Issuer, Problem, Settings, parse_template
 from pgbearer.policy.case_file import Case, CaseDefaults, Cases, Expect, RequestOfCase, TokenOfCase
-from pgbearer.policy.evaluate import Policy, evaluate
+from pgbearer.policy.evaluate import Policy
 from pgbearer.policy.explanation import explain_login
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.outcome import Allow, Outcome
+from pgbearer.policy.recorded import decide_again
 from pgbearer.verified import Actor, ClaimValue, Verified
 from pgbearer.wire import (
     AccessRequest,
@@ -73,9 +74,7 @@ def run_case(policy: Policy, settings: Settings, cases: Cases, at: int, file: st
     """
     case = cases.file.cases[at]
     asked = _Asking(settings, cases.file.defaults, case, file, cases.lines[at]).asked()
-    outcome = evaluate(
-        policy, asked.verified, asked.request, server=asked.server, now=asked.now, keys_age=asked.keys_age
-    )
+    outcome = decide_again(policy, asked)
     differences = tuple(_differences(case.expect, outcome, asked.now))
     why = tuple(_why(policy, asked)) if differences else ()
     return Result(name=case.name, line=cases.lines[at], differences=differences, why=why)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pgbearer.config import ConfigError, KeyPath, Problem, Rule, RuleSession, Settings, TemplateError, parse_template
+from pgbearer.config.workloads import WORKLOADS
 from pgbearer.policy.acting import actors_of, asked_of_the_person
+from pgbearer.policy.ask_terms import ask_terms
 from pgbearer.policy.conditions import Condition, ConditionError, Environment
 from pgbearer.policy.evaluate import Policy
 from pgbearer.policy.index import Index
@@ -44,7 +46,8 @@ def compile(settings: Settings) -> Compiled:  # noqa: A001 -- read policy.compil
     rules = tuple(compiler.rule(index, rule) for index, rule in enumerate(settings.rules))
     problems = (*compiler.problems, *lint(settings, compiler.environments))
     critical = {name: terms for name, issuer in settings.issuers.items() if (terms := CriticalTerms.of(issuer))}
-    return Compiled(problems, Policy(Index(rules), compiler.environments, critical))
+    fallbacks = {rule.name: rule for rule in rules if rule.fallback}
+    return Compiled(problems, Policy(Index(rules), compiler.environments, critical, fallbacks))
 
 
 class _Compiler:
@@ -53,6 +56,8 @@ class _Compiler:
     def __init__(self, settings: Settings) -> None:
         self.problems: list[Problem] = []
         self._session = settings.defaults.session
+        self._workloads = frozenset(name for name, one in settings.issuers.items() if one.profile in WORKLOADS)
+        self._deciders = settings.deciders
         shared: dict[tuple[tuple[str, str], ...], Environment] = {}
         self.environments: dict[str, Environment] = {}
         for name, issuer in settings.issuers.items():
@@ -84,9 +89,12 @@ class _Compiler:
             critical=critical,
             until=session.until or ("token" if critical else default.until),
             max=session.max or default.max,
+            ends_with_token=frozenset() if session.until else self._workloads,
             privileged=rule.privileged,
             replication=frozenset(Replication(kind) for kind in rule.replication),
             ends=_ends(rule),
+            ask=ask_terms(rule, self._deciders),
+            fallback=rule.fallback,
             source=rule,
         )
 

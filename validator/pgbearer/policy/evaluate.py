@@ -5,20 +5,24 @@ give the same answer, in a test, in a diff, and when the audit is replayed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
+from pgbearer.policy.advice import Advice
+from pgbearer.policy.allowing import allowed
+from pgbearer.policy.asking import Ask, conclude, need
 from pgbearer.policy.conditions import Environment
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.index import Index
 from pgbearer.policy.match import Question, consider, for_actor, gives_a_role
 from pgbearer.policy.names import nameable
-from pgbearer.policy.outcome import Allow, Considered, Deny, Outcome
+from pgbearer.policy.outcome import Considered, Deny, Outcome
 from pgbearer.policy.rule import PolicyRule
-from pgbearer.policy.tiers import CriticalTerms, unmet_demand
+from pgbearer.policy.tiers import CriticalTerms
 from pgbearer.verified import Verified
 from pgbearer.wire import AccessRequest, Reason, Replication
 
-__all__ = ["Policy", "evaluate", "explain"]
+__all__ = ["Policy", "decide", "evaluate", "explain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Policy:
     """By issuer name."""
     critical: Mapping[str, CriticalTerms] = field(default_factory=dict)
     """By issuer name; an issuer that is not in it has no critical tier."""
+    fallbacks: Mapping[str, PolicyRule] = field(default_factory=dict)
+    """By name, the rules that count only in place of an answer."""
 
     @property
     def rules(self) -> tuple[PolicyRule, ...]:
@@ -45,8 +51,8 @@ def evaluate(
     server: str,
     now: int,
     keys_age: float | None = None,
-) -> Outcome:
-    """Decide one login.
+) -> Outcome | Ask:
+    """Decide one login, or say whom to ask first: then `pgbearer.policy.conclude` decides it.
 
     Args:
         policy: the rules.
@@ -66,9 +72,29 @@ def evaluate(
     if denied := _denied(considered):
         return denied
     matched = tuple(rule for rule, one in zip(rules, considered, strict=True) if one.matched)
+    if any(rule.ask or rule.fallback for rule in matched):
+        return _asking(policy, question, matched, considered)
     if matched:
-        return _critical_denied(policy, matched, asked, considered) or _allowed(matched, asked, considered)
+        return allowed(matched, asked, considered, policy.critical.get(verified.issuer))
     return _not_allowed(policy, question, considered)
+
+
+def decide(
+    policy: Policy,
+    verified: Verified,
+    request: AccessRequest,
+    *,
+    server: str,
+    now: int,
+    keys_age: float | None = None,
+    advice: Mapping[str, Advice] = MappingProxyType({}),
+) -> Outcome:
+    """Decide a login with what deciders are known, or assumed, to say; arguments as for `evaluate`.
+
+    `advice` is by decider; one that is missing and would have to be asked is `Answer.UNKNOWN`, which allows nothing.
+    """
+    outcome = evaluate(policy, verified, request, server=server, now=now, keys_age=keys_age)
+    return conclude(outcome, advice) if isinstance(outcome, Ask) else outcome
 
 
 def explain(
@@ -104,45 +130,27 @@ def _denied(considered: Sequence[Considered]) -> Deny | None:
     return Deny(reason=one.error or Reason.POLICY_ERROR, rule=one.rule, detail=detail, considered=tuple(considered))
 
 
-def _critical_denied(
-    policy: Policy, rules: Sequence[PolicyRule], asked: Asked, considered: tuple[Considered, ...]
-) -> Deny | None:
-    """Several allow rules: the strictest tier. What is not good enough for it is refused, whatever the others say."""
-    rule = min((rule.name for rule in rules if rule.critical), default=None)
-    if rule is None:
-        return None
-    unmet = unmet_demand(policy.critical.get(asked.verified.issuer), asked)
-    if unmet is None:
-        return None
-    return Deny(reason=unmet.reason, rule=rule, detail=f"tier critical: {unmet.detail}", considered=considered)
-
-
-def _allowed(rules: Sequence[PolicyRule], asked: Asked, considered: tuple[Considered, ...]) -> Outcome:
-    """Several allow rules: the earliest end."""
-    ends_at = min(_end(rule, asked) for rule in rules)
-    names = tuple(sorted(rule.name for rule in rules))
-    if ends_at <= asked.now:
-        detail = "the session would be over at once"
-        return Deny(reason=Reason.SESSION_OVER, rule=names[0], detail=detail, considered=considered)
-    verified = asked.verified
-    return Allow(
-        identity=verified.identity,
-        rules=names,
-        ends_at=ends_at,
-        claims=verified.claims,
-        critical=any(rule.critical for rule in rules),
-        considered=considered,
+def _asking(
+    policy: Policy, question: Question, rules: Sequence[PolicyRule], considered: Sequence[Considered]
+) -> Outcome | Ask:
+    """Some rule that matches asks deciders, or counts only in place of an answer."""
+    asking = tuple(rule for rule in rules if rule.ask)
+    named = {terms.rule for rule in asking if rule.ask for terms in rule.ask.on_fault.values() if terms.rule}
+    known = [policy.fallbacks[name] for name in sorted(named) if name in policy.fallbacks]
+    fallbacks = {rule.name: (rule, consider(rule, question)) for rule in known}
+    aside = {rule.name for rule in rules if rule.fallback}
+    told = tuple(replace(one, unmet="fallback") if one.rule in aside else one for one in considered)
+    allowing = tuple(rule for rule in rules if not rule.ask and not rule.fallback)
+    if not asking and not allowing:
+        return _not_allowed(policy, question, told)
+    return need(
+        asked=question.asked,
+        allowing=allowing,
+        asking=asking,
+        fallbacks=fallbacks,
+        considered=told,
+        critical=policy.critical.get(question.asked.verified.issuer),
     )
-
-
-def _end(rule: PolicyRule, asked: Asked) -> int:
-    """When a session that this rule allows ends, epoch seconds."""
-    ends = [asked.now + rule.max]
-    if rule.until == "token":
-        ends.append(asked.verified.expires_at)
-    if rule.ends is not None:
-        ends.append(rule.ends)
-    return min(ends)
 
 
 _TOLD: Sequence[tuple[Reason, str]] = (

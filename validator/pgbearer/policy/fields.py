@@ -1,10 +1,11 @@
 """What a condition can name: every field of the request and the token, its type, its meaning, where it comes from."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from pgbearer.policy.advice import Advice
 from pgbearer.policy.source import PRESENCE
 from pgbearer.verified import ClaimValue, Verified
 from pgbearer.wire import AccessRequest
@@ -26,6 +27,8 @@ class Asked:
     keys_age: float | None = None
     """Seconds since the issuer's keys were last fetched; None if that is not known, which is not fresh enough for the
     critical tier."""
+    advice: Mapping[str, Advice] = field(default_factory=dict)
+    """By decider, what is known or assumed that it says; empty while a login is decided for the first time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from pgbearer.policy.evaluate import Policy, evaluate
+from pgbearer.policy.advice import advice_of
+from pgbearer.policy.evaluate import Policy, decide
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.outcome import Outcome
 from pgbearer.verified import Verified
@@ -57,7 +58,7 @@ def question_of(entry: Mapping[str, Any]) -> Asked:
         return _question(_Reader(entry), _Reader(facts))
     except RecordError:
         raise
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise RecordError(f"the record is not of the form that this release writes: {_first(error)}") from None
 
 
@@ -78,7 +79,15 @@ def decide_again(policy: Policy, asked: Asked) -> Outcome:
     """What `policy` says to the same login at the same moment."""
     if asked.verified.issuer not in policy.environments:
         raise RecordError(f"the policy has no issuer {asked.verified.issuer!r}")
-    return evaluate(policy, asked.verified, asked.request, server=asked.server, now=asked.now, keys_age=asked.keys_age)
+    return decide(
+        policy,
+        asked.verified,
+        asked.request,
+        server=asked.server,
+        now=asked.now,
+        keys_age=asked.keys_age,
+        advice=asked.advice,
+    )
 
 
 def _question(entry: _Reader, facts: _Reader) -> Asked:
@@ -97,6 +106,7 @@ def _question(entry: _Reader, facts: _Reader) -> Asked:
         server=str(entry["server"]),
         now=int(at.timestamp()),
         keys_age=_AGE.validate_python(facts.entry.get("keys_age")),
+        advice=advice_of(entry.entry),
     )
 
 

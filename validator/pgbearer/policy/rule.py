@@ -92,9 +92,14 @@ class PolicyRule:
     until: Literal["sso", "token", "fixed"]
     max: int
     """Seconds."""
+    ends_with_token: frozenset[str] = frozenset()
+    """Issuers whose sessions end with the token, whatever `until` is: that is the default, which is for people."""
     privileged: bool
     replication: frozenset[Replication]
     ends: int | None
     """Epoch seconds at which the rule stops holding."""
+    ask: AskTerms | None = None
+    fallback: bool = False
+    """Whether it counts only where an ``on_fault`` names it."""
     source: Rule
     """The rule as it was written, for people."""

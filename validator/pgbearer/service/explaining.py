@@ -9,11 +9,11 @@ from typing import Any
 from pgbearer.audit import Remembered, timestamp
 from pgbearer.config import Settings
 from pgbearer.errors import UnreachableError, UsageError
-from pgbearer.policy import Allow, Policy, evaluate
+from pgbearer.policy import Policy, decide
 from pgbearer.policy.explanation import Explanation, explain_record
 from pgbearer.policy.recorded import RecordError
 from pgbearer.service.exchange import Peer
-from pgbearer.service.judge import Judgement
+from pgbearer.service.judge import Judgement, judgement_of
 from pgbearer.service.recording import login_record
 from pgbearer.service.state import State, read_file
 from pgbearer.tokens import Denied, Verifiers, build_verifiers, parse
@@ -113,21 +113,8 @@ async def _judge(policy: Policy, verifiers: Verifiers, login: LoginRequest, serv
             raise UnreachableError("; ".join(faults) or denied.detail) from None
         return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
     keys_age = verifiers.keys_age(verified.issuer)
-    outcome = evaluate(policy, verified, access, server=server, now=int(now), keys_age=keys_age)
-    if isinstance(outcome, Allow):
-        rules, reason, detail = outcome.rules, Reason.ALLOWED, None
-    else:
-        rules, reason, detail = (outcome.rule,) if outcome.rule else (), outcome.reason, outcome.detail
-    allow = outcome if isinstance(outcome, Allow) else None
-    return Judgement(
-        reason=reason,
-        detail=detail,
-        authentic=True,
-        verified=verified,
-        keys_age=keys_age,
-        rules=rules,
-        allow=allow,
-    )
+    outcome = decide(policy, verified, access, server=server, now=int(now), keys_age=keys_age)
+    return judgement_of(outcome, verified, keys_age)
 
 
 def _as_rehearsal(explained: Explanation, server: str, address: str | None) -> Explanation:

@@ -1,16 +1,18 @@
 """The way of a login: every check from the caller to the policy, in one function."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pgbearer.policy import Allow, Considered, evaluate
+from pgbearer.audit import Inquiry
+from pgbearer.policy import Allow, Ask, Considered, Outcome, conclude, evaluate
+from pgbearer.service.hearing import hear
 from pgbearer.service.limits import Buckets
 from pgbearer.service.state import State
 from pgbearer.tokens import Denied
 from pgbearer.verified import Verified
 from pgbearer.wire import LoginRequest, Reason
 
-__all__ = ["Judgement", "judge"]
+__all__ = ["Judgement", "judge", "judgement_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,10 @@ class Judgement:
     allow: Allow | None = None
     rules: tuple[str, ...] = ()
     trace: tuple[Considered, ...] = ()
+    decision_id: str | None = None
+    """If deciders were asked: what they know the decision by."""
+    asked: tuple[Inquiry, ...] = ()
+    """What they said."""
 
 
 async def judge(state: State, buckets: Buckets, caller: str | None, request: LoginRequest, now: float) -> Judgement:
@@ -63,6 +69,15 @@ async def judge(state: State, buckets: Buckets, caller: str | None, request: Log
         return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
     keys_age = state.verifiers.keys_age(verified.issuer)
     outcome = evaluate(state.policy, verified, access, server=caller, now=int(now), keys_age=keys_age)
+    if isinstance(outcome, Ask):
+        heard = await hear(state.panel, outcome, request.token)
+        settled = judgement_of(conclude(outcome, heard.advice), verified, keys_age)
+        return replace(settled, decision_id=heard.decision_id, asked=heard.inquiries)
+    return judgement_of(outcome, verified, keys_age)
+
+
+def judgement_of(outcome: Outcome, verified: Verified, keys_age: float | None) -> Judgement:
+    """What the policy came to, about a token that was verified."""
     if isinstance(outcome, Allow):
         return Judgement(
             reason=Reason.ALLOWED,

@@ -175,7 +175,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.decider.state.verifiers.aclose()
+        await self.decider.state.aclose()
         await self.decider.state.revocations.aclose()
         self.decider.shadow.stop(peer_uid=None, why="the service stops")
         self._audit.note("stop")

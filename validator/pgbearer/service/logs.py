@@ -4,9 +4,9 @@ import json
 import logging
 import os
 import time
-import traceback
 from typing import Final, Literal
 
+from pgbearer.errors import whereabouts
 from pgbearer.tokens import printable
 
 __all__ = ["LogFormat", "log_error", "set_up_logging"]
@@ -32,9 +32,7 @@ def set_up_logging(kind: LogFormat) -> None:
 
 def log_error(what: str, error: BaseException) -> None:
     """Log where an unforeseen error came from, without its message, which might quote what it failed on."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(f"{frame.name}:{frame.lineno} in {frame.filename}" for frame in reversed(frames))
-    _log.error("%s: %s at %s", what, type(error).__name__, places)
+    _log.error("%s: %s", what, whereabouts(error))
 
 
 class _Plain(logging.Formatter):

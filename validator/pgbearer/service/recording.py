@@ -3,7 +3,6 @@
 Ten thousand records stay in memory, and most say the same few names: those are kept once (`lru_cache`).
 """
 
-import secrets
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from pgbearer.audit import DecisionRecord, Facts
 from pgbearer.service.exchange import Peer
+from pgbearer.service.hearing import new_decision_id
 from pgbearer.service.judge import Judgement
 from pgbearer.tokens import token_ref
 from pgbearer.verified import ClaimValue, Verified
@@ -36,7 +36,7 @@ def login_record(
     """
     access = request.access
     return DecisionRecord(
-        decision_id=_decision_id(),
+        decision_id=judgement.decision_id or new_decision_id(),
         at=at,
         policy=policy,
         server=server,
@@ -60,7 +60,7 @@ def undecoded_record(
 ) -> DecisionRecord:
     """The record of a request of which only `echo`, or nothing, could be read; arguments as for `login_record`."""
     return DecisionRecord(
-        decision_id=_decision_id(),
+        decision_id=new_decision_id(),
         at=at,
         policy=policy,
         server=server,
@@ -128,15 +128,12 @@ def _first_of_equals(value: Hashable) -> Hashable:
     return value
 
 
-def _decision_id() -> str:
-    return secrets.token_hex(10)
-
-
 def _judged(judgement: Judgement) -> dict[str, Any]:
     verified = judgement.verified
     members: dict[str, Any] = {
         "reason": judgement.reason,
         "rules": judgement.rules,
+        "asked": judgement.asked,
         "detail": judgement.detail,
         "authentic": judgement.authentic,
     }

@@ -57,7 +57,7 @@ class Reloader:
             self._metrics.loaded(state.digest, state.loaded_at / 1000)
             self._metrics.reloads.labels("accepted").inc()
             _log.info("reloaded %s: policy %s", self._path, state.digest[:12])
-            await before.verifiers.aclose()
+            await before.aclose()
             return True
 
     async def reload_if_changed(self) -> None:
@@ -81,7 +81,7 @@ class Reloader:
             self._audit.note("reload", policy=state.digest, policy_before=present.digest)
             await state.verifiers.start(within=KEYS_SECONDS)
         except BaseException:
-            await state.verifiers.aclose()
+            await state.aclose()
             raise
         return state
 

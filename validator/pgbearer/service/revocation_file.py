@@ -7,6 +7,7 @@ import asyncio
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
@@ -92,6 +93,8 @@ class RevocationFile:
         self._path = folder / FILE
         self._lock: int | None = None
         self._current: Revocations | None = None
+        self.listeners: set[Callable[[Revocations, float], None]] = set()
+        """Called on the event loop with what is new, and the present (epoch seconds), once it is in force."""
         self._one_at_a_time = asyncio.Lock()
         self._changing: set[asyncio.Task[Revocations]] = set()
 
@@ -146,8 +149,12 @@ class RevocationFile:
     async def _change(self, edit: Edit) -> Revocations:
         async with self._one_at_a_time:
             # All of it in a thread: with thousands of entries the edit alone takes longer than a login may wait.
-            self._current = await asyncio.to_thread(self._edited, edit, self.current())
-            return self._current
+            before = self.current()
+            self._current = after = await asyncio.to_thread(self._edited, edit, before)
+            new = Revocations(set(after.entries) - set(before.entries)) if self.listeners else Revocations()
+            for listener in tuple(self.listeners):
+                listener(new, time.time())
+            return after
 
     def _edited(self, edit: Edit, present: Revocations) -> Revocations:
         after = edit(present)

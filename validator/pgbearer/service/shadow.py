@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pgbearer.audit import AuditLog, AuditUnavailable, DecisionRecord, timestamp
-from pgbearer.policy import evaluate
+from pgbearer.policy import decide
 from pgbearer.service.judge import Judgement
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
@@ -213,13 +213,14 @@ def _ended(task: "asyncio.Task[None]") -> None:
 def _difference(candidate: Candidate, login: Login) -> Difference | None:
     """What the candidate would have decided otherwise."""
     try:
-        outcome = evaluate(
+        outcome = decide(
             candidate.policy,
             login.verified,
             login.access,
             server=login.server,
             now=login.now,
             keys_age=login.keys_age,
+            advice=login.advice,
         )
     except Exception as error:  # noqa: BLE001 - whatever a candidate does, it is only counted
         return Difference(Kind.ERROR, login, None, type(error).__name__)

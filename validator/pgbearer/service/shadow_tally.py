@@ -1,13 +1,15 @@
 """Two decisions about one login, how they differ, and how often; bounded, whatever comes. No I/O, no clock."""
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from pgbearer.audit import DecisionRecord, timestamp
-from pgbearer.policy import Allow, Outcome, Policy
+from pgbearer.policy import Advice, Allow, Outcome, Policy
+from pgbearer.service.hearing import advice_from
 from pgbearer.service.judge import Judgement
 from pgbearer.verified import Verified
 from pgbearer.wire import AccessRequest, Reason
@@ -93,6 +95,8 @@ class Login:
     keys_age: float | None
     enforced: Verdict
     record: DecisionRecord
+    advice: Mapping[str, Advice] = field(default_factory=dict)
+    """What deciders said to it. A candidate that would have asked others gets no answer of them."""
 
     @classmethod
     def of(cls, access: AccessRequest, judgement: Judgement, record: DecisionRecord, now: int) -> "Login":
@@ -112,6 +116,7 @@ class Login:
                 detail=judgement.detail,
             ),
             record=record,
+            advice=advice_from(judgement.asked),
         )
 
 

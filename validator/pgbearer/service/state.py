@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pgbearer.config import Loaded, Settings, load
+from pgbearer.deciders import Panel, build_panel
 from pgbearer.errors import UsageError
 from pgbearer.policy import Compiled, Policy
 from pgbearer.policy import compile as compile_policy
@@ -39,6 +40,8 @@ class State:
     """SHA-256 over the files, hex."""
     policy: Policy
     verifiers: Verifiers
+    panel: Panel | None = None
+    """The deciders that rules ask; None if there are none."""
     revocations: RevocationFile
     """Of the service, not of this generation: a reload takes them over."""
     sockets: Mapping[Path, LoginSocket]
@@ -47,6 +50,13 @@ class State:
     """Seconds that a database server's clock may differ from ours."""
     loaded_at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     """Epoch milliseconds."""
+
+    async def aclose(self) -> None:
+        """Nothing is decided by it any more: stop fetching keys, let questions under way end, forget all answers."""
+        if self.panel is not None:
+            self.revocations.listeners.discard(self.panel.forget_revoked)
+            await self.panel.aclose()
+        await self.verifiers.aclose()
 
     def places(self) -> tuple[object, ...]:
         """Where this generation listens and writes; other places take a restart."""
@@ -71,6 +81,9 @@ def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> Stat
     """
     settings = loaded.settings
     revocations = previous.revocations if previous else RevocationFile(settings.state.folder)
+    panel = build_panel(settings)
+    if panel is not None:
+        revocations.listeners.add(panel.forget_revoked)
     leeway = max(issuer.leeway for issuer in settings.issuers.values())
     return State(
         settings=settings,
@@ -79,6 +92,7 @@ def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> Stat
         verifiers=build_verifiers(
             settings, previous=previous.verifiers if previous else None, revoked=revocations.current
         ),
+        panel=panel,
         revocations=revocations,
         sockets=_sockets(settings),
         warnings=tuple(str(problem) for problem in loaded.warnings if problem.severity == "warning"),

@@ -1,0 +1,41 @@
+"""One question to a decider as it is recorded: what came, how long it took, and from where."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["Inquiry", "Source"]
+
+Source = Literal["decider", "cache", "breaker", "limit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """What asking one decider about one login came to."""
+
+    decider: str
+    """Its name under ``deciders:``."""
+    answer: str
+    """``yes``, ``no``, ``unavailable``, ``misconfigured`` or ``unaskable``: `pgbearer.policy.Answer`."""
+    reason: str | None = None
+    """In the decider's words, or ours for what is no opinion; escaped and bounded."""
+    seconds: float
+    """From the question to the answer, waiting for its turn included."""
+    source: Source
+    """Whether it was asked, or remembered, or not asked: left alone after faults, or no turn was to be had."""
+    breaker: str
+    """``closed``, ``open`` or ``half-open``, when it was to be asked."""
+    last_yes_age: float | None = None
+    """If it is unavailable: seconds since it last said yes to the same question; None if that is not known."""
+
+    def entry(self) -> dict[str, Any]:
+        """As a member of an audit line."""
+        age = self.last_yes_age
+        return {
+            "decider": self.decider,
+            "answer": self.answer,
+            "reason": self.reason,
+            "ms": round(self.seconds * 1000, 1),
+            "from": self.source,
+            "breaker": self.breaker,
+            "last_yes_age": None if age is None else round(age, 3),
+        }

@@ -1,0 +1,144 @@
+"""What a decider said before: answers that may be used again, and the last yes for when it cannot be asked.
+
+The key is everything that could have mattered: all of the token's verified claims that do not change from token to
+token, all of the request that does not change from login to login. What is new in either is in the key by itself.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any, Final
+
+from pgbearer.deciders.decider import Opinion, Question, Yes
+from pgbearer.tokens import Revocations
+from pgbearer.tokens.steady import steady_seconds
+from pgbearer.verified import Verified
+
+__all__ = ["MOST_REMEMBERED", "Memory", "key_of"]
+
+MOST_REMEMBERED: Final = 10_000
+"""Questions whose answers are remembered, each way; the least recently answered go first."""
+
+_NOT_ASKED: Final[Mapping[str, frozenset[str]]] = {
+    "Verified": frozenset({"token_id", "token_ref", "issued_at", "expires_at", "key_id"}),
+    "AccessRequest": frozenset({"request_id", "now", "backend"}),
+    "Client": frozenset({"port"}),
+    "ServerInfo": frozenset({"start"}),
+}
+"""Members that differ from login to login of one session and one place, and that no decider is asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    opinion: Opinion
+    verified: Verified
+    at: float
+
+
+class Memory:
+    """One decider's answers. Of one generation of the settings: a reload begins with none. For one event loop.
+
+    Args:
+        seconds: how long an answer may be used again; 0: not at all.
+        last_yes_seconds: how long a yes is kept for when the decider cannot be asked; 0: not at all.
+        steady: a clock that nobody can set, in seconds.
+    """
+
+    def __init__(
+        self, *, seconds: float, last_yes_seconds: float, steady: Callable[[], float] = steady_seconds
+    ) -> None:
+        self._seconds = seconds
+        self._last_yes_seconds = last_yes_seconds
+        self._steady = steady
+        self._answers: OrderedDict[bytes, _Known] = OrderedDict()
+        self._yes: OrderedDict[bytes, _Known] = OrderedDict()
+        self.epoch = 0
+        """Goes up with every revocation: an answer to a question asked before one is not remembered."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether anything is ever remembered."""
+        return self._seconds > 0 or self._last_yes_seconds > 0
+
+    def recall(self, key: bytes) -> Opinion | None:
+        """An answer that may be used again."""
+        known = self._answers.get(key)
+        if known is None:
+            return None
+        if self._steady() < known.at + self._seconds:
+            return known.opinion
+        del self._answers[key]
+        return None
+
+    def last_yes_age(self, key: bytes) -> float | None:
+        """Seconds since the decider said yes to this question; None if it did not, or has said no since."""
+        known = self._yes.get(key)
+        if known is None:
+            return None
+        age = self._steady() - known.at
+        return age if age <= self._last_yes_seconds else None
+
+    def remember(self, key: bytes, question: Question, opinion: Opinion, *, epoch: int) -> None:
+        """Keep what was said.
+
+        Args:
+            key: `key_of` the question.
+            question: that was asked.
+            opinion: that came.
+            epoch: what `epoch` was when it was asked.
+        """
+        self._yes.pop(key, None)
+        self._answers.pop(key, None)
+        if epoch != self.epoch:
+            return
+        known = _Known(opinion, question.verified, self._steady())
+        if self._seconds > 0:
+            _put(self._answers, key, known)
+        if self._last_yes_seconds > 0 and isinstance(opinion, Yes):
+            _put(self._yes, key, known)
+
+    def forget_revoked(self, revocations: Revocations, now: float) -> None:
+        """Forget what was said about tokens that these revoke.
+
+        Args:
+            revocations: those that are new.
+            now: epoch seconds.
+        """
+        self.epoch += 1
+        for answers in (self._answers, self._yes):
+            for key in [key for key, known in answers.items() if revocations.of(known.verified, now)]:
+                del answers[key]
+
+
+def key_of(question: Question) -> bytes:
+    """A digest of everything that is asked: canonical request, and who asks in which session and how."""
+    asked = [question.server, _plain(question.verified), _plain(question.request)]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).digest()
+
+
+def _put(answers: OrderedDict[bytes, _Known], key: bytes, known: _Known) -> None:
+    answers[key] = known
+    if len(answers) > MOST_REMEMBERED:
+        answers.popitem(last=False)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it, with one form for equal values; a type that is not foreseen is an error, not left out."""
+    if is_dataclass(value):
+        left_out = _NOT_ASKED.get(type(value).__name__, frozenset())
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value) if one.name not in left_out}
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case tuple() | list():
+            return [_plain(one) for one in value]
+        case frozenset() | set():
+            return {"set": sorted(_plain(one) for one in value)}
+        case Mapping():
+            return {str(name): _plain(one) for name, one in value.items()}
+    raise TypeError(f"{type(value).__name__} in a question")
