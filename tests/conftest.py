@@ -11,5 +11,6 @@ pytest_plugins = [
     "tests.integration.fix_postgres",
     "tests.integration.fix_service",
     "tests.integration.fix_chain",
+    "tests.e2e.fix_kubernetes",
     "tests.attacks.fix_door",
 ]

@@ -35,6 +35,7 @@ def named(**changes: Any) -> dict[str, Any]:
     return {**SERVICE_ACCOUNT["serviceaccount"], **changes}
 
 
+NO_OBJECTS: tuple[Any, ...] = (None, [], "shop", True)
 NAMESPACES = ("", "-shop", "shop-", "Shop", "shop:orders", "shop/x", "shop.x", "shop\n", "shöp", "s" * 64, 7, None)
 NAMES = ("", "orders:x", "Orders", ".orders", "orders..x", "-orders", "o" * 254, "orders\0", 7, None, ["orders"])
 UIDS = ("", "x y", "14ee\n", "u" * 65, 7, None)
@@ -52,7 +53,7 @@ WHOSE = (
     pod("kubernetes.io absent", Reason.CLAIM_MISSING, **{"kubernetes.io": ABSENT}),
     *(
         pod(f"kubernetes.io {value!r}", Reason.CLAIM_TYPE, **{"kubernetes.io": value})
-        for value in (None, [], "shop", True)
+        for value in NO_OBJECTS
     ),
     account("no namespace", Reason.CLAIM_TYPE, namespace=ABSENT),
     *(account(f"namespace {value!a:.40}", Reason.CLAIM_TYPE, namespace=value) for value in NAMESPACES),

@@ -4,6 +4,7 @@ No kubelet, no scheduler, no controllers: what is created stays as it was create
 """
 
 import secrets
+import ssl
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -93,6 +94,11 @@ class Cluster:
         made: dict[str, Any] = self._done(self._ask("POST", path, what)).json()
         return made
 
+    def get(self, path: str) -> dict[str, Any]:
+        """An object as it is now."""
+        found: dict[str, Any] = self._done(self._ask("GET", path)).json()
+        return found
+
     def delete(self, path: str) -> None:
         """Delete an object at once."""
         self._done(self._ask("DELETE", path, {"gracePeriodSeconds": 0}))
@@ -105,10 +111,14 @@ class Cluster:
         """Make a service account."""
         self.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", metadata={"name": name})
 
-    def pod(self, namespace: str, name: str, account: str) -> dict[str, Any]:
-        """Make a pod that runs as a service account; nothing runs it."""
+    def pod(self, namespace: str, name: str, account: str, *, node: str | None = None) -> dict[str, Any]:
+        """Make a pod that runs as a service account, on a node that is made for it; nothing really runs it."""
         containers = [{"name": "app", "image": "registry.example/app"}]
-        spec = {"serviceAccountName": account, "containers": containers, "automountServiceAccountToken": False}
+        spec: dict[str, Any] = {"serviceAccountName": account, "containers": containers}
+        if node is not None:
+            self.create("/api/v1/nodes", metadata={"name": node})
+            spec["nodeName"] = node
+        spec["automountServiceAccountToken"] = False
         return self.create(f"/api/v1/namespaces/{namespace}/pods", metadata={"name": name}, spec=spec)
 
     def may(self, role: str, namespace: str, account: str) -> None:
@@ -138,8 +148,9 @@ class Cluster:
 
     def _ask(self, method: str, path: str, what: Mapping[str, Any] | None = None) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.admin}"}
+        context = ssl.create_default_context(cafile=str(self.ca_file))
         return httpx.request(
-            method, self.url + path, json=what, headers=headers, verify=str(self.ca_file), timeout=30, trust_env=False
+            method, self.url + path, json=what, headers=headers, verify=context, timeout=30, trust_env=False
         )
 
     def _done(self, reply: httpx.Response) -> httpx.Response:

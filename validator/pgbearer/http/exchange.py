@@ -10,7 +10,11 @@ from pgbearer.http.reply import Reply
 
 __all__ = ["HEADERS", "checked_url", "read_reply", "tls_context"]
 
-HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "pgbearer"}
+HEADERS = {
+    "accept": "application/json, application/jwk-set+json",  # Kubernetes gives its keys to nobody who asks for JSON alone
+    "accept-encoding": "identity",
+    "user-agent": "pgbearer",
+}
 
 
 def checked_url(url: str) -> httpx.URL:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from pgbearer.config import Issuer
+from pgbearer.config.workloads import WORKLOADS
 from pgbearer.policy.fields import Asked
 from pgbearer.wire import Reason
 
-__all__ = ["DEMANDS", "CriticalTerms", "Unmet", "unmet_demand"]
+__all__ = ["DEMANDS", "WORKLOAD_DEMANDS", "CriticalTerms", "Unmet", "unmet_demand"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class CriticalTerms:
     max_auth_age: int
     max_stale: int
     certificate_bound: bool
+    workload: bool = False
+    """Its tokens are of workloads: nobody logged in to get them, through no client."""
 
     @classmethod
     def of(cls, issuer: Issuer) -> "CriticalTerms | None":
@@ -39,6 +42,7 @@ class CriticalTerms:
             max_auth_age=critical.max_auth_age,
             max_stale=issuer.keys.max_stale_critical,
             certificate_bound=critical.certificate_bound,
+            workload=issuer.profile in WORKLOADS,
         )
 
 
@@ -54,7 +58,8 @@ def unmet_demand(terms: CriticalTerms | None, asked: Asked) -> Unmet | None:
     """The first demand of the critical tier that the login does not meet, None if it meets all."""
     if terms is None:
         return Unmet(Reason.CLIENT_NOT_CRITICAL, f"issuer {asked.verified.issuer!r} has no critical tier")
-    return next((unmet for demand in DEMANDS if (unmet := demand(terms, asked))), None)
+    demands = WORKLOAD_DEMANDS if terms.workload else DEMANDS
+    return next((unmet for demand in demands if (unmet := demand(terms, asked))), None)
 
 
 def keys_are_fresh(terms: CriticalTerms, asked: Asked) -> Unmet | None:
@@ -120,6 +125,8 @@ DEMANDS: Final[tuple[Callable[[CriticalTerms, Asked], Unmet | None], ...]] = (
     authentication_is_strong,
     holder_is_proven,
 )
+WORKLOAD_DEMANDS: Final = (keys_are_fresh, token_is_young, holder_is_proven)
+"""That their token still holds was asked when it was verified: `pgbearer.config` demands ``kubernetes.token_review``."""
 
 
 def _ago(what: str, seconds: int, most: int) -> str:
