@@ -1,6 +1,7 @@
 """The service's life: health, metrics, administration, an audit that fails, the end; and no token anywhere."""
 
 import json
+import os
 import re
 import resource
 import socket
@@ -72,10 +73,19 @@ def test_the_admin_socket_answers_questions_and_records_them(service: Service) -
         (b"POST /v1/login HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 405),
         (b"DELETE /v1/decisions HTTP/1.1\r\n\r\n", 405),
         (b"GET /v1/config HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", 413),
+        (b"GET /v1/config HTTP/1.1\r\nContent-Length: 99999\r\n\r\n", 413),
+        (b"BREW /v1/config HTTP/1.1\r\n\r\n", 400),
+        (b"\0" * 100, 400),
+        (b"GET /v1/config HTTP/1.1\r\nX: " + b"x" * 9000, 431),
     ],
 )
-def test_what_is_no_question_gets_no_answer(shared_service: Service, data: bytes, status: int) -> None:
+def test_what_is_no_question_gets_no_answer_and_leaves_a_line(
+    shared_service: Service, data: bytes, status: int
+) -> None:
+    before = len(shared_service.audit())
     assert shared_service.send(data, shared_service.admin_socket).status == status
+    (line,) = (line for line in shared_service.audit()[before:] if line["kind"] == "admin")
+    assert (line["status"], line["peer_uid"]) == (status, os.geteuid())
 
 
 def test_an_audit_that_cannot_be_written_denies_until_it_can(service: Service) -> None:

@@ -68,6 +68,24 @@ async def test_what_cannot_be_recorded_is_not_answered(handler: AdminHandler, au
     assert b"corp:u1" not in refused.body
 
 
+async def test_what_is_refused_unread_is_recorded_as_well(handler: AdminHandler, audit: FakeAudit) -> None:
+    peer = Peer(1, 4242, 4242)
+    refused = [
+        handler.heard("DELETE", "/v1/decisions", peer),
+        handler.heard("POST", "/v1/config", peer),
+        handler.fault(400, "not HTTP/1.1 as it should be", peer),
+        await handler.respond(Request("GET", "/v1/config", b"x", peer)),
+    ]
+    assert [response.status for response in refused if response] == [405, 405, 400, 413]
+    assert [{**note, "kind": None, "peer_uid": None} for note in audit.notes] == [
+        {"kind": None, "peer_uid": None, "target": "/v1/decisions", "status": 405, "method": "DELETE"},
+        {"kind": None, "peer_uid": None, "target": "/v1/config", "status": 405, "method": "POST"},
+        {"kind": None, "peer_uid": None, "target": None, "status": 400},
+        {"kind": None, "peer_uid": None, "target": "/v1/config", "status": 413},
+    ]
+    assert {(note["kind"], note["peer_uid"]) for note in audit.notes} == {("admin", 4242)}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

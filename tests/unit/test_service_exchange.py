@@ -56,8 +56,8 @@ class Echoing:
         self.connections += 1
         return self.refusal
 
-    def heard(self, method: str, target: str) -> Response | None:
-        return None if target == "/v1/login" else self.fault(404, target)
+    def heard(self, method: str, target: str, peer: Peer) -> Response | None:
+        return None if target == "/v1/login" else self.fault(404, target, peer)
 
     async def respond(self, request: Request) -> Response:
         self.seen.append(request)
@@ -65,7 +65,7 @@ class Echoing:
             raise RuntimeError(request.body.decode())
         return Response(200, request.body)
 
-    def fault(self, status: int, why: str) -> Response:
+    def fault(self, status: int, why: str, peer: Peer) -> Response:
         return Response(status, json.dumps(why).encode())
 
     def disconnected(self, exchange: Exchange) -> None:

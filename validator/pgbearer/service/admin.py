@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pgbearer.audit import AuditLog, AuditUnavailable, Recent, Remembered, Search
 from pgbearer.service.command import RefusedCommandError, decode_command
-from pgbearer.service.exchange import Exchange, Request, Response
+from pgbearer.service.exchange import Exchange, Peer, Request, Response
 from pgbearer.service.explaining import explain_remembered
 from pgbearer.service.health import Health
 from pgbearer.service.metrics import Metrics
@@ -58,17 +58,18 @@ class AdminHandler:
             return None
         return self._audited(uid, "connect", 403, {"error": "only root and the service's own user may ask"})
 
-    def heard(self, method: str, target: str) -> Response | None:
+    def heard(self, method: str, target: str, peer: Peer) -> Response | None:
         """Everything can be asked, little be changed."""
         path = urlsplit(target).path
         if method == "GET" or (method == "POST" and path.startswith(_CHANGES)):
             return None
-        return self.fault(405, f"only GET, and POST to {', '.join(_CHANGES)}")
+        why = f"only GET, and POST to {', '.join(_CHANGES)}"
+        return self._audited(peer.uid, target, 405, {"error": why}, method=method)
 
     async def respond(self, request: Request) -> Response:
         """Answer one question, or obey one command, recorded first."""
         if request.method == "GET" and request.body:
-            return self.fault(413, "a question has no body")
+            return self._audited(request.peer.uid, request.target, 413, {"error": "a question has no body"})
         try:
             status, body = await (self._obey(request) if request.method == "POST" else self._find(request.target))
         except BadQueryError as error:
@@ -79,9 +80,9 @@ class AdminHandler:
             status, body = 503, {"error": f"nothing was changed: {error.what}"}
         return self._audited(request.peer.uid, request.target, status, body, method=request.method)
 
-    def fault(self, status: int, why: str) -> Response:
-        """The answer to something that is no question."""
-        return self._response(status, {"error": why})
+    def fault(self, status: int, why: str, peer: Peer) -> Response:
+        """The answer to something that is no question; recorded as the call that it may have been meant to be."""
+        return self._audited(peer.uid, None, status, {"error": why})
 
     def disconnected(self, exchange: Exchange) -> None:
         """Nothing is held for a connection."""
@@ -128,7 +129,7 @@ class AdminHandler:
                 return 200, stop_shadow(shadow, peer_uid=uid)
         return 404, {"error": f"there is {_REVOCATIONS}, {_REVOCATIONS}/ID/lift, {_SHADOW}/start and {_SHADOW}/stop"}
 
-    def _audited(self, uid: int, target: str, status: int, body: Any, *, method: str = "GET") -> Response:
+    def _audited(self, uid: int, target: str | None, status: int, body: Any, *, method: str = "GET") -> Response:
         changing = {} if method == "GET" else {"method": method}
         try:
             self._audit.note("admin", peer_uid=uid, target=target, status=status, **changing)

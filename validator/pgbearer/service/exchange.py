@@ -85,7 +85,7 @@ class Handler(Protocol):
         """Somebody connected. A response refuses whatever they will ask."""
         ...
 
-    def heard(self, method: str, target: str) -> Response | None:
+    def heard(self, method: str, target: str, peer: Peer) -> Response | None:
         """The head is complete. A response refuses without reading the body."""
         ...
 
@@ -93,8 +93,8 @@ class Handler(Protocol):
         """Answer a complete request; an exception is answered with `fault(500)`."""
         ...
 
-    def fault(self, status: int, why: str) -> Response:
-        """The request is none, for `why`; the answer to that."""
+    def fault(self, status: int, why: str, peer: Peer) -> Response:
+        """The request of `peer` is none, for `why`; the answer to that."""
         ...
 
     def disconnected(self, exchange: "Exchange") -> None:
@@ -221,7 +221,7 @@ class Exchange(asyncio.Protocol):
         """The head is whole: refuse what need not be read."""
         if self._length > self._handler.max_body:
             self._refuse(413, f"the body is larger than {self._handler.max_body} bytes")
-        self._refusal = self._refusal or self._handler.heard(self._method, self._path)
+        self._refusal = self._refusal or self._handler.heard(self._method, self._path, self.peer)
         self._stage = _Stage.BODY
 
     def on_body(self, part: bytes) -> None:
@@ -264,10 +264,10 @@ class Exchange(asyncio.Protocol):
 
     def _refuse(self, status: int, why: str) -> None:
         if self._refusal is None:
-            self._refusal = self._handler.fault(status, why)
+            self._refusal = self._handler.fault(status, why, self.peer)
 
     def _too_slow(self) -> None:
-        self._finish(self._refusal or self._handler.fault(408, "the request took too long"))
+        self._finish(self._refusal or self._handler.fault(408, "the request took too long", self.peer))
 
     async def _answer(self) -> None:
         request = Request(self._method, self._path, b"".join(self._body), self.peer)
@@ -275,7 +275,7 @@ class Exchange(asyncio.Protocol):
             response = await self._handler.respond(request)
         except Exception as error:  # noqa: BLE001 - a peer that waits gets an answer, and it is no decision
             log_error("answering a request failed", error)
-            response = self._handler.fault(500, "internal error")
+            response = self._handler.fault(500, "internal error", self.peer)
         self._finish(response)
 
     def _finish(self, response: Response) -> None:

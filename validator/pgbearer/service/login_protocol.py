@@ -57,11 +57,11 @@ class LoginHandler:
             exchange.abort()
         return self._refusal(503, encode_fault(Reason.OVERLOADED, "limits.in_flight"))
 
-    def heard(self, method: str, target: str) -> Response | None:
+    def heard(self, method: str, target: str, peer: Peer) -> Response | None:
         """Refuse everything but the one question."""
         if target != "/v1/login":
-            return self.fault(404, "only POST /v1/login is served here")
-        return None if method == "POST" else self.fault(405, "only POST /v1/login is served here")
+            return self.fault(404, "only POST /v1/login is served here", peer)
+        return None if method == "POST" else self.fault(405, "only POST /v1/login is served here", peer)
 
     async def respond(self, request: Request) -> Response:
         """Decide the login."""
@@ -70,11 +70,13 @@ class LoginHandler:
             login = decode_request(request.body)
         except RequestError as error:
             answer = self._decider.refuse(error, request.peer, caller)
-            return self.fault(400, error.detail) if error.echo is None else self._answer(answer, error.echo)
+            return (
+                self.fault(400, error.detail, request.peer) if error.echo is None else self._answer(answer, error.echo)
+            )
         answer = await self._decider.decide(login, request.peer, caller)
         return self._answer(answer, echo_of(login))
 
-    def fault(self, status: int, why: str) -> Response:
+    def fault(self, status: int, why: str, peer: Peer) -> Response:
         """An answer that is no decision."""
         return self._refusal(status, encode_fault(Reason.REQUEST_INVALID, why))
 
