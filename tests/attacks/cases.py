@@ -8,7 +8,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from pgbearer.config.settings import Issuer
 from pgbearer.tokens import Denied
@@ -39,6 +40,7 @@ NOW: Final = 1_800_000_000
 """The moment at which the verifier alone judges, epoch seconds."""
 OTHER: Final = "https://other.example/realms/demo"
 
+M = TypeVar("M", bound=Mint)
 Publish = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
@@ -68,12 +70,20 @@ class Case:
     also: Callable[[Mint], tuple[Issuer, ...]] = lambda _mint: ()
     prepare: Callable[[Desk], Awaitable[None]] = Desk.fetch
     """What happens before the token comes; anything but the first fetch is for the verifier alone."""
+    path: str = ""
+    """Of the issuer's address, where its form matters; empty: that of a realm."""
     no_login: str = ""
     """Why this cannot be brought through PostgreSQL; empty if it can."""
 
     @property
     def at_login(self) -> bool:
         return not self.no_login
+
+    def at(self, mint: M) -> M:
+        """The same mint, at the path that the case asks for."""
+        if self.path:
+            mint.url = f"https://{urlsplit(mint.url).netloc}{self.path}"
+        return mint
 
     def request(self, mint: Mint) -> dict[str, Any]:
         """What the HBA line asks for."""
@@ -148,7 +158,7 @@ async def outcome(case: Case) -> Reason:
 
 async def denial(case: Case) -> Denied | None:
     """The same with what it says of it; None if it accepts the token."""
-    mint = Mint()
+    mint = case.at(Mint())
     token = case.make(mint, NOW)
     if case.publish is not None:
         keys = case.publish(mint.jwks()["keys"])

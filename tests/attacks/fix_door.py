@@ -19,6 +19,7 @@ from tests.integration.fix_chain import Chain, whole_chain
 from tests.issuer import Issuer
 from tests.parts.authority import Authority
 from tests.parts.postgres import Installation, server_uid
+from tests.samples import ENTRA_PATH
 
 __all__ = ["ROLES", "Door", "door"]
 
@@ -27,8 +28,9 @@ ROLES: Final = {
     "other issuer": "hba_other",
     "parent issuer": "hba_parent",
     "two scopes": "hba_scopes",
+    ENTRA_PATH: "hba_tenant",
 }
-"""The role whose HBA line is the one that a case asks for."""
+"""The role whose HBA line is the one that a case asks for, by name or by the path of its issuer."""
 
 _B64TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """What PostgreSQL takes for a bearer token (RFC 6750 section 2.1, validate_token_format in auth-oauth.c)."""
@@ -60,9 +62,9 @@ class Door:
         A token that PostgreSQL itself refuses reaches no module; the service is asked for the reason, as the module
         of another server might.
         """
-        with self._published(case):
+        with self._at(case), self._published(case):
             token = case.make(self.issuer, int(time.time()))
-            role = ROLES[case.hba]
+            role = ROLES[case.path or case.hba]
             options = {"oauth_issuer": OTHER} if case.hba == "other issuer" else {}
             if case.hba == "parent issuer":
                 options = {"oauth_issuer": self.issuer.url.rpartition("/")[0]}
@@ -74,7 +76,7 @@ class Door:
 
     def admit(self, case: Case) -> None:
         """Log in with the case's token, which must be let in."""
-        with self._published(case), self.chain.login(token=case.make(self.issuer, int(time.time()))):
+        with self._at(case), self._published(case), self.chain.login(token=case.make(self.issuer, int(time.time()))):
             pass
 
     def refused(self, token: str, role: str = "app_readonly", **options: str) -> str:
@@ -99,6 +101,16 @@ class Door:
         self._meet({}, fresh=True)
 
     @contextmanager
+    def _at(self, case: Case) -> Iterator[None]:
+        """The issuer has the address that the case asks for."""
+        usual = self.issuer.url
+        try:
+            case.at(self.issuer)
+            yield
+        finally:
+            self.issuer.url = usual
+
+    @contextmanager
     def _published(self, case: Case) -> Iterator[None]:
         if case.publish is None:
             self._meet(case.settings, fresh=False)
@@ -118,7 +130,8 @@ class Door:
         service = self.chain.service
         base = service.settings["issuers"]
         ((name, before),) = base.items()
-        usual = {key: before[key] for key in ("profile", "issuer", "audience", "ca_file")}
+        usual = {key: before[key] for key in ("audience", "ca_file")}
+        usual |= {"profile": "keycloak", "issuer": self.issuer.url}
         usual |= {"clients": ["pgbearer-cli"], "identity": "corp:{sub}", "claims": _CLAIMS}
         wanted = {**usual, **changes}
         name = f"demo{next(self._serial)}" if fresh else name
@@ -182,6 +195,7 @@ def _lines(issuer: str) -> Iterator[str]:
         "other issuer": (OTHER, "db:demo"),
         "parent issuer": (issuer.rpartition("/")[0], "db:demo"),
         "two scopes": (issuer, "db:demo db:admin"),
+        ENTRA_PATH: (issuer.replace("/realms/demo", ENTRA_PATH), "db:demo"),
     }
     for name, (url, scope) in asked.items():
         yield f'local all {ROLES[name]} oauth issuer="{url}" scope="{scope}" delegate_ident_mapping=1'

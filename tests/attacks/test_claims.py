@@ -71,7 +71,7 @@ ISSUER = (
         for name, behind in {
             "opened to another database": {"other0": ("payroll",)},
             "opened to a database that begins so": {"other0": ("appdb2", "app", "APPDB", "appdb ")},
-            "opened to what is no pattern here": {"other0": ("*", "app*", "")},
+            "opened to what is no pattern here": {"other0": ("*", "app*")},
             "opened behind a third": {"other1": ("appdb",)},
             "opened behind what is not there": {OTHER: ("appdb",), "other": ("appdb",)},
         }.items()

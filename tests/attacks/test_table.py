@@ -17,6 +17,7 @@ from tests.attacks import (
     test_kinds,
     test_kubernetes,
     test_names,
+    test_profiles,
 )
 from tests.attacks.cases import NOW, OTHER, Case, claims, denial, outcome
 from tests.issuer import Mint
@@ -33,6 +34,7 @@ TABLES = {
         test_kinds,
         test_kubernetes,
         test_names,
+        test_profiles,
     )
 }
 CASES: tuple[Case, ...] = tuple(case for table in TABLES.values() for case in table)

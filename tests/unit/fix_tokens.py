@@ -51,7 +51,8 @@ class Documents:
             raise FetchError(Fault.CONNECT, "cannot connect", url=url)
         document = self.mint.jwks()
         if url.endswith("/openid-configuration"):
-            issuer = url.partition("/.well-known/")[0]
+            named = url.partition("/.well-known/")[0]
+            issuer = self.mint.url if named == self.mint.url.rstrip("/") else named
             document = {"issuer": issuer, "jwks_uri": f"{issuer}/certs"}
         return Reply(200, {"content-type": "application/json"}, json.dumps(document).encode())
 

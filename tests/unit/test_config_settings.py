@@ -82,7 +82,7 @@ def test_a_good_file(write: Any) -> None:
         (
             "profile: keycloak",
             "profile: keycloack",
-            "profile: must be 'keycloak' or 'rfc9068'; did you mean \"keycloak\"?",
+            "or 'github-actions'; did you mean \"keycloak\"?",
         ),
         ("max: 10h", "max: 10", "10:39 defaults.session.max: must be a duration such as 30s, 15m, 10h or 7d"),
         ("max: 10h", 'max: "10 h"', "10:39 defaults.session.max: must be a duration"),

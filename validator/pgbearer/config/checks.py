@@ -25,6 +25,12 @@ from pgbearer.config.about_workloads import (
     critical_tokens_are_reviewed,
     workloads_have_no_clients,
 )
+from pgbearer.config.about_profiles import (
+    CLIENTS_REQUIRED,
+    STABLE,
+    entra_issuers_are_tenants,
+    github_rules_say_whose_jobs,
+)
 from pgbearer.config.between_issuers import (
     may_share_identities,
     moves_are_whole,
@@ -88,8 +94,8 @@ def clients_are_named(settings: Settings) -> Iterator[Problem]:
     for name, issuer in settings.issuers.items():
         if issuer.clients or issuer.profile in WORKLOADS:
             continue
-        if issuer.profile == "keycloak":
-            yield Problem(path=("issuers", name, "clients"), message="required for profile keycloak")
+        if issuer.profile in CLIENTS_REQUIRED:
+            yield Problem(path=("issuers", name, "clients"), message=CLIENTS_REQUIRED[issuer.profile])
         else:
             yield Problem(
                 path=("issuers", name, "clients"),
@@ -180,8 +186,11 @@ def identities_are_apart(settings: Settings) -> Iterator[Problem]:
                 hint="write {sub}; `display` is what people see",
                 severity="warning" if "sub" in template.fields else "error",
             )
-        elif "sub" not in template.fields and issuer.profile != "kubernetes":
-            yield Problem(path=path, message="does not hold {sub}, which alone is stable", severity="warning")
+        elif not set(stable := STABLE.get(issuer.profile, ("sub",))) & set(template.fields) and (
+            issuer.profile not in WORKLOADS
+        ):
+            message = f"does not hold {{{stable[0]}}}, which alone is stable"
+            yield Problem(path=path, message=message, severity="warning")
     for (name, template), (other, twin) in combinations(templates.items(), 2):
         if may_share_identities(settings, name, other):
             continue
@@ -337,6 +346,8 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     scopes_are_implied_for_workloads,
     moves_are_whole,
     rules_follow_a_move,
+    entra_issuers_are_tenants,
+    github_rules_say_whose_jobs,
     rule_names_are_unique,
     allow_rules_are_explicit,
     deny_rules_give_nothing,

@@ -95,7 +95,7 @@ class Critical(Section):
 class Issuer(Section):
     """An authorization server whose access tokens are accepted."""
 
-    profile: Literal["keycloak", "rfc9068", "kubernetes"]
+    profile: Literal["keycloak", "rfc9068", "kubernetes", "entra", "okta", "github-actions"]
     """Which kind of authorization server it is, and so what its access tokens look like."""
     issuer: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)]
     """The issuer's address; the token's iss must equal it byte for byte."""
@@ -106,7 +106,8 @@ class Issuer(Section):
     audience_exclusive: bool = True
     """Refuse tokens whose aud names others as well: a token good at two places can be replayed by one at the other."""
     clients: tuple[Name, ...] = ()
-    """Clients whose tokens are accepted (azp), those of agents apart. Required for profile keycloak."""
+    """Clients whose tokens are accepted (azp), those of agents apart. Required for profiles keycloak, entra (ids of
+    applications), okta (cid) and github-actions (ids of the owners of repositories: repository_owner_id)."""
     agents: dict[Name, Agent] = Field(default_factory=dict)
     """Agents that may act for the people of this issuer, by the names that `actor` of a rule has for them."""
     identity: Name
@@ -116,8 +117,7 @@ class Issuer(Section):
     display: Name = "preferred_username"
     """The claim shown to people and written to the audit. Nothing is decided by it."""
     token_roles: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    """The path to the token's roles, a name a step. Default by profile: keycloak `[realm_access, roles]`,
-    rfc9068 `[roles]`."""
+    """The path to the token's roles, a name a step. Default: `[roles]`, for profile keycloak `[realm_access, roles]`."""
     groups: Annotated[tuple[Name, ...], Field(min_length=1)] = ("groups",)
     """The path to the token's groups, a name a step."""
     organizations: Annotated[tuple[Name, ...], Field(min_length=1)] = ("organization",)
@@ -160,7 +160,7 @@ class Session(Section):
 
     until: Literal["sso", "token", "fixed"]
     """`sso`: with the single sign-on session, `token`: with the token, `fixed`: after `max`. In this release `sso`
-    means `max`."""
+    means `max`. Sessions of workloads (profile kubernetes) end with the token unless the rule itself says otherwise."""
     max: Annotated[Duration, Field(ge=1)]
     """The longest a session may last, whatever `until` says."""
 

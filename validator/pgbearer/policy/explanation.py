@@ -5,6 +5,7 @@ record and the same policy give the same explanation.
 """
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -35,7 +36,9 @@ _WANT_A_RULE: Final = frozenset(
 """Reasons that go away once some rule allows it."""
 
 
-_ROLES_BY_PROFILE: Final[Mapping[str, tuple[str, ...]]] = {"keycloak": ("realm_access", "roles"), "rfc9068": ("roles",)}
+_ROLES_BY_PROFILE: Final[Mapping[str, tuple[str, ...]]] = defaultdict(
+    lambda: ("roles",), {"keycloak": ("realm_access", "roles")}
+)
 """Where roles are if ``issuers.*.token_roles`` does not say; `pgbearer.tokens.profiles` has it for verifying."""
 
 

@@ -200,6 +200,7 @@ STAGES: Final = (
     _stage(
         "subject",
         _subject,
+        Reason.GROUPS_INCOMPLETE,
         Reason.SUBJECT_INVALID,
         Reason.SENDER_CONSTRAINED,
         Reason.IMPERSONATED,

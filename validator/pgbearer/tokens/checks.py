@@ -75,20 +75,30 @@ def required_claims_are_present(token: Unverified, terms: Terms, _now: float) ->
             raise Denied(Reason.CLAIM_MISSING, f"claim {name!r}")
 
 
-def claims_have_their_types(token: Unverified, _terms: Terms, _now: float) -> None:
+def claims_have_their_types(token: Unverified, terms: Terms, _now: float) -> None:
     """Text is text and times are integers (RFC 7519 section 4.1): not a bool, not ``1e9``, not ``"1700000000"``.
 
     Raises:
         Denied: claim_type.
     """
-    for name in _TEXTS:
+    for name in (*_TEXTS, terms.profile.client):
         if name in token.payload and not isinstance(token.payload[name], str):
             raise Denied(Reason.CLAIM_TYPE, f"claim {name!r} is not a string")
     for name in _TIMES:
         if name in token.payload and type(token.payload[name]) is not int:
             raise Denied(Reason.CLAIM_TYPE, f"claim {name!r} is not an integer")
     audience_of(token)
-    scope_tokens(token.payload)
+    scope_tokens(token.payload, terms.profile.scopes)
+
+
+def claims_are_the_profiles(token: Unverified, terms: Terms, _now: float) -> None:
+    """What only this kind of server says agrees with itself and with the issuer's settings.
+
+    Raises:
+        Denied: as the profile's own check says.
+    """
+    if terms.profile.own is not None:
+        terms.profile.own(token.payload, terms.issuer)
 
 
 def not_expired(token: Unverified, terms: Terms, now: float) -> None:
@@ -225,6 +235,7 @@ HEADER_CHECKS: Final[tuple[Check, ...]] = (
 CLAIM_CHECKS: Final[tuple[Check, ...]] = (
     required_claims_are_present,
     claims_have_their_types,
+    claims_are_the_profiles,
     payload_type_is_access_token,
     bears_no_other_kinds_mark,
     session_is_online_and_own,

@@ -68,17 +68,23 @@ def _at(payload: Mapping[str, object], path: tuple[str, ...]) -> object:
     return here
 
 
-def scope_tokens(payload: Mapping[str, object]) -> frozenset[str]:
-    """The scopes of ``scope``, a string separated by single spaces (RFC 8693 section 4.2); none if absent or empty.
+def scope_tokens(payload: Mapping[str, object], name: str = "scope") -> frozenset[str]:
+    """The scopes in the claim of this name, none if it is absent or empty.
+
+    ``scope`` is a string, separated by single spaces (RFC 8693 section 4.2); ``scp`` is that at Entra, at Okta a list.
 
     Raises:
         Denied: claim_type.
     """
-    scope = payload.get("scope", "")
+    scope = payload.get(name, "")
+    if name == "scp" and isinstance(scope, list):
+        if all(isinstance(one, str) and " " not in one and _SCOPE.fullmatch(one) for one in scope):
+            return frozenset(scope)
+        raise _wrong(name, "a list of scopes")
     if scope == "":
         return frozenset()
     if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
-        raise _wrong("scope", "a list of scopes, separated by single spaces")
+        raise _wrong(name, "a list of scopes, separated by single spaces")
     return frozenset(scope.split(" "))
 
 

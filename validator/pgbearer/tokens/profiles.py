@@ -1,12 +1,15 @@
 """What differs between the kinds of authorization server, as data."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from pgbearer.tokens.entra import entra_claims_agree, is_version_2
+from pgbearer.tokens.github_actions import GITHUB_TEXTS, github_claims_agree
+from pgbearer.tokens.okta import okta_claims_agree
 from pgbearer.tokens.service_account import service_account_claims
 
-__all__ = ["ANY_JWT", "PROFILES", "Profile"]
+__all__ = ["ANY_JWT", "PROFILES", "Profile", "profile_of"]
 
 _ACCESS_TOKEN: Final = frozenset({"at+jwt", "application/at+jwt"})
 """RFC 9068 section 2.1; compared without regard to case, as media types are (RFC 7515 section 4.1.9)."""
@@ -35,12 +38,20 @@ class Profile:
     """The header's ``typ``, in lower case."""
     untyped: bool = False
     """Whether the header may be without ``typ``."""
+    scopes: str = "scope"
+    """The claim that holds the scopes."""
+    names_it: str = "jti"
+    """The claim that names the token."""
+    own: Callable[[Mapping[str, object], str], None] | None = None
+    """What must agree in payload and issuer that only this kind of server writes; raises `Denied`."""
     namespace: str | None = None
     """The namespace of workload identities that its subjects are in; None: none of them."""
     workload: Callable[[Mapping[str, object]], Mapping[str, str]] | None = None
     """Reads from a payload which workload ``sub`` is, by names that ``claims`` may declare; raises `Denied`. None: the
     subjects are people, or clients of their own."""
 
+
+_ENTRA: Final = ("ver", "tid", "oid")
 
 PROFILES: Final = {
     # Keycloak 26.2 and later. typ, azp and the form of jti are its own; it writes no client_id.
@@ -75,4 +86,50 @@ PROFILES: Final = {
         namespace="system:serviceaccount:",
         workload=service_account_claims,
     ),
+    # Microsoft Entra ID, tokens of version 2.0; the header's typ is JWT, whatever kind of token it is.
+    "entra": Profile(
+        required=("iss", "sub", "aud", "exp", "iat", "azp", *_ENTRA),
+        client="azp",
+        clients_required=True,
+        token_roles=("roles",),
+        session_in_jti=False,
+        well_known=("openid-configuration",),
+        header_types=ANY_JWT,
+        scopes="scp",
+        names_it="uti",
+        own=entra_claims_agree,
+    ),
+    # Okta, tokens of a custom authorization server.
+    "okta": Profile(
+        required=("iss", "sub", "aud", "exp", "iat", "jti", "cid", "scp", "ver"),
+        client="cid",
+        clients_required=True,
+        token_roles=("roles",),
+        session_in_jti=False,
+        well_known=("openid-configuration", "oauth-authorization-server"),
+        untyped=True,
+        scopes="scp",
+        own=okta_claims_agree,
+    ),
+    # Jobs of GitHub Actions. The "client" is the organization or account whose repository the job is of, by its id.
+    "github-actions": Profile(
+        required=("iss", "sub", "aud", "exp", "iat", "jti", *GITHUB_TEXTS),
+        client="repository_owner_id",
+        clients_required=True,
+        token_roles=("roles",),
+        session_in_jti=False,
+        well_known=("openid-configuration",),
+        header_types=ANY_JWT,
+        own=github_claims_agree,
+    ),
 }
+
+_ENTRA_1: Final = replace(
+    PROFILES["entra"], required=("iss", "sub", "aud", "exp", "iat", "appid", *_ENTRA), client="appid"
+)
+"""Tokens of version 1.0 name the client otherwise."""
+
+
+def profile_of(name: str, issuer: str) -> Profile:
+    """The profile of this name, for an issuer with this address: Entra's tokens differ by it."""
+    return _ENTRA_1 if name == "entra" and not is_version_2(issuer) else PROFILES[name]

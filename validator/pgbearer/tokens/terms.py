@@ -9,7 +9,7 @@ from pgbearer.config.workloads import api_audiences
 from pgbearer.tokens.actors import Agents
 from pgbearer.tokens.discovery import well_known_urls
 from pgbearer.tokens.identity import IdentityTemplate
-from pgbearer.tokens.profiles import ANY_JWT, PROFILES, Profile
+from pgbearer.tokens.profiles import ANY_JWT, Profile, profile_of
 
 __all__ = ["Terms"]
 
@@ -59,7 +59,7 @@ class Terms:
         Raises:
             UsageError: if the identity template makes no stable key.
         """
-        profile = PROFILES[settings.profile]
+        profile = profile_of(settings.profile, settings.issuer)
         return cls(
             name=name,
             profile=profile,

@@ -167,6 +167,11 @@ class Reason(StrEnum):
         "A scope that the HBA line demands is not in the token.",
         "Ask for the scope when logging in, or correct scope= in pg_hba.conf.",
     )
+    GROUPS_INCOMPLETE = (
+        "groups_incomplete",
+        "The token says that its subject is in more groups than it lists, so that a rule about groups could be missed.",
+        "Entra: have it list only groups assigned to the application (groupMembershipClaims: ApplicationGroup).",
+    )
     SUBJECT_INVALID = (
         "subject_invalid",
         "sub, or the identity made from it, is empty, too long, or holds characters that a name may not.",

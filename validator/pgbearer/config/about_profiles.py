@@ -1,0 +1,66 @@
+"""What settings must say for one kind of authorization server and not for others.
+
+Checks over decoded settings, as in `pgbearer.config.checks`, which lists them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from pgbearer.config.problems import Problem
+from pgbearer.config.settings import Settings
+
+__all__ = ["CLIENTS_REQUIRED", "STABLE", "entra_issuers_are_tenants", "github_rules_say_whose_jobs", "tenant_of"]
+
+CLIENTS_REQUIRED: Final[Mapping[str, str]] = {
+    "keycloak": "required for profile keycloak",
+    "entra": "required for profile entra: the ids of applications that may bring tokens (azp, appid)",
+    "okta": "required for profile okta: the ids of clients that may bring tokens (cid)",
+    "github-actions": "required for profile github-actions: the ids of the owners of repositories (repository_owner_id)",
+}
+"""Profiles whose issuers give tokens to anybody in the house, or on earth, and so need a list of whom we mean."""
+
+STABLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "entra": ("oid", "sub"),
+    "okta": ("uid",),
+    "github-actions": ("repository_id", "repository_owner_id"),
+}
+"""Claims of which an identity must hold one to be stable, the best first; everywhere else that is ``sub``. At Okta
+``sub`` is a user name, and at GitHub it is made of names that others can get once they are given up."""
+
+_TENANT: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def tenant_of(issuer: str) -> str | None:
+    """The tenant in the address of an issuer of Entra's, None if it is that of no single one.
+
+    ``https://login.microsoftonline.com/TENANT/v2.0``, or ``https://sts.windows.net/TENANT/`` for tokens of version 1.0.
+    """
+    steps = urlsplit(issuer).path.strip("/").removesuffix("/v2.0").split("/")
+    return steps[0] if len(steps) == 1 and _TENANT.fullmatch(steps[0]) else None
+
+
+def entra_issuers_are_tenants(settings: Settings) -> Iterator[Problem]:
+    """``common``, ``organizations`` and ``consumers`` stand for every tenant there is, or for none."""
+    for name, issuer in settings.issuers.items():
+        if issuer.profile == "entra" and tenant_of(issuer.issuer) is None:
+            yield Problem(
+                path=("issuers", name, "issuer"),
+                message="names no tenant by its id",
+                hint="https://login.microsoftonline.com/TENANT/v2.0, with the tenant's id in lower case",
+            )
+
+
+def github_rules_say_whose_jobs(settings: Settings) -> Iterator[Problem]:
+    """Without a condition every workflow of every repository of the owner is let in, those of pull requests too."""
+    jobs = {name for name, issuer in settings.issuers.items() if issuer.profile == "github-actions"}
+    for index, rule in enumerate(settings.rules):
+        named = set(rule.issuers) or set(settings.issuers)
+        if not rule.deny and rule.when is None and named <= jobs:
+            yield Problem(
+                path=("rules", index, "when"),
+                message="any job of any repository of the owner may come: there is no condition",
+                hint='say which, such as claims.repository_id == "74" && claims.ref == "refs/heads/main"',
+                severity="warning",
+            )
