@@ -11,6 +11,7 @@ import pytest
 
 import pgbearer.client
 from pgbearer.client import StaticSource
+from tests import profile_pages
 from tests.integration.fix_chain import Chain, whole_chain
 from tests.klite.cluster import ISSUER, Cluster
 from tests.parts.authority import Authority
@@ -63,7 +64,8 @@ def cluster(
             running.namespace(namespace)
             for account in accounts:
                 running.account(namespace, account)
-        running.may("system:auth-delegator", "pgbearer", "service")
+        running.apply(profile_pages.block("kubernetes", "rbac"))
+        running.apply(profile_pages.block("kubernetes", "pod"))
         yield running
 
 
@@ -80,38 +82,9 @@ def shop(
 
 
 def settings(cluster: Cluster, token_file: Path) -> dict[str, Any]:
-    """Sections of pgbearer.yaml."""
-    texts = ("namespace", "service_account", "service_account_uid", "pod", "node")
-    return {
-        "issuers": {
-            "cluster": {
-                "profile": "kubernetes",
-                "issuer": ISSUER,
-                "audience": AUDIENCE,
-                "identity": "cluster:{namespace}:{service_account}:{service_account_uid}",
-                "claims": dict.fromkeys(texts, "string"),
-                "ca_file": str(cluster.ca_file),
-                "critical": {"max_age": "10m"},
-                "kubernetes": {
-                    "api_server": cluster.url,
-                    "token_file": str(token_file),
-                    "token_review": True,
-                },
-            }
-        },
-        "rules": [
-            {
-                "name": "orders reads",
-                "databases": ["appdb"],
-                "roles": ["app_readonly"],
-                "when": 'claims.namespace == "shop" && claims.service_account == "orders"',
-            },
-            {
-                "name": "billing writes",
-                "databases": ["appdb"],
-                "roles": ["app_readwrite"],
-                "when": 'claims.namespace == "shop" && claims.service_account == "billing" && has(claims.pod)',
-                "tier": "critical",
-            },
-        ],
-    }
+    """The sections of pgbearer.yaml on the page, with the addresses of this cluster."""
+    page = profile_pages.settings("kubernetes")
+    issuer = page["issuers"]["cluster"]
+    issuer["ca_file"] = str(cluster.ca_file)
+    issuer["kubernetes"] |= {"api_server": cluster.url, "token_file": str(token_file)}
+    return {"issuers": page["issuers"], "defaults": page["defaults"], "rules": page["rules"]}

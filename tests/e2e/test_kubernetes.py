@@ -21,6 +21,17 @@ def test_a_service_account_logs_in_as_itself(shop: Shop) -> None:
     assert identity == f"oauth:cluster:shop:orders:{account['metadata']['uid']}"
 
 
+def test_the_pod_on_the_page_logs_in(shop: Shop) -> None:
+    """With what its volume asks for: audience and lifetime are read from the page's manifest."""
+    pod = shop.cluster.get("/api/v1/namespaces/shop/pods/orders")
+    (volume,) = pod["spec"]["volumes"]
+    (source,) = volume["projected"]["sources"]
+    wanted = source["serviceAccountToken"]
+    token = shop.cluster.token("shop", "orders", wanted["audience"], pod=pod, seconds=wanted["expirationSeconds"])
+    shop.login(token).close()
+    assert shop.chain.service.decisions()[-1]["rules"] == ["orders reads"]
+
+
 def test_its_session_ends_with_the_token(shop: Shop) -> None:
     """The default is 10 hours, which is for people."""
     shop.login(shop.token()).close()

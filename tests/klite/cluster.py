@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -121,14 +122,13 @@ class Cluster:
         spec["automountServiceAccountToken"] = False
         return self.create(f"/api/v1/namespaces/{namespace}/pods", metadata={"name": name}, spec=spec)
 
-    def may(self, role: str, namespace: str, account: str) -> None:
-        """Give a service account a cluster role."""
-        self.create(
-            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-            metadata={"name": f"{namespace}-{account}"},
-            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-            subjects=[{"kind": "ServiceAccount", "namespace": namespace, "name": account}],
-        )
+    def apply(self, manifest: str) -> dict[str, Any]:
+        """Create the one object in a manifest, by the API server's own rules for it: no unknown field, no warning."""
+        what = yaml.safe_load(manifest)
+        namespace = what["metadata"].get("namespace")
+        group = "/api/v1" if what["apiVersion"] == "v1" else f"/apis/{what['apiVersion']}"
+        where = f"{group}/namespaces/{namespace}" if namespace else group
+        return self.create(f"{where}/{what['kind'].lower()}s?fieldValidation=Strict", **what)
 
     def token(
         self, namespace: str, account: str, *audiences: str, pod: Mapping[str, Any] | None = None, seconds: int = 600
