@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pgbearer.errors import PgbearerError
+from pgbearer.wire.compact import read_compact
 from pgbearer.wire.reason import Reason
 from pgbearer.wire.request import (
     AccessRequest,
@@ -65,6 +66,11 @@ def decode_request(body: bytes) -> LoginRequest:
     """
     if len(body) > MAX_REQUEST_BYTES:
         raise RequestError(Reason.REQUEST_INVALID, "larger than 128 KiB", None)
+    return read_compact(body) or _read(body)
+
+
+def _read(body: bytes) -> LoginRequest:
+    """Member by member, to say which one is wrong; `read_compact` is the short cut."""
     echo = None
     try:
         members = parse_object(body)

@@ -1,7 +1,8 @@
 """Answers to bytes, and (for tests and measurements that play the module) requests to bytes."""
 
-import json
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from pgbearer.wire.answer import Allowed, Answer
 from pgbearer.wire.decode import Echo
@@ -110,5 +111,8 @@ def _client(request: LoginRequest) -> dict[str, Any]:
     return {"address": client.address, "port": client.port, "tls": tls}
 
 
+_ENCODER: Final = msgspec.json.Encoder()
+
+
 def _json(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(body)
