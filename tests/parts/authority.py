@@ -1,4 +1,4 @@
-"""A certificate authority made on the spot, and server certificates from it."""
+"""A certificate authority made on the spot, and certificates from it."""
 
 import datetime
 import ipaddress
@@ -20,14 +20,14 @@ _DAY = datetime.timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A server certificate and its private key, as PEM files; the key's mode is 0600."""
+    """A certificate and its private key, as PEM files; the key's mode is 0600."""
 
     cert_file: Path
     key_file: Path
 
 
 class Authority:
-    """Signs server certificates that are good for a month.
+    """Signs certificates that are good for a month.
 
     Args:
         folder: where every file goes; made if it is not there. The authority's own key never leaves memory.
@@ -42,17 +42,30 @@ class Authority:
         self.ca_file = folder / "ca.crt"
         self.ca_file.write_bytes(self._self_signed().public_bytes(serialization.Encoding.PEM))
 
-    def server(self, name: str, hosts: Sequence[str] = LOOPBACK, *, owner: int | None = None) -> Certificate:
+    def server(
+        self, name: str, hosts: Sequence[str] = LOOPBACK, *, owner: int | None = None, days: int = 30
+    ) -> Certificate:
         """A certificate for a server that is reached as any of `hosts` (names or addresses).
 
         Args:
             name: names the files: NAME.crt and NAME.key.
             hosts: subject alternative names.
             owner: the uid that the key file is given to; None keeps it ours.
+            days: how long it is good for; -1: it ended yesterday.
         """
+        return self._issue(name, hosts, ExtendedKeyUsageOID.SERVER_AUTH, owner, days)
+
+    def client(self, name: str) -> Certificate:
+        """A certificate for a client that servers know as `name`; the files are NAME.crt and NAME.key."""
+        return self._issue(name, [name], ExtendedKeyUsageOID.CLIENT_AUTH, None, 30)
+
+    def _issue(
+        self, name: str, hosts: Sequence[str], usage: x509.ObjectIdentifier, owner: int | None, days: int
+    ) -> Certificate:
         key = ec.generate_private_key(ec.SECP256R1())
         made = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        made.cert_file.write_bytes(self._signed(key.public_key(), hosts).public_bytes(serialization.Encoding.PEM))
+        signed = self._signed(key.public_key(), hosts, usage, days)
+        made.cert_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
         _write_key(made.key_file, key, owner)
         return made
 
@@ -77,20 +90,22 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
 
-    def _signed(self, public: ec.EllipticCurvePublicKey, hosts: Sequence[str]) -> x509.Certificate:
+    def _signed(
+        self, public: ec.EllipticCurvePublicKey, hosts: Sequence[str], usage: x509.ObjectIdentifier, days: int
+    ) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         return (
-            self._begun(subject, public)
+            self._begun(subject, public, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .add_extension(issuer, critical=False)
             .sign(self._key, hashes.SHA256())
         )
 
-    def _begun(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _begun(self, subject: x509.Name, public: ec.EllipticCurvePublicKey, days: int = 30) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
@@ -98,8 +113,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _DAY)  # clocks differ
-            .not_valid_after(now + 30 * _DAY)
+            .not_valid_before(now - 3 * _DAY)  # clocks differ
+            .not_valid_after(now + days * _DAY)
         )
 
 

@@ -1,0 +1,64 @@
+"""Real deciders for the run: Cerbos and OPA with the policies in examples/; Keycloak is the run's own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.fix_keycloak import Device, IssuedToken, person
+from tests.parts import cerbos as cerbos_part
+from tests.parts import opa as opa_part
+from tests.parts.authority import Authority
+from tests.parts.cerbos import Cerbos
+from tests.parts.device_pages import approve
+from tests.parts.keycloak import Keycloak
+from tests.parts.needs import NPM, X86_64
+from tests.parts.opa import Opa
+
+__all__ = ["EXAMPLES", "cerbos", "opa", "people"]
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="session")
+def cerbos(
+    need: Callable[..., None], authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cerbos]:
+    """Cerbos with examples/cerbos."""
+    need(NPM, X86_64)
+    running = cerbos_part.start(tmp_path_factory.mktemp("cerbos"), authority, EXAMPLES / "cerbos")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def opa(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opa]:
+    """OPA with examples/opa."""
+    running = opa_part.start(tmp_path_factory.mktemp("opa"), authority, [EXAMPLES / "opa"])
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def people(keycloak: Keycloak) -> Callable[[str], IssuedToken]:
+    """A token of one of the demo realm's people, who each log in once for a file: tokens live five minutes."""
+    known: dict[str, IssuedToken] = {}
+
+    def log_in(username: str) -> IssuedToken:
+        if username not in known:
+            known[username] = _log_in(keycloak, username)
+        return known[username]
+
+    return log_in
+
+
+def _log_in(keycloak: Keycloak, username: str) -> IssuedToken:
+    device = Device(keycloak.issuer(), keycloak.ca_file)
+    try:
+        codes = device.begin()
+        approve(codes.verification_uri_complete, person(username), ca_file=keycloak.ca_file)
+        token = device.poll(codes)
+    finally:
+        device.close()
+    assert isinstance(token, IssuedToken), token
+    return token
