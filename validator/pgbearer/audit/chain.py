@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 __all__ = ["BEGINNING", "Chain", "Extent", "Finding", "digest", "encode_line", "extent_of", "verify_chain"]
 
 _BEGUN: Final = re.compile(rb'\0+|\{"seq":(?P<seq>[0-9]{1,18})(?:,[^\n]*)?')
@@ -19,6 +21,8 @@ _BARELY_BEGUN: Final = b'{"seq":'
 BEGINNING: Final = "0" * 64
 """What the first line of a chain has in place of a hash."""
 
+_ENCODER: Final = msgspec.json.Encoder()
+
 
 def encode_line(entry: Mapping[str, Any]) -> bytes:
     """One line of JSON, newline included, that shows what it says.
@@ -26,7 +30,10 @@ def encode_line(entry: Mapping[str, Any]) -> bytes:
     Control, bidi and invisible characters (all that `str.isprintable` says no to) are written as escapes, so that no
     value can end its line or reorder it on a screen; the JSON still holds them exactly.
     """
-    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = _ENCODER.encode(entry).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
     if not text.isprintable():
         text = "".join(c if c.isprintable() else _escape(c) for c in text)
     return text.encode() + b"\n"
