@@ -111,7 +111,8 @@ def cli() -> str:
     """Every command."""
     command: Any = get_command(app)
     codes = "Exit codes: 0 ok; 1 a finding, or refused; 2 usage or a bad file; 3 something could not be reached."
-    return _page("Every command", codes, *_commands("pgbearer", command))
+    root = "What stands before the command, for all of them:"
+    return _page("Every command", codes, root, _options_table(command), *_commands("pgbearer", command))
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
@@ -166,11 +167,27 @@ def _command(name: str, command: Any) -> Iterator[str]:
     usage = " ".join([name, *(["[OPTIONS]"] if options else []), *(_argument(param) for param in arguments)])
     yield f"## {name}"
     yield f"```text\n{usage}\n```"
-    yield re.sub(r"\n{3,}", "\n\n", command.help or "").strip()
+    yield "\n\n".join(map(_paragraph, re.split(r"\n{2,}", (command.help or "").strip())))
+    if arguments or options:
+        yield _options_table(command)
+
+
+def _paragraph(text: str) -> str:
+    r"""As Markdown has it; click keeps lines as they are after a ``\b``, which is how several examples are written."""
+    text = text.removeprefix("\b").strip("\n")
+    head, *lines = text.split("\n")
+    if head != "Example:":
+        return text
+    return "\n".join([head, "", "```sh", *(line.strip() for line in lines), "```"])
+
+
+def _options_table(command: Any) -> str:
+    """The arguments and options of one command, or of the root."""
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    options = [param for param in command.params if param.param_type_name == "option"]
     rows = [(f"`{_argument(param)}`", _help(param)) for param in arguments]
     rows += [("`" + ", ".join([*param.opts, *param.secondary_opts]) + "`", _help(param)) for param in options]
-    if rows:
-        yield _table(("Argument or option", "Meaning"), rows)
+    return _table(("Argument or option", "Meaning"), rows)
 
 
 def _argument(param: Any) -> str:
