@@ -74,6 +74,42 @@ def test_filters(
     assert found(monkeypatch, capsys, option, audit, *words) == reasons
 
 
+def fails(monkeypatch: pytest.MonkeyPatch, *words: object) -> int | str | None:
+    """How a command ends that does not go well."""
+    monkeypatch.setattr(sys, "argv", ["pgbearer", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_a_reason_that_there_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], audit: Path
+) -> None:
+    assert fails(monkeypatch, "decisions", "list", "--reason", "norule", "--audit", audit) == 2
+    assert "Did you mean no_rule?" in capsys.readouterr().err
+    assert found(monkeypatch, capsys, "--reason", "allowed", "--audit", audit) == []
+
+
+def test_another_file_is_no_page_of_findings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.log"
+    other.write_text("no line of a chain\n" * 100)
+    assert fails(monkeypatch, "decisions", "verify", other) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[19:] == [
+        "line 20 is not a line of the chain",
+        "and 80 more, all of them with --json",
+        "100 lines, THE CHAIN IS BROKEN",
+    ]
+
+
+def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("explain", "--token-file", "-", "--role", "r", "--database", "d", "--address", "10.0.0.0/8")
+    assert fails(monkeypatch, *words) == 2
+    assert "no IP address" in capsys.readouterr().err
+
+
 STRANGE = (
     "[" * 100_000,
     json.dumps({"kind": "decision"}),

@@ -37,6 +37,17 @@ def invoke(*words: str) -> tuple[int, str]:
     return int(result.return_value or 0), result.output
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_pages_hold_what_an_editor_shows(name: str) -> None:
+    assert PAGES[name]().replace("\n", "").isprintable()
+
+
+def test_a_file_that_others_can_write_is_told_of_once(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(example.parent)
+    example.chmod(0o666)
+    assert invoke("config", "check", example.name)[1].count("not trusted") == 1
+
+
 def test_the_shipped_example_is_good(example: Path) -> None:
     loaded = load(example, policy.compile, today=date(2026, 12, 1))
     assert loaded.warnings == ()

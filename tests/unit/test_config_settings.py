@@ -98,7 +98,7 @@ def test_a_good_file(write: Any) -> None:
         ("[appdb]", "[on]", "14:17 rules[0].databases[0]: bare 'on' means different things"),
         ("[appdb]", "['']", "14:17 rules[0].databases[0]: must have at least 1 character"),
         ("acr: string", "acr: text", "9:19 issuers.corp.claims.acr: must be 'string', 'int', 'bool' or 'string_list'"),
-        ("https:", "http:", "5:13 issuers.corp.issuer: must match ^https://"),
+        ("https:", "http:", "5:13 issuers.corp.issuer: must be an https URL, without query and fragment"),
         (
             "    roles: [app_readonly]",
             "    roles: [app_readonly]\n    ask: {all: [opa]}",

@@ -83,7 +83,7 @@ def test_what_yaml_readers_take_differently_is_refused_bare(bare: str, place: st
         ("2027-01-31: a", "1:1 2027-01-31: "),
         ("a: [1", "not YAML: "),
         ("a: 'b", "not YAML: "),
-        ("\ta: 1", "not YAML: "),
+        ("a:\n\tb: 1", "2:1: not YAML: a tab does not indent; write spaces"),
         ("a: b\x01", "not YAML: "),
         ("", "1:1: the file is empty"),
         ("# nothing", "1:1: the file is empty"),

@@ -140,6 +140,9 @@ def test_issuers_that_differ_are_told() -> None:
     new = old.model_copy(update={"issuers": {**old.issuers, "corp": corp}})
     assert elsewhere(old, new) == (f"issuers.corp.clients: {', '.join(old.issuers['corp'].clients)} -> other",)
     assert elsewhere(old, old) == ()
+    corp = old.issuers["corp"].model_copy(update={"claims": {"team": "string", "n": "int"}})
+    (said,) = elsewhere(old, old.model_copy(update={"issuers": {**old.issuers, "corp": corp}}))
+    assert said.endswith("-> team: string, n: int")
 
 
 def test_recorded_decisions_are_made_again_by_both() -> None:

@@ -36,8 +36,10 @@ def check(
 
     Exits 0 if the service would use the file, 2 if it would refuse it. Warnings do not change that.
 
-    Example: pgbearer config check examples/pgbearer.yaml --audit /var/log/pgbearer/audit.jsonl --unused-days 90
-    """
+    \b
+    Example:
+      pgbearer config check examples/pgbearer.yaml --audit /var/log/pgbearer/audit.jsonl --unused-days 90
+    """  # noqa: D301  \b is the character by which click keeps lines as they are
     result = _check(file, audit or [], unused_days)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
@@ -63,6 +65,10 @@ def schema(
     typer.echo(json.dumps(json_schema(PolicyFile if policy_d else Settings), indent=2))
 
 
+def _rules(count: int) -> str:
+    return f"{count} rule{'' if count == 1 else 's'}"
+
+
 def _check(file: Path, audit: list[Path], unused_days: int) -> dict[str, Any]:
     """What both the table and the JSON are printed from."""
     with needing("serve"):
@@ -84,7 +90,7 @@ def _check(file: Path, audit: list[Path], unused_days: int) -> dict[str, Any]:
                 *unfinished_moves(loaded, usage, now=now, days=unused_days),
             )
         result["digest"] = loaded.digest
-        result["summary"] = f"good, {len(loaded.settings.rules)} rules, sha256 {loaded.digest[:12]}"
+        result["summary"] = f"good, {_rules(len(loaded.settings.rules))}, sha256 {loaded.digest[:12]}"
     except ConfigError as error:
         problems = error.problems
         result["ok"] = False

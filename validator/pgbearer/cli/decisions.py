@@ -2,6 +2,7 @@
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -27,6 +28,8 @@ _Files = Annotated[
         help="Look in this audit file instead (- for a pipe); again for more, oldest first.",
     ),
 ]
+_MOST_FINDINGS = 20
+"""So many breaks of a chain are shown to people: one line can break it, and another file has nothing else."""
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -57,6 +60,8 @@ def list_(
     wanted = {name: value for name, value in filters.items() if value is not None}
     moment = None if since is None else _moment(since)
     found = _from_files(file, wanted, moment, limit) if file else _from_service(socket, wanted, moment, limit)
+    if reason is not None and not found:
+        _must_exist(reason)
     if as_json:
         output.as_json(found)
     else:
@@ -103,8 +108,10 @@ def verify(
     Exits 0 if the chain holds, 1 if it does not. What was cut off at either end leaves no trace in the lines that are
     left: look whether they begin with number 1, and compare the last number and the head with what you noted elsewhere.
 
-    Example: pgbearer decisions verify /var/log/pgbearer/audit.jsonl.1 /var/log/pgbearer/audit.jsonl
-    """
+    \b
+    Example:
+      pgbearer decisions verify /var/log/pgbearer/audit.jsonl.1 /var/log/pgbearer/audit.jsonl
+    """  # noqa: D301  \b is the character by which click keeps lines as they are
     from pgbearer.audit.chain import extent_of, verify_chain
     from pgbearer.audit.reading import lines_of
 
@@ -116,14 +123,27 @@ def verify(
         numbers = {name: getattr(extent, name, None) for name in ("first", "last", "head")}
         output.as_json({"ok": not findings, "lines": len(lines), **numbers, "findings": listed})
         return 1 if findings else 0
-    for finding in findings:
+    for finding in findings[:_MOST_FINDINGS]:
         typer.echo(f"line {finding.line} {finding.what}")
+    if len(findings) > _MOST_FINDINGS:
+        typer.echo(f"and {len(findings) - _MOST_FINDINGS} more, all of them with --json")
     typer.echo(f"{len(lines)} lines, {'the chain holds' if not findings else 'THE CHAIN IS BROKEN'}")
     if extent is not None:
         typer.echo(f"from number {extent.first} to {extent.last}, head {extent.head}")
         if extent.first > 1:
             typer.echo(f"numbers 1 to {extent.first - 1} are not here: give the older files too, if there are any")
     return 1 if findings else 0
+
+
+def _must_exist(reason: str) -> None:
+    """Nothing has a reason that does not exist; that is asked last, because an audit may be of a newer release."""
+    from pgbearer.wire import Reason
+
+    names = [known.value for known in Reason]
+    if reason not in names:
+        near = get_close_matches(reason, names, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "docs/reasons.md lists them all."
+        raise UsageError(f"no decision has the reason {reason!r}: there is none of that name", hint=hint)
 
 
 def _from_service(socket: Path, wanted: dict[str, str], since: datetime | None, limit: int) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -73,6 +74,7 @@ def explain(
     if token_file is not None:
         if role is None or database is None:
             raise UsageError("a token asks for a role in a database", hint="Give --role and --database.")
+        _must_be_an_address(address)
         explained = _rehearsed(config, token_file, role=role, database=database, server=server, address=address)
     elif audit:
         explained = _from_audit(audit, decision, token_ref, config)
@@ -96,6 +98,13 @@ def _rehearsed(
     forbid_dumps()
     token = _token_in(token_file)
     return asyncio.run(rehearse(config, token, role=role, database=database, server=server, address=address))
+
+
+def _must_be_an_address(text: str | None) -> None:
+    try:
+        ip_address(text or "::1")
+    except ValueError:
+        raise UsageError(f"--address {text!r} is no IP address", hint="Write it as 10.1.2.3 or 2001:db8::1.") from None
 
 
 def _token_in(file: Path) -> str:

@@ -64,8 +64,8 @@ def run_cases(
 
 @policy.command()
 def diff(
-    old: Annotated[Path, typer.Argument(help="The policy file as it was.")],
-    new: Annotated[Path, typer.Argument(help="The policy file as it is to be.")],
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The policy file as it was.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The policy file as it is to be.")],
     *,
     audit: Annotated[
         list[Path] | None,
@@ -101,8 +101,8 @@ def diff(
 
 @policy.command("who-can")
 def who_can(
-    role: Annotated[str, typer.Argument(help="A database role.")],
-    database: Annotated[str, typer.Argument(help="A database.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="A database role.")],
+    database: Annotated[str, typer.Argument(metavar="DATABASE", help="A database.")],
     *,
     config: Annotated[Path, typer.Option("-c", "--config", help="The policy file.")] = _CONFIG,
     json: _Json = False,

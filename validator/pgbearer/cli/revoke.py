@@ -59,8 +59,10 @@ def root(
     Give one of --kid, --before, --sid, --sub and --jti; --sub also with --before. When the command has ended it is
     in force and stored: a restart does not forget it.
 
-    Example: pgbearer revoke --sub 4f7c1a52-9d3e-4a57-b0e5-6a5ce7f0d9b1 --ticket HR-2041
-    """
+    \b
+    Example:
+      pgbearer revoke --sub 4f7c1a52-9d3e-4a57-b0e5-6a5ce7f0d9b1 --ticket HR-2041
+    """  # noqa: D301  \b is the character by which click keeps lines as they are
     if context.invoked_subcommand is not None:
         return
     given = {"kid": kid, "sid": sid, "sub": sub, "jti": jti, "issuer": issuer, "for": lasts, "ticket": ticket}

@@ -22,7 +22,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 @shadow.command()
 def start(
-    file: Annotated[Path, typer.Argument(help="The candidate; the service itself reads it, as strictly as its own.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="The candidate; the service itself reads it, as strictly as its own."),
+    ],
     *,
     socket: _Socket = _SOCKET,
     as_json: _Json = False,

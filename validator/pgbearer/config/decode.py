@@ -126,6 +126,8 @@ def _problem(section: type[Section], details: ErrorDetails, document: Document) 
         return Problem(path=path, message=f'unknown key "{word}"', hint=hint, line=line, column=column)
     if kind == "value_error":
         return Problem(path=path, message=str(details["ctx"]["error"]))
+    if kind == "string_pattern_mismatch" and details["ctx"]["pattern"].startswith("^https://"):
+        return Problem(path=path, message="must be an https URL, without query and fragment")
     if kind == "string_pattern_mismatch":
         return Problem(path=path, message=f"must match {details['ctx']['pattern']}")
     if kind == "literal_error":

@@ -55,7 +55,7 @@ def read_trusted(path: Path, max_bytes: int) -> tuple[bytes, tuple[str, ...]]:
         data = file.read(max_bytes + 1) if status.st_size <= max_bytes else None
     if data is None or len(data) > max_bytes:  # it may have grown meanwhile
         raise OSError(f"larger than {max_bytes} bytes: {path}")
-    return data, tuple(dict.fromkeys((*_findings(path, status), *untrusted(path))))
+    return data, tuple(dict.fromkeys((*_findings(path.resolve(), status), *untrusted(path))))
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -90,7 +90,10 @@ def parse_yaml(text: str, budget: Budget | None = None) -> Document:
         reader.read(iter(yaml.parse(text, Loader=_Loader)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        reader.refuse((), _where(mark) if mark else (1, 1), f"not YAML: {error.problem or error.context}")
+        line, column = _where(mark) if mark else (1, 1)
+        tab = text.split("\n")[line - 1 :][:1] and text.split("\n")[line - 1][column - 1 :].startswith("\t")
+        said = "a tab does not indent; write spaces" if tab else error.problem or error.context
+        reader.refuse((), (line, column), f"not YAML: {said}")
     except yaml.YAMLError as error:
         reader.refuse((), (1, 1), f"not YAML: {str(error).splitlines()[0]}")
     except _GiveUpError:

@@ -165,13 +165,13 @@ def _why(name: str, old: Settings, new: Settings) -> str:
 
 
 def _said(value: Any) -> str:
-    return (
-        "(nothing)"
-        if value in (None, [], {})
-        else ", ".join(map(str, value))
-        if isinstance(value, list)
-        else str(value)
-    )
+    if value in (None, [], {}):
+        return "(nothing)"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_said(one)}" for key, one in value.items())
+    return str(value)
 
 
 @dataclass(slots=True, kw_only=True)

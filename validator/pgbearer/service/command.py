@@ -1,8 +1,10 @@
 """Commands on the admin socket: from a body to one that is whole, or a refusal that says what is wrong."""
 
+import re
 from typing import TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pgbearer.config.settings import Section
 
@@ -35,5 +37,10 @@ def decode_command(model: type[_Command], body: bytes) -> _Command:
     try:
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors())
-        raise RefusedCommandError(faults) from None
+        faults = (f"{'.'.join(map(str, one['loc'])) or 'body'}: {_said(one)}" for one in error.errors())
+        raise RefusedCommandError("; ".join(faults)) from None
+
+
+def _said(fault: ErrorDetails) -> str:
+    """In the words that a file of settings would be judged with, without pydantic's own."""
+    return re.sub(r"^\w+ should", "must", fault["msg"].removeprefix("Value error, "))

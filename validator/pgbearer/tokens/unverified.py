@@ -98,7 +98,7 @@ def _misshapen(raw: bytes) -> str:
     if segments == 5:
         return "five segments: an encrypted token (JWE)"
     if segments != 3:
-        return f"{segments} segments instead of three"
+        return f"{segments} segment{'' if segments == 1 else 's'} instead of three"
     return "an empty segment, or characters outside base64url"
 
 
