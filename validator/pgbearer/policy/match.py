@@ -60,14 +60,21 @@ class _UnjudgeableError(Exception):
 
 
 def consider(rule: PolicyRule, question: Question) -> Considered:
-    """Ask a rule's keys in turn until one does not hold."""
+    """Ask a rule's keys in turn until one does not hold.
+
+    One that cannot be judged counts only if no other says that the rule does not match: else it would hang on which
+    keys happened to be asked before (`pgbearer.policy.index` asks for databases and roles first, and not always both).
+    """
+    doubt: Considered | None = None
     for key, holds in KEYS:
         try:
             if not holds(rule, question):
                 return Considered(rule=rule.name, deny=rule.deny, unmet=key)
         except _UnjudgeableError as error:
-            return Considered(rule=rule.name, deny=rule.deny, unmet=key, error=error.reason, detail=error.detail)
-    return Considered(rule=rule.name, deny=rule.deny)
+            doubt = doubt or Considered(
+                rule=rule.name, deny=rule.deny, unmet=key, error=error.reason, detail=error.detail
+            )
+    return doubt or Considered(rule=rule.name, deny=rule.deny)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
