@@ -45,7 +45,7 @@ defaults: {{session: {{until: fixed, max: 10h}}}}
 rules:
   - {{name: bench, any_role: [db-read], databases: [postgres], roles: [bench_oauth],
       when: 'claims.preferred_username != "nobody" && request.database == "postgres"'}}
-audit: {{file: {folder}/audit.jsonl}}
+audit: {{file: {folder}/audit/audit.jsonl}}
 admin: {{socket: {folder}/admin/admin.sock}}
 state: {{folder: {folder}/state}}
 http: {{address: "127.0.0.1:{port}"}}
@@ -100,6 +100,7 @@ def set_up() -> Iterator[Stage]:
         folder = Path(tempfile.mkdtemp(prefix="pgbearer-bench-", dir="/tmp"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.chmod(0o755)
+        (folder / "audit").mkdir(mode=0o700)  # not beside pgbearer.yaml: the service watches the folder of that one
         authority = Authority(folder / "ca")
         issuer = stack.enter_context(Issuer(authority))
         service, seconds = _start_service(folder, issuer, authority)
