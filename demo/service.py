@@ -2,7 +2,7 @@
 
 import os
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,14 @@ def admin_socket(folder: Path) -> Path:
     return folder / "run" / "admin" / "admin.sock"
 
 
-def start(folder: Path, issuer: str, ca_file: Path, *, postgres_uid: int | None = None) -> Running:
+def start(
+    folder: Path,
+    issuer: str,
+    ca_file: Path,
+    *,
+    postgres_uid: int | None = None,
+    written: Callable[[Addresses], str] = policy_file,
+) -> Running:
     """Start the service with the demo's policy and return when it is ready, which is when it has the issuer's keys.
 
     Args:
@@ -38,6 +45,7 @@ def start(folder: Path, issuer: str, ca_file: Path, *, postgres_uid: int | None 
         issuer: whose tokens are good.
         ca_file: the authority that the issuer's certificate comes from.
         postgres_uid: of the server that may ask; None for the one that servers here run as.
+        written: gives the text of pgbearer.yaml; the demo's, unless another is to be tried.
 
     Raises:
         ServiceError: it ended while starting.
@@ -49,7 +57,7 @@ def start(folder: Path, issuer: str, ca_file: Path, *, postgres_uid: int | None 
     policy = folder / "pgbearer.yaml"
     uid = server_uid() if postgres_uid is None else postgres_uid
     places = (folder / "run", folder / "log", folder / "state")
-    policy.write_text(policy_file(Addresses(issuer, ca_file, *places, uid, http)))
+    policy.write_text(written(Addresses(issuer, ca_file, *places, uid, http)))
     policy.chmod(0o644)  # the service refuses a file that others may write
     log = folder / "log" / "service.log"
     pgbearer = Path(sysconfig.get_path("scripts")) / "pgbearer"
