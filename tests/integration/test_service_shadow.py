@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.integration.fix_service import Service, write_settings
+from tests.integration.fix_service import Service, Start, write_settings
 
 
 def pgbearer(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
@@ -106,3 +106,19 @@ def test_what_is_settled_before_the_policy_is_said_not_to_be_compared(service: S
     demo = service.settings["issuers"]["demo"]
     file = candidate(service, issuers={"demo": demo | {"max_lifetime": "5m"}})
     assert "issuers.demo is not that of the file in force" in pgbearer(service, "start", str(file)).stdout
+
+
+def test_it_ends_with_the_service_and_says_so(service: Service, start_service: Start) -> None:
+    assert pgbearer(service, "start", str(candidate(service, rules=[]))).returncode == 0
+    service.login()
+    assert report(service)["compared"] == 1
+    assert "running, until it is stopped or the service ends" in pgbearer(service, "report").stdout
+    assert service.stop() == 0
+    ended = [line for line in service.audit() if line["kind"] == "shadow_stop"]
+    assert [(line["why"], line["compared"], line["differing"]["would_deny"]) for line in ended] == [
+        ("the service stops", 1, 1)
+    ]
+    again = start_service()
+    assert (report(again)["running"], report(again)["compared"]) == (False, 0)
+    said = pgbearer(again, "report").stdout
+    assert "none since this service started; what one before it came to is in the audit, kind shadow_stop" in said

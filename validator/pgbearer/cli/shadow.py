@@ -32,7 +32,7 @@ def start(
 ) -> None:
     """Ask a candidate policy about every login from now on. It decides nothing, and no login waits for it.
 
-    Until it is stopped or the service ends; a reload of the enforced file does not end it.
+    Until it is stopped or the service ends: it survives a reload of the enforced file and no restart.
 
     Example: pgbearer policy shadow start /etc/pgbearer/candidate.yaml
     """
@@ -86,10 +86,9 @@ def report(
 
 
 def _numbers(summary: Mapping[str, Any]) -> dict[str, str]:
-    state = "running" if summary["running"] else f"stopped: {summary['stopped']}" if summary["stopped"] else "stopped"
     counted = {name: str(count) for name, count in summary["differing"].items()}
     return {
-        "shadow": state,
+        "shadow": _state(summary),
         "candidate": f"{output.plain(summary['file'])}, sha256 {summary['candidate'][:12]}"
         if summary["candidate"]
         else "none yet",
@@ -99,6 +98,15 @@ def _numbers(summary: Mapping[str, Any]) -> dict[str, str]:
         "skipped": str(summary["skipped"]),
         **counted,
     }
+
+
+def _state(summary: Mapping[str, Any]) -> str:
+    """Whether anything is compared, and what nobody should wait for: a comparison does not survive its service."""
+    if summary["running"]:
+        return "running, until it is stopped or the service ends"
+    if summary["candidate"] is None:
+        return "none since this service started; what one before it came to is in the audit, kind shadow_stop"
+    return f"stopped: {summary['stopped']}" if summary["stopped"] else "stopped"
 
 
 def _short(one: Mapping[str, Any]) -> dict[str, Any]:
