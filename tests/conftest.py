@@ -14,5 +14,6 @@ pytest_plugins = [
     "tests.integration.fix_service",
     "tests.integration.fix_chain",
     "tests.e2e.fix_kubernetes",
+    "tests.integration.fix_decider",
     "tests.attacks.fix_door",
 ]

@@ -1,7 +1,8 @@
 """What a decider said before: answers that may be used again, and the last yes for when it cannot be asked.
 
-The key is everything that could have mattered: all of the token's verified claims that do not change from token to
-token, all of the request that does not change from login to login. What is new in either is in the key by itself.
+Its keys hold everything that is asked: the token's verified claims, and what of the request does not change from login
+to login. What is new in either is in the keys by itself. Only the time of day is not in them, nor, for the last yes,
+what differs between tokens of one session.
 """
 
 import hashlib
@@ -17,18 +18,27 @@ from pgbearer.tokens import Revocations
 from pgbearer.tokens.steady import steady_seconds
 from pgbearer.verified import Verified
 
-__all__ = ["MOST_REMEMBERED", "Memory", "key_of"]
+__all__ = ["MOST_REMEMBERED", "Keys", "Memory", "keys_of"]
 
 MOST_REMEMBERED: Final = 10_000
 """Questions whose answers are remembered, each way; the least recently answered go first."""
 
-_NOT_ASKED: Final[Mapping[str, frozenset[str]]] = {
-    "Verified": frozenset({"token_id", "token_ref", "issued_at", "expires_at", "key_id"}),
+_NEVER_ASKED: Final[Mapping[str, frozenset[str]]] = {
+    "Verified": frozenset({"token_id", "token_ref", "key_id"}),
     "AccessRequest": frozenset({"request_id", "now", "backend"}),
     "Client": frozenset({"port"}),
     "ServerInfo": frozenset({"start"}),
 }
-"""Members that differ from login to login of one session and one place, and that no decider is asked about."""
+"""Members that differ from login to login, and that no decider is told."""
+_OF_ONE_TOKEN: Final = frozenset({"issued_at", "expires_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a question's answer is remembered under: for being used again, and as the last yes."""
+
+    answer: bytes
+    last_yes: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,42 +73,42 @@ class Memory:
         """Whether anything is ever remembered."""
         return self._seconds > 0 or self._last_yes_seconds > 0
 
-    def recall(self, key: bytes) -> Opinion | None:
+    def recall(self, keys: Keys) -> Opinion | None:
         """An answer that may be used again."""
-        known = self._answers.get(key)
+        known = self._answers.get(keys.answer)
         if known is None:
             return None
         if self._steady() < known.at + self._seconds:
             return known.opinion
-        del self._answers[key]
+        del self._answers[keys.answer]
         return None
 
-    def last_yes_age(self, key: bytes) -> float | None:
+    def last_yes_age(self, keys: Keys) -> float | None:
         """Seconds since the decider said yes to this question; None if it did not, or has said no since."""
-        known = self._yes.get(key)
+        known = self._yes.get(keys.last_yes)
         if known is None:
             return None
         age = self._steady() - known.at
         return age if age <= self._last_yes_seconds else None
 
-    def remember(self, key: bytes, question: Question, opinion: Opinion, *, epoch: int) -> None:
+    def remember(self, keys: Keys, question: Question, opinion: Opinion, *, epoch: int) -> None:
         """Keep what was said.
 
         Args:
-            key: `key_of` the question.
+            keys: `keys_of` the question.
             question: that was asked.
             opinion: that came.
             epoch: what `epoch` was when it was asked.
         """
-        self._yes.pop(key, None)
-        self._answers.pop(key, None)
+        self._yes.pop(keys.last_yes, None)
+        self._answers.pop(keys.answer, None)
         if epoch != self.epoch:
             return
         known = _Known(opinion, question.verified, self._steady())
         if self._seconds > 0:
-            _put(self._answers, key, known)
+            _put(self._answers, keys.answer, known)
         if self._last_yes_seconds > 0 and isinstance(opinion, Yes):
-            _put(self._yes, key, known)
+            _put(self._yes, keys.last_yes, known)
 
     def forget_revoked(self, revocations: Revocations, now: float) -> None:
         """Forget what was said about tokens that these revoke.
@@ -113,9 +123,15 @@ class Memory:
                 del answers[key]
 
 
-def key_of(question: Question) -> bytes:
-    """A digest of everything that is asked: canonical request, and who asks in which session and how."""
-    asked = [question.server, _plain(question.verified), _plain(question.request)]
+def keys_of(question: Question) -> Keys:
+    """Digests of everything that is asked: canonical request, and who asks in which session and how."""
+    verified = _plain(question.verified)
+    place = [question.server, _plain(question.request)]
+    session = {name: value for name, value in verified.items() if name not in _OF_ONE_TOKEN}
+    return Keys(_digest([place, verified]), _digest([place, session]))
+
+
+def _digest(asked: Any) -> bytes:
     return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).digest()
 
 
@@ -128,7 +144,7 @@ def _put(answers: OrderedDict[bytes, _Known], key: bytes, known: _Known) -> None
 def _plain(value: Any) -> Any:
     """As JSON can hold it, with one form for equal values; a type that is not foreseen is an error, not left out."""
     if is_dataclass(value):
-        left_out = _NOT_ASKED.get(type(value).__name__, frozenset())
+        left_out = _NEVER_ASKED.get(type(value).__name__, frozenset())
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value) if one.name not in left_out}
     match value:
         case Enum():

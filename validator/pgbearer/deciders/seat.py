@@ -15,7 +15,7 @@ from pgbearer.audit import Inquiry, Source
 from pgbearer.deciders.breaker import Breaker, Pass
 from pgbearer.deciders.decider import Decider, Opinion, Question, Yes
 from pgbearer.deciders.fault import DeciderError, DeciderFault, DeciderMisconfigured, QuestionUnaskable
-from pgbearer.deciders.memory import Memory, key_of
+from pgbearer.deciders.memory import Keys, Memory, keys_of
 from pgbearer.deciders.replies import shown
 from pgbearer.errors import whereabouts
 from pgbearer.policy import Answer
@@ -96,21 +96,21 @@ class Seat:
     async def ask(self, question: Question, *, limit: float) -> Inquiry:
         """What it says, or why it says nothing; after `limit` seconds at the latest."""
         began = self._steady()
-        key = key_of(question) if self.memory.in_use else b""
+        keys = keys_of(question) if self.memory.in_use else None
         breaker = self._breaker.state
-        if (known := self.memory.recall(key)) is not None:
+        if keys and (known := self.memory.recall(keys)) is not None:
             return self._told(_said(known), known.reason, began, "cache", breaker)
         given = self._breaker.admit(question.verified.identity)
         if given is None:
-            return self._unavailable(key, "left alone after faults", began, "breaker", breaker)
+            return self._unavailable(keys, "left alone after faults", began, "breaker", breaker)
         try:
-            opinion = await self._opinion(question, given, key, min(self._timeout, limit))
+            opinion = await self._opinion(question, given, keys, min(self._timeout, limit))
         except _NoTurnError as error:
-            return self._unavailable(key, str(error), began, "limit", breaker)
+            return self._unavailable(keys, str(error), began, "limit", breaker)
         except QuestionUnaskable as error:
             return self._told(Answer.UNASKABLE, error.what, began, "decider", breaker)
         except DeciderFault as error:
-            return self._unavailable(key, error.what, began, "decider", breaker)
+            return self._unavailable(keys, error.what, began, "decider", breaker)
         except DeciderError as error:
             return self._told(Answer.MISCONFIGURED, error.what, began, "decider", breaker)
         return self._told(_said(opinion), opinion.reason, began, "decider", breaker)
@@ -122,7 +122,7 @@ class Seat:
         if self._close is not None:
             await self._close()
 
-    async def _opinion(self, question: Question, given: Pass, key: bytes, limit: float) -> Opinion:
+    async def _opinion(self, question: Question, given: Pass, keys: Keys | None, limit: float) -> Opinion:
         """One question, its pass given back whatever happens.
 
         Raises:
@@ -147,7 +147,8 @@ class Seat:
             if not settled:
                 self._breaker.released(given)
         self._last_fault = None
-        self.memory.remember(key, question, opinion, epoch=epoch)
+        if keys:
+            self.memory.remember(keys, question, opinion, epoch=epoch)
         return opinion
 
     @asynccontextmanager
@@ -195,8 +196,8 @@ class Seat:
             _log.warning("decider %s: %s", self.name, shown(told))
         self._last_fault = shown(told)
 
-    def _unavailable(self, key: bytes, why: str, began: float, source: Source, breaker: str) -> Inquiry:
-        age = self.memory.last_yes_age(key)
+    def _unavailable(self, keys: Keys | None, why: str, began: float, source: Source, breaker: str) -> Inquiry:
+        age = self.memory.last_yes_age(keys) if keys else None
         return self._told(Answer.UNAVAILABLE, why, began, source, breaker, age)
 
     def _told(

@@ -44,8 +44,13 @@ class FetchError(UnreachableError):
         super().__init__(what, where=url.partition("?")[0], hint=_TLS_HINT if kind is Fault.TLS else None)
 
 
-def fault_of(error: httpx.HTTPError, *, url: str) -> FetchError:
-    """The `FetchError` for what httpx raised; TLS is told from other connection faults by its cause."""
+def fault_of(error: httpx.HTTPError | ssl.SSLError, *, url: str) -> FetchError:
+    """The `FetchError` for what httpx raised; TLS is told from other connection faults by its cause.
+
+    In TLS 1.3 a server refuses our certificate after the handshake, and that reaches us bare, from a read.
+    """
+    if isinstance(error, ssl.SSLError):
+        return FetchError(Fault.PROTOCOL, f"TLS broke off: {error.reason or type(error).__name__}", url=url)
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return FetchError(Fault.TLS, f"TLS failed: {error}", url=url)
     match error:

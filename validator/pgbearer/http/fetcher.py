@@ -1,6 +1,7 @@
 """GET and POST within bounds, for asyncio."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,5 +67,5 @@ class Fetcher:
                 return await read_reply(response, url=url, max_bytes=self._max_bytes)
         except TimeoutError as error:
             raise FetchError(Fault.TIMEOUT, f"no complete answer within {self._timeout:g} s", url=url) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ssl.SSLError) as error:
             raise fault_of(error, url=url) from error

@@ -92,7 +92,7 @@ class Pool:
             raise FetchError(Fault.CONNECT, "no connection in time", url=url) from None
         except httpx.LocalProtocolError:  # its text quotes the header that is none
             raise FetchError(Fault.PROTOCOL, "the question cannot be put into HTTP", url=url) from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ssl.SSLError) as error:
             raise fault_of(error, url=url) from None
 
 
