@@ -3,7 +3,7 @@
 The good ones: tests/unit/test_tokens_samples.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -35,8 +35,8 @@ def case(
     reason: Reason,
     sample: Sample,
     *,
-    header: dict[str, Any] | None = None,
-    settings: dict[str, Any] | None = None,
+    header: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Case:
     """A documented token with some claims changed."""
@@ -59,7 +59,7 @@ def each(name: str, reason: Reason, sample: Sample, claim: str, *values: Any) ->
 
 KIND, SUBJECT, TYPE = Reason.TOKEN_KIND, Reason.SUBJECT_INVALID, Reason.CLAIM_TYPE
 CLIENT, MISSING, GROUPS = Reason.CLIENT_NOT_ALLOWED, Reason.CLAIM_MISSING, Reason.GROUPS_INCOMPLETE
-SHARED = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example/groups"}}}
+SHARED: dict[str, Any] = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example/groups"}}}
 
 ENTRA = (
     *each("entra,", KIND, ENTRA_PERSON, "ver", "1.0", "2", "2.00", "", 2.0, 2, None, ["2.0"]),
@@ -135,7 +135,7 @@ OKTA = (
 
 GITHUB = (
     *(case(f"github, {name} absent", MISSING, GITHUB_BRANCH, **{name: ABSENT}) for name in (*GITHUB_TEXTS, "jti")),
-    *(case(f"github, {name} a number", TYPE, GITHUB_BRANCH, **{name: 74}) for name in GITHUB_TEXTS),
+    *(one for name in GITHUB_TEXTS for one in each("github,", TYPE, GITHUB_BRANCH, name, 74)),
     *each("github, somebody else's:", CLIENT, GITHUB_BRANCH, "repository_owner_id", "66", "650", "6"),
     *each("github,", SUBJECT, GITHUB_BRANCH, "repository_owner_id", "065", "65 ", "", "-65", "6\u0665"),
     *each("github,", SUBJECT, GITHUB_BRANCH, "repository_id", "074", "", "74/75", "74:75", "9" * 20),

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ def whole_chain(
     settings: Mapping[str, str] | None = None,
     hba: Sequence[str] = (),
     ident: Sequence[str] = (),
+    make_issuer: Callable[[Authority], DeviceIssuer] = DeviceIssuer,
     **changes: Any,
 ) -> Iterator[Chain]:
     """Start one; all of it is gone afterwards.
@@ -88,13 +89,14 @@ def whole_chain(
         hba: lines after break-glass and before ours; ``ISSUER`` in them becomes the options of an OAuth line,
             ``{issuer}`` the issuer alone.
         ident: lines of pg_ident.conf.
+        make_issuer: a kind of issuer of the test's own.
         changes: sections of pgbearer.yaml, replaced.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="pgbearer-chain-", dir="/tmp"))  # PostgreSQL's uid must get in
         stack.callback(shutil.rmtree, folder)
         folder.chmod(0o755)
-        issuer = stack.enter_context(DeviceIssuer(authority))
+        issuer = stack.enter_context(make_issuer(authority))
         service = stack.enter_context(_service(folder, issuer, program, changes))
         service.await_line("serving logins")
         server = _server(installation, service, settings or {}, hba, ident)

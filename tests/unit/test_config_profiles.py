@@ -79,7 +79,7 @@ def test_good_with_a_condition(tmp_path: Path) -> None:
             GITHUB,
             'clients: ["65"]\n',
             "",
-            "issuers.x.clients: required for profile github-actions: the ids of the owners",
+            "issuers.x.clients: required for profile github-actions: the ids of repositories",
         ),
         (GITHUB, "{repository_id}", "{sub}", "issuers.x.identity: warning: does not hold {repository_id}, which alone"),
     ],

@@ -17,7 +17,7 @@ CLIENTS_REQUIRED: Final[Mapping[str, str]] = {
     "keycloak": "required for profile keycloak",
     "entra": "required for profile entra: the ids of applications that may bring tokens (azp, appid)",
     "okta": "required for profile okta: the ids of clients that may bring tokens (cid)",
-    "github-actions": "required for profile github-actions: the ids of the owners of repositories (repository_owner_id)",
+    "github-actions": "required for profile github-actions: the ids of repositories' owners (repository_owner_id)",
 }
 """Profiles whose issuers give tokens to anybody in the house, or on earth, and so need a list of whom we mean."""
 

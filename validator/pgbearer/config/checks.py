@@ -17,6 +17,14 @@ from pgbearer.config.about_agents import (
 )
 from pgbearer.config.about_decider_kinds import DECIDER_KIND_CHECKS
 from pgbearer.config.about_deciders import DECIDER_CHECKS
+from pgbearer.config.about_introspection import introspection_fits_its_issuer
+from pgbearer.config.about_profiles import (
+    CLIENTS_REQUIRED,
+    STABLE,
+    entra_issuers_are_tenants,
+    github_rules_say_whose_jobs,
+)
+from pgbearer.config.about_spiffe import SPIFFE_CHECKS
 from pgbearer.config.about_workloads import (
     accounts_are_told_apart,
     api_server_is_not_the_audience,
@@ -24,12 +32,6 @@ from pgbearer.config.about_workloads import (
     clusters_are_reached,
     critical_tokens_are_reviewed,
     workloads_have_no_clients,
-)
-from pgbearer.config.about_profiles import (
-    CLIENTS_REQUIRED,
-    STABLE,
-    entra_issuers_are_tenants,
-    github_rules_say_whose_jobs,
 )
 from pgbearer.config.between_issuers import (
     may_share_identities,
@@ -191,10 +193,11 @@ def identities_are_apart(settings: Settings) -> Iterator[Problem]:
         ):
             message = f"does not hold {{{stable[0]}}}, which alone is stable"
             yield Problem(path=path, message=message, severity="warning")
-    for (name, template), (other, twin) in combinations(templates.items(), 2):
+    for name, other in combinations(templates, 2):
         if may_share_identities(settings, name, other):
             continue
-        if template.prefix.startswith(twin.prefix) or twin.prefix.startswith(template.prefix):
+        one, two = (_prefix(settings.issuers[each], templates[each]) for each in (name, other))
+        if one.startswith(two) or two.startswith(one):
             yield Problem(
                 path=("issuers", other, "identity"),
                 message=f'could yield an identity of issuer "{name}"',
@@ -312,6 +315,13 @@ def _name_problems(path: KeyPath, name: str, rule: Rule, settings: Settings) -> 
             )
 
 
+def _prefix(issuer: Issuer, template: Template) -> str:
+    """What all identities of the issuer begin with: a SPIFFE ID begins with its trust domain, which is checked."""
+    if not template.prefix and template.fields[:1] == ("sub",) and issuer.profile == "spiffe":
+        return f"{issuer.issuer}/"
+    return template.prefix
+
+
 def _unknown_fields(path: KeyPath, template: Template, known: Sequence[str], of: str = "") -> Iterator[Problem]:
     for field in template.fields:
         if field not in known:
@@ -336,6 +346,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     api_server_is_not_the_audience,
     critical_tokens_are_reviewed,
     accounts_are_told_apart,
+    *SPIFFE_CHECKS,
     critical_clients_are_clients,
     critical_rules_have_terms,
     keys_outlive_their_refresh,
@@ -348,6 +359,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     rules_follow_a_move,
     entra_issuers_are_tenants,
     github_rules_say_whose_jobs,
+    introspection_fits_its_issuer,
     rule_names_are_unique,
     allow_rules_are_explicit,
     deny_rules_give_nothing,

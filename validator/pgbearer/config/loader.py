@@ -199,6 +199,12 @@ def _named_files(settings: Settings) -> Iterable[tuple[KeyPath, Path]]:
     for name, issuer in settings.issuers.items():
         if issuer.ca_file is not None:
             yield ("issuers", name, "ca_file"), issuer.ca_file
+        if issuer.spiffe is not None and issuer.spiffe.bundle_file is not None:
+            yield ("issuers", name, "spiffe", "bundle_file"), issuer.spiffe.bundle_file
+        if issuer.spiffe is not None and issuer.spiffe.workload_api is not None:  # itself open to all
+            yield ("issuers", name, "spiffe", "workload_api"), issuer.spiffe.workload_api.parent
+        if issuer.introspection is not None:
+            yield ("issuers", name, "introspection", "client_secret_file"), issuer.introspection.client_secret_file
     for name, decider in settings.deciders.items():
         for key in type(decider).model_fields:
             if isinstance(file := getattr(decider, key), Path):

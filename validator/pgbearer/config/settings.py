@@ -13,9 +13,10 @@ from pydantic import BeforeValidator, Field
 
 from pgbearer.config.agents import Agent
 from pgbearer.config.decider_kinds import Decider
+from pgbearer.config.introspection import Introspection
 from pgbearer.config.rules import RolesFrom, Rule, RuleSession
 from pgbearer.config.section import AbsolutePath, Duration, Name, Section
-from pgbearer.config.workloads import Kubernetes
+from pgbearer.config.workloads import Kubernetes, Spiffe
 
 __all__ = [
     "Admin",
@@ -38,6 +39,7 @@ __all__ = [
     "Server",
     "Session",
     "Settings",
+    "Spiffe",
     "State",
 ]
 
@@ -95,10 +97,11 @@ class Critical(Section):
 class Issuer(Section):
     """An authorization server whose access tokens are accepted."""
 
-    profile: Literal["keycloak", "rfc9068", "kubernetes", "entra", "okta", "github-actions"]
+    profile: Literal["keycloak", "rfc9068", "kubernetes", "spiffe", "entra", "okta", "github-actions"]
     """Which kind of authorization server it is, and so what its access tokens look like."""
-    issuer: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)]
-    """The issuer's address; the token's iss must equal it byte for byte."""
+    issuer: Annotated[str, Field(pattern=r"^(https|spiffe)://[^\s?#]+$", max_length=2048)]
+    """The issuer's address; the token's iss must equal it byte for byte. For profile spiffe the trust domain, as
+    `spiffe://NAME`: the token's sub is a SPIFFE ID of it."""
     jwks_uri: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)] | None = None
     """The jwks_uri that the issuer's metadata must name. Needed only where it is not on the issuer's own origin."""
     audience: Name
@@ -117,7 +120,7 @@ class Issuer(Section):
     display: Name = "preferred_username"
     """The claim shown to people and written to the audit. Nothing is decided by it."""
     token_roles: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    """The path to the token's roles, a name a step. Default: `[roles]`, for profile keycloak `[realm_access, roles]`."""
+    """The path to the token's roles, a name a step. Default: `[roles]`, for keycloak `[realm_access, roles]`."""
     groups: Annotated[tuple[Name, ...], Field(min_length=1)] = ("groups",)
     """The path to the token's groups, a name a step."""
     organizations: Annotated[tuple[Name, ...], Field(min_length=1)] = ("organization",)
@@ -150,8 +153,10 @@ class Issuer(Section):
     that client, as far as PostgreSQL verified its certificate. Every other cnf is refused."""
     critical: Critical | None = None
     kubernetes: Kubernetes | None = None
+    spiffe: Spiffe | None = None
     ca_file: AbsolutePath | None = None
     """Certificates (PEM) that the issuer's TLS is checked with, in place of the system's."""
+    introspection: Introspection | None = None
     keys: Keys = Keys()
 
 
@@ -160,7 +165,8 @@ class Session(Section):
 
     until: Literal["sso", "token", "fixed"]
     """`sso`: with the single sign-on session, `token`: with the token, `fixed`: after `max`. In this release `sso`
-    means `max`. Sessions of workloads (profile kubernetes) end with the token unless the rule itself says otherwise."""
+    means `max`. Sessions of workloads (profiles kubernetes and spiffe) end with the token unless the rule itself says
+    otherwise."""
     max: Annotated[Duration, Field(ge=1)]
     """The longest a session may last, whatever `until` says."""
 

@@ -208,6 +208,14 @@ STAGES: Final = (
     ),
     _stage("scopes", _scopes, Reason.SCOPE_MISSING),
     _stage(
+        "still good",
+        _nothing,
+        Reason.TOKEN_INACTIVE,
+        Reason.ISSUER_UNAVAILABLE,
+        Reason.INTROSPECTION_REFUSED,
+        Reason.INTROSPECTION_INVALID,
+    ),
+    _stage(
         "rules",
         _nothing,
         Reason.ROLE_NOT_ALLOWED,

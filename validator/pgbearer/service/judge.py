@@ -8,7 +8,7 @@ from pgbearer.policy import Allow, Ask, Considered, Outcome, conclude, evaluate
 from pgbearer.service.hearing import hear
 from pgbearer.service.limits import Buckets
 from pgbearer.service.state import State
-from pgbearer.tokens import Denied
+from pgbearer.tokens import Denied, Verifiers
 from pgbearer.verified import Verified
 from pgbearer.wire import LoginRequest, Reason
 
@@ -71,9 +71,34 @@ async def judge(state: State, buckets: Buckets, caller: str | None, request: Log
     outcome = evaluate(state.policy, verified, access, server=caller, now=int(now), keys_age=keys_age)
     if isinstance(outcome, Ask):
         heard = await hear(state.panel, outcome, request.token)
-        settled = judgement_of(conclude(outcome, heard.advice), verified, keys_age)
-        return replace(settled, decision_id=heard.decision_id, asked=heard.inquiries)
-    return judgement_of(outcome, verified, keys_age)
+        settled = _unless_revoked(state, judgement_of(conclude(outcome, heard.advice), verified, keys_age), now)
+        settled = replace(settled, decision_id=heard.decision_id, asked=heard.inquiries)
+    else:
+        settled = judgement_of(outcome, verified, keys_age)
+    if settled.allow is not None and settled.allow.critical:
+        return await _if_confirmed(state.verifiers, request.token, settled, now)
+    return settled
+
+
+async def _if_confirmed(verifiers: Verifiers, token: str, judgement: Judgement, now: float) -> Judgement:
+    """What holds once the issuer was asked about a token of the critical tier, if its settings say so."""
+    assert judgement.verified is not None  # noqa: S101 -- what is allowed was verified
+    try:
+        await verifiers.confirm_critical(token, judgement.verified, now)
+    except Denied as denied:
+        return replace(judgement, reason=denied.reason, detail=denied.detail, allow=None, rules=())
+    return judgement
+
+
+def _unless_revoked(state: State, judgement: Judgement, now: float) -> Judgement:
+    """What holds after deciders were waited for: a revocation acts at once, also on logins that were under way."""
+    if judgement.allow is None or judgement.verified is None:
+        return judgement
+    try:
+        state.verifiers.admit_unrevoked(judgement.verified, now)
+    except Denied as denied:
+        return replace(judgement, reason=denied.reason, detail=denied.detail, allow=None, rules=())
+    return judgement
 
 
 def judgement_of(outcome: Outcome, verified: Verified, keys_age: float | None) -> Judgement:

@@ -17,7 +17,7 @@ from pgbearer.service.judge import Judgement
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.shadow_tally import Candidate, Difference, Kind, Login, Tally, Verdict, difference
-from pgbearer.wire import LoginRequest
+from pgbearer.wire import LoginRequest, Reason
 
 __all__ = ["Shadow"]
 
@@ -32,6 +32,14 @@ SLOWEST_SECONDS: Final = 0.25
 NOTE_SECONDS: Final = 60.0
 """Between two lines in the audit, if there was anything to compare."""
 
+
+_NO_POLICYS: Final = frozenset(
+    {
+        *(Reason.TOKEN_INACTIVE, Reason.ISSUER_UNAVAILABLE, Reason.INTROSPECTION_REFUSED, Reason.INTROSPECTION_INVALID),
+        *(Reason.TOKEN_REVOKED, Reason.KEY_DENIED),
+    }
+)
+"""Refusals of a verified token that came after the policy, and are not its own: no policy could differ in them."""
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +115,7 @@ class Shadow:
             record: of it.
             now: epoch seconds at which it was decided.
         """
-        if self.candidate is None or judgement.verified is None:
+        if self.candidate is None or judgement.verified is None or judgement.reason in _NO_POLICYS:
             return
         if len(self._queue) >= WAITING:
             self._skipped(1)

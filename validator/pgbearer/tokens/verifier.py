@@ -9,6 +9,7 @@ from pgbearer.config.settings import Issuer
 from pgbearer.tokens.checks import CLAIM_CHECKS, HEADER_CHECKS, audience_of
 from pgbearer.tokens.claims import declared_claims, names_at, scope_tokens, string_list_at
 from pgbearer.tokens.denied import Denied, printable
+from pgbearer.tokens.introspection import Introspector
 from pgbearer.tokens.keys import Key
 from pgbearer.tokens.keyset import KeySet
 from pgbearer.tokens.kinds import certificate_of
@@ -43,16 +44,27 @@ class Verifier:
         settings: of the issuer.
         keys: the issuer's keys; whoever made them starts and closes them.
         witness: who is asked at each login whether a verified token still holds; None: nobody.
+        introspector: the same by introspection, at each login or only for the critical tier; whoever made it closes it.
 
     Raises:
         UsageError: if the identity template makes no stable key.
     """
 
-    def __init__(self, name: str, settings: Issuer, keys: KeySet, witness: Witness | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Issuer,
+        keys: KeySet,
+        witness: Witness | None = None,
+        introspector: Introspector | None = None,
+    ) -> None:
         self.name = name
         self.settings = settings
         self.keys = keys
-        self.witness = witness
+        self.introspector = introspector
+        for_critical = introspector is not None and introspector.critical_only
+        self.critical_witness = introspector if for_critical else None
+        self.witness = witness if introspector is None or for_critical else introspector
         self.terms = Terms.of(name, settings)
 
     async def verify(self, token: Unverified, now: float) -> Accepted:

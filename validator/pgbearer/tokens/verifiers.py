@@ -13,10 +13,12 @@ from pgbearer.http import Fetcher
 from pgbearer.tokens.cache import ClaimsCache
 from pgbearer.tokens.denied import Denied
 from pgbearer.tokens.discovery import Getter
+from pgbearer.tokens.introspection import Introspector
 from pgbearer.tokens.keyset import KeySet, KeyStatus
 from pgbearer.tokens.neighbours import Neighbours
 from pgbearer.tokens.revocations import Revocations
 from pgbearer.tokens.sources import open_source
+from pgbearer.tokens.spiffe_id import SPIFFE, trust_domain_of
 from pgbearer.tokens.unverified import MAX_TOKEN_BYTES, Unverified, parse
 from pgbearer.tokens.verifier import Accepted, Verifier
 from pgbearer.tokens.witness import Witness
@@ -53,9 +55,11 @@ class Verifiers:
         self.neighbours = Neighbours(verifier.terms for verifier in self.by_name.values())
         self.revoked = revoked
         self._token_bytes = token_bytes
-        self._by_issuer: dict[str, list[Verifier]] = defaultdict(list)
+        self._by_issuer: dict[str | None, list[Verifier]] = defaultdict(list)
+        self._by_domain: dict[str | None, list[Verifier]] = defaultdict(list)
         for verifier in self.by_name.values():
-            self._by_issuer[verifier.terms.issuer].append(verifier)
+            of_domains = verifier.terms.profile.namespace == SPIFFE
+            (self._by_domain if of_domains else self._by_issuer)[verifier.terms.issuer].append(verifier)
         self._starting: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self, within: float | None = None) -> None:
@@ -75,7 +79,10 @@ class Verifiers:
             one.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
         self.cache.clear()
-        await asyncio.gather(*(verifier.keys.aclose() for verifier in self.by_name.values()))
+        introspectors = [verifier.introspector for verifier in self.by_name.values() if verifier.introspector]
+        await asyncio.gather(
+            *(verifier.keys.aclose() for verifier in self.by_name.values()), *(one.aclose() for one in introspectors)
+        )
 
     def status(self, now: float) -> tuple[KeyStatus, ...]:
         """How every issuer's keys stand, those left out that are revoked at `now` (epoch seconds)."""
@@ -118,6 +125,22 @@ class Verifiers:
             self.admit_unrevoked(accepted.verified, now)
         return accepted.verified
 
+    async def confirm_critical(self, token: str, verified: Verified, now: float) -> None:
+        """Before a rule of the critical tier lets somebody in: the issuer is asked, if it is to be asked just then.
+
+        Args:
+            token: as the client sent it.
+            verified: what `verify` made of it.
+            now: epoch seconds.
+
+        Raises:
+            Denied: as the issuer says, or because it says nothing; or the token was revoked meanwhile.
+        """
+        witness = self.by_name[verified.issuer].critical_witness
+        if witness is not None:
+            await _confirm(witness, token, verified)
+            self.admit_unrevoked(verified, now)
+
     def keys_age(self, issuer: str) -> float | None:
         """Seconds since the keys of the issuer of this name were last fetched; None if never."""
         return self.by_name[issuer].keys.age
@@ -157,19 +180,23 @@ class Verifiers:
             raise denied
 
     def _choose(self, token: Unverified) -> Verifier:
-        """The issuer whose keys are to be tried, by exact ``iss``; unverified, that claim decides nothing else.
+        """The issuer whose keys are to be tried; unverified, what says so decides nothing else.
+
+        It is known by its exact ``iss``, or by the trust domain of a SPIFFE ID in ``sub``; never by both.
 
         Raises:
             Denied: claim_missing, claim_type, issuer_unknown or issuer_ambiguous.
         """
-        issuer = token.payload.get("iss")
-        if issuer is None:
+        issuer, domain = token.payload.get("iss"), trust_domain_of(token.payload.get("sub"))
+        if issuer is None and domain is None:
             raise Denied(Reason.CLAIM_MISSING, "claim 'iss'")
-        if not isinstance(issuer, str):
+        if issuer is not None and not isinstance(issuer, str):
             raise Denied(Reason.CLAIM_TYPE, "claim 'iss' is not a string")
-        found = self._by_issuer.get(issuer, [])
+        found: list[Verifier] = [*self._by_domain.get(domain, ()), *self._by_issuer.get(issuer, ())]
         if not found:
-            raise Denied(Reason.ISSUER_UNKNOWN, f"iss {issuer!r}")
+            raise Denied(
+                Reason.ISSUER_UNKNOWN, f"iss {issuer!r}, trust domain {domain!r}" if domain else f"iss {issuer!r}"
+            )
         if len(found) > 1:
             raise Denied(Reason.ISSUER_AMBIGUOUS, f"iss {issuer!r} is that of {', '.join(v.name for v in found)}")
         return found[0]
@@ -209,7 +236,8 @@ def _verifier(
     name: str, issuer: Issuer, fetcher: Callable[[Path | None], Getter], previous: Verifier | None
 ) -> Verifier:
     getter, witness = open_source(issuer, fetcher)
-    return Verifier(name, issuer, KeySet(name, issuer, getter, inherit=_keys(previous)), witness)
+    introspector = Introspector(issuer, issuer.introspection) if issuer.introspection else None
+    return Verifier(name, issuer, KeySet(name, issuer, getter, inherit=_keys(previous)), witness, introspector)
 
 
 def token_ref(token: str | bytes) -> str:

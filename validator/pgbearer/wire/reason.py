@@ -195,12 +195,22 @@ class Reason(StrEnum):
     TOKEN_INACTIVE = (
         "token_inactive",
         "The issuer, asked at this login, says that the token no longer holds, though its signature does.",
-        "Get a new token; Kubernetes: is the pod, node or service account that it is bound to still there?",
+        "Get a new token: its session was ended; Kubernetes: the pod, node or account that it is bound to is gone.",
     )
     ISSUER_UNAVAILABLE = (
         "issuer_unavailable",
         "The issuer had to be asked at this login whether the token still holds, and gave no answer that can be used.",
-        "See the record's detail; Kubernetes: kubernetes.api_server, ca_file, token_file, and create on tokenreviews.",
+        "See the record's detail; check issuers.*.introspection, or kubernetes.* and create on tokenreviews.",
+    )
+    INTROSPECTION_REFUSED = (
+        "introspection_refused",
+        "The issuer, asked at this login whether the token still holds, refused to tell us.",
+        "Check introspection.endpoint, client_id and the secret; Keycloak: the client must be confidential.",
+    )
+    INTROSPECTION_INVALID = (
+        "introspection_invalid",
+        "The issuer, asked whether the token still holds, gave no true or false, or spoke of another token.",
+        "Check introspection.endpoint; its answer must be JSON with active, sub and exp (RFC 7662).",
     )
 
     # the policy
