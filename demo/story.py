@@ -13,7 +13,7 @@ from tests.parts.progress import say
 
 __all__ = ["Chapter", "Told", "tell"]
 
-READ: Final = "SELECT count(*) || ' notes read' FROM notes"
+READ: Final = "SELECT 'notes read: ' || count(*) FROM notes"
 WRITE: Final = "INSERT INTO notes (note) VALUES ('written in the demo') RETURNING 'note ' || id || ' written'"
 
 

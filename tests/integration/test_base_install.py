@@ -74,7 +74,7 @@ def test_what_needs_the_service_says_how_to_get_it(absent: list[str], words: tup
     assert (ended.returncode, ended.stdout) == (2, "")
     first, second = ended.stderr.splitlines()
     assert first.startswith("pgbearer: this needs the extra [serve] (no module ")
-    assert second == "  Install it with: pip install 'pgbearer[serve]'"
+    assert second == "  Install it in a checkout of pgbearer with: pip install '.[serve]' (docs/install.md)"
 
 
 def test_login_is_there(absent: list[str]) -> None:

@@ -144,6 +144,7 @@ def test_show_leaves_the_facts_to_explain(
         main()
     shown = capsys.readouterr().out
     assert "corp:old" in shown
+    assert f"in full      pgbearer explain --decision {decision}\n" in shown
     assert "facts" not in shown
 
 

@@ -53,7 +53,7 @@ class MissingExtraError(UsageError):
     def __init__(self, extra: str, module: str) -> None:
         super().__init__(
             f"this needs the extra [{extra}] (no module {module!r})",
-            hint=f"Install it with: pip install 'pgbearer[{extra}]'",
+            hint=f"Install it in a checkout of pgbearer with: pip install '.[{extra}]' (docs/install.md)",
         )
 
 

@@ -66,7 +66,8 @@ def list_(
         output.as_json(found)
     else:
         actors = ("actors",) if any(entry.get("actors") for entry in found) else ()
-        columns = ("time", "decision", "reason", "identity", *actors, "role", "database", "rules", "decision_id")
+        who = ("identity", "display", *actors)
+        columns = ("time", "decision", "reason", *who, "role", "database", "rules", "decision_id")
         output.table(columns, [[_cell(entry.get(column)) for column in columns] for entry in found])
 
 
@@ -90,7 +91,8 @@ def show(
         return
     considered = entry.pop("considered", [])
     entry.pop("facts", None)  # for `explain`, which puts them in words
-    output.pairs({name: _cell(value) for name, value in entry.items() if value not in (None, "", [], {})})
+    known = {name: _cell(value) for name, value in entry.items() if value not in (None, "", [], {})}
+    output.pairs({**known, "in full": f"pgbearer explain --decision {_cell(entry.get('decision_id'))}"})
     if considered:
         typer.echo()
         columns = ("rule", "deny", "matched", "unmet", "detail")

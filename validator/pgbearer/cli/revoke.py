@@ -83,7 +83,8 @@ def list_(*, socket: _Socket = _SOCKET, as_json: _Json = False) -> None:
         output.as_json(found)
         return
     columns = ("id", "kind", "value", "before", "issuer", "made_at", "until", "peer_uid", "ticket")
-    output.table(columns, [[output.plain(entry[column]) for column in columns] for entry in found])
+    shown = [{**entry, "until": entry["until"] or "it is lifted"} for entry in found]
+    output.table(columns, [[output.plain(entry[column]) for column in columns] for entry in shown])
 
 
 @revoke.command("lift")

@@ -81,7 +81,7 @@ def report(
         output.table(("kind", "rule", "count"), [_row(one, "kind", "rule", "count") for one in found["by_rule"]])
     if found["differences"][:limit]:
         typer.echo()
-        columns = ("time", "kind", "identity", "role", "database", "enforced", "candidate", "decision_id")
+        columns = ("time", "kind", "identity", "display", "role", "database", "enforced", "candidate", "decision_id")
         output.table(columns, [_row(_short(one), *columns) for one in found["differences"][:limit]])
 
 
