@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.issuer import ABSENT, AUDIENCE, Mint
 
-__all__ = ["CLUSTER", "SERVICE_ACCOUNT", "service_account_token"]
+__all__ = ["CLUSTER", "DOMAIN", "SERVICE_ACCOUNT", "service_account_token", "svid", "trust_domain"]
 
 SERVICE_ACCOUNT: dict[str, Any] = {
     "namespace": "shop",
@@ -51,3 +51,31 @@ def service_account_token(
         "kubernetes.io": private,
     }
     return mint.token(header={"typ": ABSENT, **(header or {})}, **{**good, **claims})
+
+
+DOMAIN = "spiffe://prod.example"
+
+
+def trust_domain(mint: Mint) -> dict[str, Any]:
+    """Settings of an issuer that accepts JWT-SVIDs of `DOMAIN`, whose bundle is what the mint publishes."""
+    return {
+        "profile": "spiffe",
+        "issuer": DOMAIN,
+        "clients": (),
+        "identity": "{sub}",
+        "implied_scopes": ("db:demo",),
+        "claims": {"trust_domain": "string", "path": "string"},
+        "spiffe": {"bundle_url": f"{mint.url}/protocol/openid-connect/certs", "iss": mint.url},
+    }
+
+
+def svid(mint: Mint, now: int, *, header: Mapping[str, Any] | None = None, **claims: Any) -> str:
+    """A JWT-SVID as SPIRE makes it."""
+    good: dict[str, Any] = {
+        **dict.fromkeys((*_OF_PEOPLE, "jti"), ABSENT),
+        "aud": [AUDIENCE],
+        "iat": now,
+        "exp": now + 300,
+        "sub": f"{DOMAIN}/ns/shop/sa/orders",
+    }
+    return mint.token(header={"typ": "JWT", **(header or {})}, **{**good, **claims})

@@ -61,8 +61,8 @@ class Case:
     name: str
     reason: Reason
     make: Callable[[Mint, int], str]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of the issuer, as the file would hold them; moments as `At`."""
+    settings: Mapping[str, Any] | Callable[[Mint], Mapping[str, Any]] = field(default_factory=dict)
+    """Of the issuer, as the file would hold them; moments as `At`. A function where they name the issuer's address."""
     hba: str = ""
     """The HBA line, by its name in `Case.request`."""
     publish: Publish | None = None
@@ -84,6 +84,10 @@ class Case:
         if self.path:
             mint.url = f"https://{urlsplit(mint.url).netloc}{self.path}"
         return mint
+
+    def settings_at(self, mint: Mint) -> Mapping[str, Any]:
+        """The settings, with the mint's address in them."""
+        return self.settings(mint) if callable(self.settings) else self.settings
 
     def request(self, mint: Mint) -> dict[str, Any]:
         """What the HBA line asks for."""
@@ -163,7 +167,7 @@ async def denial(case: Case) -> Denied | None:
     if case.publish is not None:
         keys = case.publish(mint.jwks()["keys"])
         mint.jwks = lambda: {"keys": keys}  # type: ignore[method-assign]
-    desk = Desk(mint, also=case.also(mint), **settle(case.settings, NOW))
+    desk = Desk(mint, also=case.also(mint), **settle(case.settings_at(mint), NOW))
     await case.prepare(desk)
     try:
         await desk.verify(token, **{"now": float(NOW)} | case.request(mint))

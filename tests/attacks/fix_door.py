@@ -113,14 +113,14 @@ class Door:
     @contextmanager
     def _published(self, case: Case) -> Iterator[None]:
         if case.publish is None:
-            self._meet(case.settings, fresh=False)
+            self._meet(case.settings_at(self.issuer), fresh=False)
             yield
             return
         usual = self.issuer.jwks
         keys = case.publish(usual()["keys"])
         self.issuer.jwks = lambda: {"keys": keys}  # type: ignore[method-assign]
         try:
-            self._meet(case.settings, fresh=True)
+            self._meet(case.settings_at(self.issuer), fresh=True)
             yield
         finally:
             self.issuer.jwks = usual  # type: ignore[method-assign]

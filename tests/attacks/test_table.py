@@ -18,6 +18,7 @@ from tests.attacks import (
     test_kubernetes,
     test_names,
     test_profiles,
+    test_spiffe,
 )
 from tests.attacks.cases import NOW, OTHER, Case, claims, denial, outcome
 from tests.issuer import Mint
@@ -35,6 +36,7 @@ TABLES = {
         test_kubernetes,
         test_names,
         test_profiles,
+        test_spiffe,
     )
 }
 CASES: tuple[Case, ...] = tuple(case for table in TABLES.values() for case in table)

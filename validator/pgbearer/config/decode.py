@@ -126,7 +126,7 @@ def _problem(section: type[Section], details: ErrorDetails, document: Document) 
         return Problem(path=path, message=f'unknown key "{word}"', hint=hint, line=line, column=column)
     if kind == "value_error":
         return Problem(path=path, message=str(details["ctx"]["error"]))
-    if kind == "string_pattern_mismatch" and details["ctx"]["pattern"].startswith("^https://"):
+    if kind == "string_pattern_mismatch" and details["ctx"]["pattern"].startswith(("^https://", "^(https|spiffe)://")):
         return Problem(path=path, message="must be an https URL, without query and fragment")
     if kind == "string_pattern_mismatch":
         return Problem(path=path, message=f"must match {details['ctx']['pattern']}")

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from pgbearer.config.section import AbsolutePath, Name, Section
 
-__all__ = ["WORKLOADS", "Kubernetes", "api_audiences"]
+__all__ = ["WORKLOADS", "Kubernetes", "Spiffe", "api_audiences"]
 
-WORKLOADS: Final = frozenset({"kubernetes"})
+WORKLOADS: Final = frozenset({"kubernetes", "spiffe"})
 """Profiles whose tokens are of workloads: they name no client, and say nothing of when and how somebody logged in."""
 
 
@@ -27,6 +27,21 @@ class Kubernetes(Section):
     token_review: bool = False
     """Ask the API server at each login whether the token still holds: those of a pod, node or service account that is
     gone do not, though their signature does. No answer is a denial. Required for rules of the critical tier."""
+
+
+class Spiffe(Section):
+    """Where the keys of a SPIFFE trust domain are (profile spiffe): one of the first three."""
+
+    bundle_file: AbsolutePath | None = None
+    """A file with the trust domain's bundle (a JWK set), which somebody keeps fresh: read at every `keys.refresh`."""
+    bundle_url: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)] | None = None
+    """The trust domain's bundle endpoint, of SPIFFE's profile https_web: its certificate is checked with `ca_file`."""
+    workload_api: AbsolutePath | None = None
+    """The Unix socket of the SPIFFE Workload API (SPIRE: the agent's), which has the bundles of the service's own trust
+    domain and of those it is federated with. Needs the extra `spiffe`."""
+    iss: Annotated[str, Field(pattern=r"^https://[^\s?#]+$", max_length=2048)] | None = None
+    """What the tokens' iss must be (SPIRE: `jwt_issuer`); an HBA line may name it. Left out: it is not looked at, and
+    the tokens are accepted behind other issuers' HBA lines only (`behind`)."""
 
 
 def api_audiences(issuer: str, cluster: Kubernetes | None) -> frozenset[str]:

@@ -11,7 +11,7 @@ from pgbearer.http.reply import Reply
 __all__ = ["HEADERS", "checked_url", "read_reply", "tls_context"]
 
 HEADERS = {
-    "accept": "application/json, application/jwk-set+json",  # Kubernetes gives its keys to nobody who asks for JSON alone
+    "accept": "application/json, application/jwk-set+json",  # who asks Kubernetes for JSON alone does not get its keys
     "accept-encoding": "identity",
     "user-agent": "pgbearer",
 }

@@ -17,6 +17,7 @@ from pgbearer.tokens.kinds import (
     payload_type_is_access_token,
     session_is_online_and_own,
 )
+from pgbearer.tokens.spiffe_id import SPIFFE, trust_domain_of
 from pgbearer.tokens.terms import Terms
 from pgbearer.tokens.unverified import Unverified
 from pgbearer.wire import Reason
@@ -32,11 +33,15 @@ _TIMES: Final = ("exp", "iat", "nbf", "auth_time")
 def issuer_is_exact(token: Unverified, terms: Terms, _now: float) -> None:
     """``iss`` is the issuer's, byte for byte (RFC 9068 section 4; RFC 8725 section 3.8).
 
+    A SPIFFE trust domain is known by ``sub`` instead; ``iss`` counts if its settings name one (JWT-SVID.md section 3).
+
     Raises:
         Denied: issuer_unknown.
     """
-    if token.payload.get("iss") != terms.issuer:
+    if terms.iss is not None and token.payload.get("iss") != terms.iss:
         raise Denied(Reason.ISSUER_UNKNOWN, "the token's iss is another")
+    if terms.profile.namespace == SPIFFE and trust_domain_of(token.payload.get("sub")) != terms.issuer:
+        raise Denied(Reason.ISSUER_UNKNOWN, "the token's sub is of another trust domain")
 
 
 def header_type_is_access_token(token: Unverified, terms: Terms, _now: float) -> None:
@@ -188,16 +193,6 @@ def subject_is_safe(token: Unverified, terms: Terms, _now: float) -> None:
     checked_subject(str(token.payload["sub"]), terms.profile.namespace)
 
 
-def subject_is_the_workload(token: Unverified, terms: Terms, _now: float) -> None:
-    """For workloads, ``sub`` has the profile's strict form, and agrees with all else that the token says of it.
-
-    Raises:
-        Denied: claim_missing, claim_type or subject_invalid.
-    """
-    if terms.profile.workload is not None:
-        terms.profile.workload(token.payload)
-
-
 def whoever_acts_is_known(token: Unverified, terms: Terms, _now: float) -> None:
     """Whoever acts for the subject is an agent of the issuer; see `pgbearer.tokens.actors`.
 
@@ -246,9 +241,9 @@ CLAIM_CHECKS: Final[tuple[Check, ...]] = (
     audience_is_ours,
     client_is_allowed,
     subject_is_safe,
-    subject_is_the_workload,
     bound_at_most_to_a_certificate,
     no_one_impersonates_the_subject,
     whoever_acts_is_known,
 )
-"""After the signature has verified; the first two are what the others rely on."""
+"""After the signature has verified; the first two are what the others rely on. Who a workload is, is checked where it
+is read from the payload: `Profile.workload`."""

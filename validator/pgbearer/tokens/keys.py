@@ -8,9 +8,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import InvalidKeyError
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from pgbearer.tokens.post_quantum import MlDsaKey, NoMlDsaKeyError, ml_dsa_algorithm, ml_dsa_key
+
 __all__ = ["Key", "KeyDocument", "KeyDocumentError", "PublicKey", "read_key_document"]
 
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | MlDsaKey
 
 _MIN_RSA_BITS: Final = 2048
 _MAX_RSA_BITS: Final = 8192
@@ -19,6 +21,8 @@ _RSA_EXPONENTS: Final = range(65537, 2**32)
 _MAX_KEYS: Final = 64
 _MAX_KID: Final = 256
 _RSA_ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+_SECRET: Final = frozenset({"d", "k", "priv", "seed"})
+"""Members of private and shared keys: RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1, RFC 9964 section 4 and its drafts."""
 _CURVES: Final = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 """RFC 7518 section 3.4: each algorithm has its one curve."""
 
@@ -51,11 +55,11 @@ class KeyDocument:
     """Why a kid may not be used."""
 
 
-def read_key_document(document: Mapping[str, object]) -> KeyDocument:
+def read_key_document(document: Mapping[str, object], *, use: str = "sig") -> KeyDocument:
     """The usable keys of a JWK set, and why the others are not.
 
-    A key is usable if it has a kid of its own, says ``use: sig`` (and no ``key_ops`` without ``verify``), is public,
-    and is RSA of 2048 to 8192 bits, EC on P-256, P-384 or P-521, or Ed25519.
+    A key is usable if it has a kid of its own, says ``use: sig``, or the `use` that is asked for (and no ``key_ops``
+    without ``verify``), is public, and is RSA of 2048 to 8192 bits, EC on P-256, P-384 or P-521, Ed25519, or ML-DSA.
 
     Raises:
         KeyDocumentError: if the document has no list of at most 64 objects under ``keys``.
@@ -72,7 +76,7 @@ def read_key_document(document: Mapping[str, object]) -> KeyDocument:
         if not isinstance(kid, str) or not 0 < len(kid) <= _MAX_KID:
             continue  # no token could select it
         try:
-            key = _key(kid, entry)
+            key = _key(kid, entry, use)
         except _UnsuitableError as error:
             unusable[kid] = str(error)
         else:
@@ -82,14 +86,14 @@ def read_key_document(document: Mapping[str, object]) -> KeyDocument:
     return KeyDocument(usable, {kid: why for kid, why in unusable.items() if kid not in usable})
 
 
-def _key(kid: str, entry: Mapping[str, object]) -> Key:
+def _key(kid: str, entry: Mapping[str, object], use: str) -> Key:
     """The key, or why not: RFC 7517 section 4 (use, key_ops, alg), RFC 7518 section 6 (types)."""
-    if entry.get("use") != "sig":
-        raise _UnsuitableError("not marked use=sig")
+    if entry.get("use") != use:
+        raise _UnsuitableError(f"not marked use={use}")
     operations = entry.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         raise _UnsuitableError("key_ops does not say verify")
-    if "d" in entry or "k" in entry:
+    if entry.keys() & _SECRET:
         raise _UnsuitableError("the secret half is published")
     public = _public_key(entry)
     algorithms = _algorithms(public)
@@ -101,10 +105,15 @@ def _key(kid: str, entry: Mapping[str, object]) -> Key:
 
 
 def _public_key(entry: Mapping[str, object]) -> PublicKey:
+    if entry.get("kty") == "AKP":
+        try:
+            return ml_dsa_key(entry)
+        except NoMlDsaKeyError as error:
+            raise _UnsuitableError(str(error)) from None
     readers = {"RSA": RSAAlgorithm.from_jwk, "EC": ECAlgorithm.from_jwk, "OKP": OKPAlgorithm.from_jwk}
     read = readers.get(str(entry.get("kty")))
     if read is None:
-        raise _UnsuitableError("its kty is none of RSA, EC and OKP")
+        raise _UnsuitableError("its kty is none of RSA, EC, OKP and AKP")
     try:
         public = read(dict(entry))
     except (InvalidKeyError, ValueError, TypeError, KeyError):
@@ -136,3 +145,5 @@ def _algorithms(public: PublicKey) -> frozenset[str]:
             return frozenset({_CURVES[public.curve.name]})
         case ed25519.Ed25519PublicKey():
             return frozenset({"EdDSA"})
+        case _:
+            return frozenset({ml_dsa_algorithm(public)})

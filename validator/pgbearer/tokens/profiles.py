@@ -8,6 +8,7 @@ from pgbearer.tokens.entra import entra_claims_agree, is_version_2
 from pgbearer.tokens.github_actions import GITHUB_TEXTS, github_claims_agree
 from pgbearer.tokens.okta import okta_claims_agree
 from pgbearer.tokens.service_account import service_account_claims
+from pgbearer.tokens.spiffe_id import SPIFFE, spiffe_claims
 
 __all__ = ["ANY_JWT", "PROFILES", "Profile", "profile_of"]
 
@@ -38,6 +39,8 @@ class Profile:
     """The header's ``typ``, in lower case."""
     untyped: bool = False
     """Whether the header may be without ``typ``."""
+    algorithms: frozenset[str] | None = None
+    """Signature algorithms that it may use at all (JWT-SVID.md section 2.1); None: what the issuer's settings say."""
     scopes: str = "scope"
     """The claim that holds the scopes."""
     names_it: str = "jti"
@@ -71,6 +74,20 @@ PROFILES: Final = {
         token_roles=("roles",),
         session_in_jti=False,
         well_known=("openid-configuration", "oauth-authorization-server"),
+    ),
+    # JWT-SVID.md section 3; iat, which it does not ask for, is what revocations and the longest lifetime go by.
+    "spiffe": Profile(
+        required=("sub", "aud", "exp", "iat"),
+        client="azp",  # never there
+        clients_required=False,
+        token_roles=("roles",),
+        session_in_jti=False,
+        well_known=(),
+        header_types=frozenset({"jwt", "jose"}),
+        untyped=True,
+        namespace=SPIFFE,
+        workload=spiffe_claims,
+        algorithms=frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}),
     ),
     # Kubernetes 1.21 and later (bound tokens), as pkg/serviceaccount/claims.go writes them; the header has no typ
     # where the API server signs itself, and JWT where an external signer does (KEP-740).

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pgbearer.config.settings import Issuer
 from pgbearer.tokens.api_server import ApiServer
+from pgbearer.tokens.bundle import LocalBundles, keys_in_bundle
 from pgbearer.tokens.discovery import Getter, MetadataError, fetch_keys, find_jwks_uri, read_metadata
 from pgbearer.tokens.keys import KeyDocument
 from pgbearer.tokens.witness import Witness
@@ -20,8 +21,10 @@ def open_source(issuer: Issuer, fetcher: Callable[[Path | None], Getter]) -> tup
         fetcher: makes what fetches from anybody, for a CA file.
 
     Raises:
-        UsageError: ``ca_file`` is not usable.
+        UsageError: ``ca_file`` is not usable, or a package is missing.
     """
+    if issuer.spiffe is not None and issuer.spiffe.bundle_url is None:
+        return LocalBundles(issuer.spiffe), None
     cluster = issuer.kubernetes
     if cluster is None or cluster.api_server is None:
         return fetcher(issuer.ca_file), None
@@ -37,12 +40,14 @@ async def published_keys(issuer: Issuer, getter: Getter) -> KeyDocument:
     """
     if issuer.kubernetes is not None and issuer.kubernetes.api_server is not None:
         return await _keys_of_cluster(issuer, issuer.kubernetes.api_server.rstrip("/"), getter)
+    if issuer.profile == "spiffe":
+        return await keys_in_bundle(issuer, getter)
     return await fetch_keys(await find_jwks_uri(issuer, getter), getter)
 
 
 def source_of(issuer: Issuer) -> tuple[object, ...]:
     """What the keys come from: sets that differ in any of this share nothing."""
-    return issuer.issuer, issuer.profile, issuer.jwks_uri, issuer.ca_file, issuer.kubernetes
+    return issuer.issuer, issuer.profile, issuer.jwks_uri, issuer.ca_file, issuer.kubernetes, issuer.spiffe
 
 
 async def _keys_of_cluster(issuer: Issuer, address: str, getter: Getter) -> KeyDocument:

@@ -21,6 +21,8 @@ class Terms:
     name: str
     profile: Profile
     issuer: str
+    iss: str | None
+    """What ``iss`` must be: the issuer itself; for a SPIFFE trust domain what its settings say, None: it may be any."""
     hba_issuers: frozenset[str]
     """Every way to name this issuer in an HBA line: itself, or one of its well-known URLs."""
     behind: Mapping[str, frozenset[str]]
@@ -60,17 +62,20 @@ class Terms:
             UsageError: if the identity template makes no stable key.
         """
         profile = profile_of(settings.profile, settings.issuer)
+        iss = settings.spiffe.iss if settings.spiffe is not None else settings.issuer
+        algorithms = frozenset(settings.algorithms)
         return cls(
             name=name,
             profile=profile,
             issuer=settings.issuer,
-            hba_issuers=frozenset({settings.issuer, *well_known_urls(settings.issuer).values()}),
+            iss=iss,
+            hba_issuers=frozenset({iss, *well_known_urls(iss).values()} if iss else ()),
             behind={other: frozenset(databases) for other, databases in settings.behind.items()},
             implied_scopes=frozenset(settings.implied_scopes),
             replaces=settings.replaces,
             until=settings.until,
             header_types=profile.header_types | (ANY_JWT if settings.insecure_header_typ_jwt else frozenset()),
-            algorithms=frozenset(settings.algorithms),
+            algorithms=algorithms if profile.algorithms is None else algorithms & profile.algorithms,
             audience=settings.audience,
             audience_exclusive=settings.audience_exclusive,
             foreign_audiences=_foreign_audiences(settings),
