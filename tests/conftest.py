@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.e2e.fix_stack",
     "tests.e2e.fix_kinds",
     "tests.e2e.fix_agents",
+    "tests.e2e.fix_kinds_door",
     "tests.e2e.fix_deciders",
     "tests.e2e.fix_debian_server",
     "tests.integration.fix_issuer",

@@ -25,13 +25,17 @@ import jwt
 import pytest
 
 from tests.issuer import SigningKey
+from tests.parts.authority import Certificate
+from tests.parts.device_pages import Person, approve
 from tests.parts.keycloak import ADMIN, Keycloak
 
-__all__ = ["KINDS", "Kinds", "kinds"]
+__all__ = ["BOUND_CLIENT", "KINDS", "Kinds", "kinds"]
 
 REALM: Final = "kinds"
 _SOURCE: Final = Path(__file__).parents[2] / "keycloak-realm" / "demo-realm.json"
 _CLIENT: Final = {"client_id": "pgbearer-cli", "client_secret": "of-the-realm-kinds"}
+BOUND_CLIENT: Final = "pgbearer-bound"
+"""A client like pgbearer-cli, whose every token is bound to the certificate that it showed (RFC 8705 section 3)."""
 _POSTGRES: Final = "demo-secret-postgres-never-in-production"
 _REDIRECT: Final = "https://app.example/callback"
 _GRANTS: Final = "urn:ietf:params:oauth:grant-type"
@@ -84,6 +88,23 @@ class Kinds:
         claims = {"htm": "POST", "htu": f"{self._protocol}/token", "iat": int(time.time()), "jti": uuid.uuid4().hex}
         proof = jwt.encode(claims, key.private, "ES256", headers={"typ": "dpop+jwt", "jwk": public})
         return str(self.response(DPoP=proof)["access_token"])
+
+    def of_device(self, certificate: Certificate | None = None) -> str:
+        """An access token for a login on the device's pages, which has an ``auth_time``; a password grant's has none.
+
+        With a certificate it is of the client `BOUND_CLIENT`, and for whoever holds the key of that certificate.
+        """
+        trust, client = ssl.create_default_context(cafile=str(self.ca_file)), _CLIENT
+        if certificate is not None:
+            trust.load_cert_chain(certificate.cert_file, certificate.key_file)
+            client = {**_CLIENT, "client_id": BOUND_CLIENT}
+        with httpx.Client(verify=trust, timeout=30) as holder:
+            codes = holder.post(f"{self._protocol}/auth/device", data={**client, "scope": "openid db:demo"}).json()
+            approve(codes["verification_uri_complete"], Person("bob", "demo-password-bob"), ca_file=self.ca_file)
+            form = {"grant_type": f"{_GRANTS}:device_code", "device_code": codes["device_code"]}
+            reply = holder.post(f"{self._protocol}/token", data={**client, **form})
+        assert reply.is_success, (reply.status_code, reply.json().get("error_description"))
+        return str(reply.json()["access_token"])
 
     def logout(self) -> str:
         """What the client is told over the back channel when the session ends."""
@@ -260,7 +281,14 @@ def _realm(mail_port: int, logout_port: int) -> dict[str, Any]:
         "backchannel.logout.url": f"http://127.0.0.1:{logout_port}/logout",
         "backchannel.logout.session.required": "true",
     }
-    realm["clients"] = [client, *(other for other in realm["clients"] if other["clientId"] != "pgbearer-cli")]
+    bound = {
+        **client,
+        "clientId": BOUND_CLIENT,
+        "attributes": client["attributes"] | {"tls.client.certificate.bound.access.tokens": "true"},
+    }
+    (mapping,) = realm["clientScopeMappings"]["postgres"]
+    realm["clientScopeMappings"]["postgres"].append(mapping | {"client": BOUND_CLIENT})
+    realm["clients"] = [client, bound, *(other for other in realm["clients"] if other["clientId"] != "pgbearer-cli")]
     return realm
 
 

@@ -13,6 +13,7 @@ from pgbearer.tokens import Denied, KeySet, Verifier, Verifiers
 from pgbearer.verified import Verified
 from pgbearer.wire import Reason
 from tests.e2e.fix_kinds import KINDS, Kinds
+from tests.e2e.fix_kinds_door import KindsDoor
 
 BY_HEADER, BY_ALGORITHM, BY_KIND = Reason.TOKEN_TYPE, Reason.ALGORITHM_NOT_ALLOWED, Reason.TOKEN_KIND
 
@@ -77,6 +78,19 @@ async def test_every_other_kind_is_refused(kinds: Kinds, kind: str) -> None:
         denied = await verdict(kinds, token, insecure_header_typ_jwt=let_off)
         assert isinstance(denied, Denied)
         assert denied.reason is reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_other_kind_is_refused_at_login(kinds: Kinds, kinds_door: KindsDoor, kind: str) -> None:
+    assert kinds_door.refusal(KINDS[kind](kinds)) == REASONS[kind][0]
+
+
+def test_access_token_logs_in(kinds: Kinds, kinds_door: KindsDoor) -> None:
+    """So that it is for their kind that the others are refused."""
+    with kinds_door.login(kinds.access()) as connection:
+        row = connection.execute("SELECT system_user, current_user").fetchone()
+    assert row is not None
+    assert (row[0].startswith("oauth:demo:"), row[1]) == (True, "app_readonly")
 
 
 async def test_introspection_of_the_access_token_is_that_token_again(kinds: Kinds) -> None:

@@ -34,7 +34,7 @@ ADMIN = "demo-admin"
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:tar.gz"
 _SHA256 = "04823c336b797a7e18889a44262a7a64e6bf624cbbcc518c85e2622176ff2eee"
 _IMAGE = f"quay.io/keycloak/keycloak:{VERSION}"
-_BUILD = ("--db=dev-mem", "--health-enabled=true", "--features=authzen")
+_BUILD = ("--db=dev-mem", "--health-enabled=true", "--features=authzen", "--https-client-auth=request")
 _HEAP = "-Xms64m -Xmx768m"
 _READY_SECONDS = 180.0  # 8 s alone on 2 cores; a loaded machine or a cold disk takes many times that
 
@@ -114,7 +114,7 @@ def start(
     if missing(JAVA, MAVEN) and (engine := container.engine()):
         command = _in_container(engine, imports, certificate, ports)
     else:
-        command = _on_this_machine(folder, certificate, ports)
+        command = _on_this_machine(folder, certificate, ports, authority.ca_file)
     log = folder / "keycloak.log"
     process = launch(command, log=log, env=_environment(admin_password))
     where = (f"https://localhost:{ports.https}", f"https://localhost:{ports.management}")
@@ -134,15 +134,19 @@ class _Ports:
     management: int
 
 
-def _on_this_machine(folder: Path, certificate: Certificate, ports: _Ports) -> list[str]:
-    """A home of its own for this run; kc.sh takes the folder above its own for it, so bin/ is a copy, lib/ a link."""
+def _on_this_machine(folder: Path, certificate: Certificate, ports: _Ports, ca_file: Path) -> list[str]:
+    """A home of its own for this run; kc.sh takes the folder above its own for it, so bin/ is a copy, lib/ a link.
+
+    Clients may show certificates that `ca_file` signed, to which their tokens can be bound (RFC 8705).
+    """
     built = distribution()
     for kept in ("lib", "conf", "providers", "themes"):
         (folder / kept).symlink_to(built / kept)
     (folder / "bin").mkdir()
     shutil.copy(built / "bin" / "kc.sh", folder / "bin" / "kc.sh")
     loopback = ["--http-host=127.0.0.1", "--http-management-host=127.0.0.1"]
-    return [str(folder / "bin" / "kc.sh"), "start", "--optimized", *loopback, *_options(certificate, ports)]
+    trust = [f"--https-trust-store-file={ca_file}", "--https-trust-store-type=pem"]
+    return [str(folder / "bin" / "kc.sh"), "start", "--optimized", *loopback, *trust, *_options(certificate, ports)]
 
 
 def _in_container(engine: str, imports: Path, certificate: Certificate, ports: _Ports) -> list[str]:
