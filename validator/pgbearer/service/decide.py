@@ -64,6 +64,8 @@ class Decider:
         answer = self._record(record, judgement)
         self.shadow.saw(request, judgement, record, int(now))
         self._metrics.decided(record.server, answer, seconds=time.perf_counter() - started)
+        if judgement.asked:
+            self._metrics.asked(judgement.asked)
         return answer
 
     def refuse(self, error: RequestError, peer: Peer, caller: str | None) -> Answer:

@@ -1,9 +1,11 @@
 """Whether logins can be decided, and if not, why: what /readyz tells and the metrics repeat."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from pgbearer.audit import AuditLog, timestamp
+from pgbearer.deciders import SeatStatus
 from pgbearer.service.decide import Decider
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.moving import moves_report
@@ -46,6 +48,10 @@ class Health:
     def shadow(self) -> Shadow:
         """What a candidate is compared by."""
         return self._decider.shadow
+
+    def deciders(self) -> tuple[SeatStatus, ...]:
+        """How every decider stands. None of them is an obstacle: a login that does not ask needs none."""
+        return self.state.panel.status() if self.state.panel else ()
 
     def revocations(self) -> int:
         """How many are in force."""
@@ -93,6 +99,7 @@ class Health:
                 for issuer in self.issuers()
             ],
             "moves": moves_report(self.moves(), self._decider.logins, time.time()),
+            "deciders": [asdict(decider) for decider in self.deciders()],
             "revocations": self.revocations(),
             "shadow": self.shadow.summary(),
             "audit": {"ok": self.audit_fault is None, "fault": self.audit_fault},

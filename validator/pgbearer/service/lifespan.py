@@ -92,6 +92,7 @@ class Service:
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[object]] = set()
         self.metrics.watch_keys(self.health.issuers)
+        self.metrics.watch_deciders(self.health.deciders)
         self.metrics.watch(MovesCollector(self.decider.logins, self.health.moves))
 
     async def run(self, places: Places) -> None:

@@ -9,6 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from pgbearer.audit import Inquiry
+from pgbearer.deciders import SeatStatus
 from pgbearer.tokens import KeyStatus
 from pgbearer.wire import Allowed, Answer, Reason
 
@@ -84,6 +86,19 @@ MOVE_ENDS: Final = Measure(
     "From when on tokens of an issuer that is replaced are refused, seconds since the epoch.",
     ("issuer", "replaced_by"),
 )
+QUESTIONS: Final = Measure(
+    "pgbearer_decider_questions_total",
+    "counter",
+    "Questions to deciders, by answer and by where it is from: decider, cache, breaker or limit.",
+    ("decider", "answer", "source"),
+)
+QUESTION_SECONDS: Final = Measure(
+    "pgbearer_decider_seconds", "histogram", "Time that a decider took for a question that it was asked.", ("decider",)
+)
+BREAKER_OPEN: Final = Measure(
+    "pgbearer_decider_breaker_open", "gauge", "1 while a decider is left alone after faults.", ("decider",)
+)
+ASKING: Final = Measure("pgbearer_decider_asking", "gauge", "Questions to a decider under way.", ("decider",))
 REVOCATIONS: Final = Measure("pgbearer_revocations", "gauge", "Revocations in force.")
 ADMIN_CALLS: Final = Measure(
     "pgbearer_admin_calls_total", "counter", "Questions and commands on the admin socket, by status.", ("status",)
@@ -111,6 +126,10 @@ TABLE: Final = (
     MOVE_ENDS,
     SHADOW,
     SHADOW_RUNNING,
+    QUESTIONS,
+    QUESTION_SECONDS,
+    BREAKER_OPEN,
+    ASKING,
     REVOCATIONS,
     ADMIN_CALLS,
 )
@@ -145,6 +164,14 @@ class Metrics:
         self.ready = self._gauge(READY)
         self.shadow = self._counter(SHADOW)
         self.shadow_running = self._gauge(SHADOW_RUNNING)
+        self._questions = self._counter(QUESTIONS)
+        self._question_seconds = Histogram(
+            QUESTION_SECONDS.name,
+            QUESTION_SECONDS.meaning,
+            QUESTION_SECONDS.labels,
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
         self.revocations = self._gauge(REVOCATIONS)
         self.admin_calls = self._counter(ADMIN_CALLS)
 
@@ -154,6 +181,13 @@ class Metrics:
         reason = Reason.ALLOWED if isinstance(answer, Allowed) else answer.reason
         self._decisions.labels(server or "", reason.value).inc()
         (self._allowed if allowed else self._refused).observe(seconds)
+
+    def asked(self, inquiries: Iterable[Inquiry]) -> None:
+        """Count what deciders were asked for one decision."""
+        for one in inquiries:
+            self._questions.labels(one.decider, one.answer, one.source).inc()
+            if one.source == "decider":
+                self._question_seconds.labels(one.decider).observe(one.seconds)
 
     def loaded(self, digest: str, at: float) -> None:
         """Another file is in force, since `at` (epoch seconds)."""
@@ -169,6 +203,10 @@ class Metrics:
     def watch_keys(self, status: Callable[[], Iterable[KeyStatus]]) -> None:
         """Ask `status` for how keys stand whenever metrics are read."""
         self.registry.register(_KeysCollector(status))
+
+    def watch_deciders(self, status: Callable[[], Iterable[SeatStatus]]) -> None:
+        """Ask `status` for how deciders stand whenever metrics are read."""
+        self.registry.register(_DecidersCollector(status))
 
     def exposition(self) -> bytes:
         """Everything in the Prometheus text format."""
@@ -197,6 +235,20 @@ class _KeysCollector:
             if one.age is not None:
                 families[KEYS_AGE.name].add_metric([one.issuer], one.age)
         return families.values()
+
+
+class _DecidersCollector:
+    """Reads the deciders instead of being told of every question."""
+
+    def __init__(self, status: Callable[[], Iterable[SeatStatus]]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        breaker_open, asking = family(BREAKER_OPEN), family(ASKING)
+        for one in self._status():
+            breaker_open.add_metric([one.name], one.breaker != "closed")
+            asking.add_metric([one.name], one.asking)
+        return breaker_open, asking
 
 
 def family(measure: Measure) -> CounterMetricFamily | GaugeMetricFamily:
