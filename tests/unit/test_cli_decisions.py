@@ -12,6 +12,7 @@ import pytest
 
 from pgbearer.audit import Chain
 from pgbearer.cli import main
+from pgbearer.cli.explain import _token_in
 from tests.unit.logins import verified
 from tests.unit.recorded_logins import recorded
 
@@ -108,6 +109,10 @@ def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     words = ("explain", "--token-file", "-", "--role", "r", "--database", "d", "--address", "10.0.0.0/8")
     assert fails(monkeypatch, *words) == 2
     assert "no IP address" in capsys.readouterr().err
+
+
+def test_of_a_device_that_never_ends_a_token_is_read() -> None:
+    assert len(_token_in(Path("/dev/zero"))) == 1 << 20
 
 
 STRANGE = (

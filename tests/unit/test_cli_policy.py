@@ -83,6 +83,7 @@ def test_another_policy_can_be_given(folder: Path, run: Run) -> None:
     ("words", "said"),
     [
         (["test", "/nonesuch"], "/nonesuch: cannot be read"),
+        (["test", "/dev/zero"], "not YAML"),
         (["test", "FOLDER/pgbearer.yaml"], 'unknown key "issuers"'),
         (["test", "FOLDER/pgbearer.cases.yaml", "-c", "/nonesuch"], "cannot be read"),
         (["diff", "FOLDER/pgbearer.yaml", "/nonesuch"], "cannot be read"),

@@ -109,7 +109,11 @@ def _must_be_an_address(text: str | None) -> None:
 
 def _token_in(file: Path) -> str:
     try:
-        data = sys.stdin.buffer.read(_MOST_TOKEN) if str(file) == "-" else file.read_bytes()[:_MOST_TOKEN]
+        if str(file) == "-":
+            data = sys.stdin.buffer.read(_MOST_TOKEN)
+        else:
+            with file.open("rb") as opened:
+                data = opened.read(_MOST_TOKEN)
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(file)) from None
     return data.decode("utf-8", "replace").strip()

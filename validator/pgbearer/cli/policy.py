@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -25,6 +25,8 @@ policy = typer.Typer(name="policy", help="Test, compare and question rules befor
 
 policy.add_typer(shadow)
 
+_MOST_CASES: Final = 16 * 1024 * 1024
+"""Bytes of a file of cases; a device that never ends is none."""
 _CONFIG = Path("/etc/pgbearer/pgbearer.yaml")
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -143,7 +145,8 @@ def _run(file: Path, config: Path | None) -> tuple[list["Result"], Path]:
         from pgbearer.policy.case_file import parse_cases
         from pgbearer.policy.cases import run_case
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_CASES).decode("utf-8")
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(file)) from None
     except UnicodeDecodeError:
