@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm, get_default_algorithms
 
 from tests.parts.authority import Authority
@@ -32,6 +32,11 @@ AUDIENCE = "db:demo"
 CLIENT = "pgbearer-cli"
 
 _CURVES: dict[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+_ML_DSA: dict[str, Any] = {
+    "ML-DSA-44": mldsa.MLDSA44PrivateKey,
+    "ML-DSA-65": mldsa.MLDSA65PrivateKey,
+    "ML-DSA-87": mldsa.MLDSA87PrivateKey,
+}
 
 
 def b64(data: bytes) -> str:
@@ -45,6 +50,8 @@ def _private_key(algorithm: str, serial: int, bits: int) -> Any:
     del serial
     if algorithm in _CURVES:
         return ec.generate_private_key(_CURVES[algorithm])
+    if algorithm in _ML_DSA:
+        return _ML_DSA[algorithm].generate()
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
@@ -64,11 +71,17 @@ class SigningKey:
         return _private_key(self.algorithm, self.serial, self.bits)
 
     def sign(self, message: bytes) -> bytes:
+        if self.algorithm in _ML_DSA:
+            signature: bytes = self.private.sign(message)
+            return signature
         return get_default_algorithms()[self.algorithm].sign(message, self.private)
 
     def jwk(self, **changes: Any) -> dict[str, Any]:
         """The public half as published; `changes` replace members, ABSENT removes them."""
         public = self.private.public_key()
+        if self.algorithm in _ML_DSA:
+            members = {"kty": "AKP", "pub": b64(public.public_bytes_raw())}
+            return _changed(members | {"kid": self.kid, "use": "sig", "alg": self.algorithm}, changes)
         kinds = {"E": ECAlgorithm, "R": RSAAlgorithm, "P": RSAAlgorithm}
         kind: Any = OKPAlgorithm if self.algorithm == "EdDSA" else kinds[self.algorithm[0]]
         members = kind.to_jwk(public, as_dict=True)

@@ -17,6 +17,7 @@ from tests.attacks import (
     test_kinds,
     test_kubernetes,
     test_names,
+    test_post_quantum,
     test_profiles,
     test_spiffe,
 )
@@ -35,6 +36,7 @@ TABLES = {
         test_kinds,
         test_kubernetes,
         test_names,
+        test_post_quantum,
         test_profiles,
         test_spiffe,
     )

@@ -44,7 +44,8 @@ __all__ = [
 ]
 
 ClaimType = Literal["string", "int", "bool", "string_list"]
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+_Usual = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Algorithm = Literal[_Usual, "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"]
 
 
 def _no_truth(value: object) -> object:
@@ -139,7 +140,7 @@ class Issuer(Section):
     until: date | None = None
     """With `replaces`: the last day (UTC) on which tokens of the issuer that is replaced are accepted."""
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "PS256", "ES256", "EdDSA")
-    """Signature algorithms that are accepted."""
+    """Signature algorithms that are accepted. ML-DSA (RFC 9964) only if named; see docs/post-quantum.md."""
     insecure_header_typ_jwt: bool = False
     """Accept header typ JWT as well as at+jwt; other kinds of token are then told apart by the payload only."""
     max_lifetime: Annotated[Duration, Field(ge=1, le=86400)] = 900

@@ -6,6 +6,7 @@ from jwt.algorithms import Algorithm, get_default_algorithms
 
 from pgbearer.tokens.denied import Denied
 from pgbearer.tokens.keys import Key
+from pgbearer.tokens.post_quantum import ML_DSA, ml_dsa_verifies
 from pgbearer.tokens.unverified import Unverified
 from pgbearer.wire import Reason
 
@@ -26,6 +27,12 @@ def signature_is_the_keys(token: Unverified, key: Key) -> None:
     name = token.algorithm
     if not isinstance(name, str) or name not in key.algorithms:
         raise Denied(Reason.ALGORITHM_NOT_ALLOWED, f"the key is for {', '.join(sorted(key.algorithms))}")
-    public: Any = key.public  # PyJWT types verify() for each algorithm's own key; `algorithms` has settled that
-    if not _ALGORITHMS[name].verify(token.signing_input, public, token.signature):
+    public: Any = key.public  # each algorithm's verify() is typed for its own key; `algorithms` has settled that
+    if not _verifies(name, public, token):
         raise Denied(Reason.SIGNATURE_INVALID, "does not verify with the issuer's key")
+
+
+def _verifies(algorithm: str, public: Any, token: Unverified) -> bool:
+    if algorithm in ML_DSA:
+        return ml_dsa_verifies(public, token.signing_input, token.signature)
+    return _ALGORITHMS[algorithm].verify(token.signing_input, public, token.signature)
