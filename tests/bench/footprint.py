@@ -11,7 +11,7 @@ from tests.bench.logins import Logins
 from tests.bench.stage import Stage
 from tests.bench.stats import median
 
-__all__ = ["rows"]
+__all__ = ["resident", "rows"]
 
 _KIB, _MIB = 1024, 1024 * 1024
 _MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ (?P<permissions>\S{4}) ")
@@ -19,7 +19,7 @@ _MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ (?P<permissions>\S{4}) ")
 
 def rows(stage: Stage, logins: Logins, token: str) -> list[Row]:
     """The tables of the fourth and fifth budgets. `token` is one of about 4 KiB."""
-    service = _rss(stage.service.pid)
+    service = resident(stage.service.pid)
     contexts, private, libraries = _module(logins, token)
     return [
         Row("service: resident", f"{service / _MIB:.0f} MiB", "<= 80 MiB", service <= 80 * _MIB),
@@ -40,7 +40,7 @@ def rows(stage: Stage, logins: Logins, token: str) -> list[Row]:
     ]
 
 
-def _rss(pid: int) -> int:
+def resident(pid: int) -> int:
     """Resident bytes (proc(5), VmRSS)."""
     status = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) * _KIB

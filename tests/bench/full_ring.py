@@ -13,6 +13,7 @@ from typing import Any
 
 from pgbearer.wire import LoginRequest, Tls, encode_request
 from tests.bench.budget import Row, render
+from tests.bench.footprint import resident
 from tests.bench.stage import Stage, set_up
 from tests.parts.login import login_request
 
@@ -29,10 +30,10 @@ _TLS = Tls(version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", client_cert_sha25
 
 def rows(stage: Stage) -> list[Row]:
     """Fill the service, and tell what it takes; half of what came last are refusals with all that was considered."""
-    before = _rss(stage.service.pid)
+    before = resident(stage.service.pid)
     for request in _logins(stage):
         _ask(stage.login_socket, request)
-    full = _rss(stage.service.pid)
+    full = resident(stage.service.pid)
     kept = _asked(stage.folder / "admin" / "admin.sock", f"/v1/decisions?limit={2 * DECISIONS}")
     if len(kept["decisions"]) < DECISIONS:
         raise RuntimeError(f"only {len(kept['decisions'])} decisions are remembered")
@@ -88,12 +89,6 @@ def _exchange(path: Path, sent: bytes) -> dict[str, Any]:
             parts.append(part)
     found: dict[str, Any] = json.loads(b"".join(parts).partition(b"\r\n\r\n")[2])
     return found
-
-
-def _rss(pid: int) -> int:
-    """Resident bytes (proc(5), VmRSS)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) * 1024
 
 
 def main() -> None:
