@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +29,7 @@ from tests.parts.authority import Certificate
 from tests.parts.device_pages import Person, approve
 from tests.parts.keycloak import ADMIN, Keycloak
 
-__all__ = ["BOUND_CLIENT", "KINDS", "Kinds", "kinds"]
+__all__ = ["BOUND_CLIENT", "INTROSPECTION_SECRET", "KINDS", "Kinds", "kinds"]
 
 REALM: Final = "kinds"
 _SOURCE: Final = Path(__file__).parents[2] / "keycloak-realm" / "demo-realm.json"
@@ -37,6 +37,8 @@ _CLIENT: Final = {"client_id": "pgbearer-cli", "client_secret": "of-the-realm-ki
 BOUND_CLIENT: Final = "pgbearer-bound"
 """A client like pgbearer-cli, whose every token is bound to the certificate that it showed (RFC 8705 section 3)."""
 _POSTGRES: Final = "demo-secret-postgres-never-in-production"
+INTROSPECTION_SECRET: Final = "of-the-audience: db:demo"
+"""Of the client ``db:demo``, which is what tokens are for, and so may ask about them."""
 _REDIRECT: Final = "https://app.example/callback"
 _GRANTS: Final = "urn:ietf:params:oauth:grant-type"
 _PATIENCE: Final = 30.0
@@ -110,9 +112,13 @@ class Kinds:
         """What the client is told over the back channel when the session ends."""
         while not self._logouts.empty():
             self._logouts.get()
-        refresh = str(self.response()["refresh_token"])
-        self._http.post(f"{self._protocol}/logout", data={**_CLIENT, "refresh_token": refresh}).raise_for_status()
+        self.log_out(self.response())
         return self._logouts.get(timeout=_PATIENCE)
+
+    def log_out(self, response: Mapping[str, Any]) -> None:
+        """End the session of a token response (OpenID Connect RP-Initiated Logout, by the refresh token)."""
+        form = {**_CLIENT, "refresh_token": response["refresh_token"]}
+        self._http.post(f"{self._protocol}/logout", data=form).raise_for_status()
 
     def user_info(self) -> str:
         """Signed, as the client asks for it."""
@@ -216,6 +222,10 @@ class Kinds:
         assert reply.is_success, (path, reply.status_code, reply.text[:300])
         return reply
 
+    def enable(self, *, enabled: bool) -> None:
+        """Let bob have an account, or not."""
+        self._admin("PUT", f"/users/{self._bob()}", json={"enabled": enabled})
+
     def begin(self, mail_port: int, logout_port: int) -> None:
         """Make the realm."""
         realm = _realm(mail_port, logout_port)
@@ -281,6 +291,9 @@ def _realm(mail_port: int, logout_port: int) -> dict[str, Any]:
         "backchannel.logout.url": f"http://127.0.0.1:{logout_port}/logout",
         "backchannel.logout.session.required": "true",
     }
+    realm["clients"].append(
+        {"clientId": "db:demo", "publicClient": False, "secret": INTROSPECTION_SECRET, "standardFlowEnabled": False}
+    )
     bound = {
         **client,
         "clientId": BOUND_CLIENT,
