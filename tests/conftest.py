@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.e2e.fix_agents",
     "tests.e2e.fix_kinds_door",
     "tests.e2e.fix_deciders",
+    "tests.e2e.fix_decided",
     "tests.e2e.fix_debian_server",
     "tests.integration.fix_issuer",
     "tests.unit.fix_tokens",

@@ -126,6 +126,11 @@ NARROW = "name: narrow, any_role: [db-read], databases: [appdb], roles: [app_rea
         ("databases: ['*'], roles: ['u_{sub}']", "", False),
         ("databases: ['*'], roles_from: {claim: token_roles}", "", False),
         ("databases: ['*'], roles: ['*'], from: [10.0.0.0/8]", "", False),
+        ("databases: ['*'], roles: ['*'], ask: {all: [opa]}", "", False),
+        ("databases: ['*'], roles: ['*'], ask: {all: [opa]}", ", ask: {any: [opa]}", False),
+        ("databases: ['*'], roles: ['*'], ask: {all: [opa]}", ", ask: {all: [opa]}", True),
+        ("databases: ['*'], roles: ['*']", ", ask: {all: [opa]}", True),
+        ("databases: ['*'], roles: ['*']", ", ask: {all: [opa], veto: true}", False),
     ],
 )
 def test_a_rule_that_another_makes_needless(broad: str, narrow: str, *, needless: bool) -> None:

@@ -206,9 +206,17 @@ def _named_files(settings: Settings) -> Iterable[tuple[KeyPath, Path]]:
         if issuer.introspection is not None:
             yield ("issuers", name, "introspection", "client_secret_file"), issuer.introspection.client_secret_file
     for name, decider in settings.deciders.items():
-        for key in type(decider).model_fields:
-            if isinstance(file := getattr(decider, key), Path):
-                yield ("deciders", name, key), file
+        yield from _files_in(decider, ("deciders", name))
+
+
+def _files_in(section: Section, above: KeyPath) -> Iterable[tuple[KeyPath, Path]]:
+    """Every file that a section or one inside it names."""
+    for key in type(section).model_fields:
+        value = getattr(section, key)
+        if isinstance(value, Path):
+            yield (*above, key), value
+        elif isinstance(value, Section):
+            yield from _files_in(value, (*above, key))
 
 
 def _expired(settings: Settings, today: date) -> Iterable[Problem]:

@@ -83,10 +83,17 @@ def _makes_needless(one: Rule, rule: Rule) -> bool:
     return (
         one.when in {None, rule.when}
         and one.expires == rule.expires
+        and _asks_nobody_more(one, rule)
         and _asks_no_more(one, rule)
         and _gives_as_much(one, rule)
         and _is_as_strict(one, rule)
     )
+
+
+def _asks_nobody_more(one: Rule, rule: Rule) -> bool:
+    """Whether `one` needs no decider's yes that `rule` does without; a veto is never needless, for it can refuse."""
+    vetoes = rule.ask is not None and rule.ask.veto
+    return not vetoes and one.fallback == rule.fallback and (one.ask is None or one.ask == rule.ask)
 
 
 def _asks_no_more(one: Rule, rule: Rule) -> bool:
