@@ -122,7 +122,7 @@ async def test_one_identity_has_half_of_the_turns() -> None:
     for _ in hers:
         await decider.came.acquire()
     third = await made.ask(question("mallory"), limit=30.0)
-    assert (third.answer, third.source) == ("unavailable", "limit")
+    assert (third.answer, third.source) == ("unknown", "limit")
     his = asyncio.create_task(made.ask(question("bob"), limit=30.0))
     await decider.came.acquire()
     assert made.status().asking == 3
@@ -131,6 +131,22 @@ async def test_one_identity_has_half_of_the_turns() -> None:
     await asyncio.gather(*hers, his, return_exceptions=True)
     assert made.status().asking == 0
     assert made.status().breaker == "closed", "who leaves says nothing of the decider"
+
+
+async def test_nobody_makes_their_last_yes_count_by_asking_too_often() -> None:
+    """The decider is there, and would say no by now: what counts when it is not there must not count."""
+    decider = Fake(says(Yes()))
+    made = seat(decider, memory=Memory(seconds=0, last_yes_seconds=600), timeout=30.0)
+    assert (await made.ask(question("mallory"), limit=30.0)).answer == "yes"
+    decider._answer = never
+    hers = [asyncio.create_task(made.ask(question("mallory"), limit=30.0)) for _ in range(2)]
+    for _ in (0, *hers):
+        await decider.came.acquire()
+    more = await made.ask(question("mallory"), limit=30.0)
+    assert (more.answer, more.last_yes_age) == ("unknown", None)
+    for task in hers:
+        task.cancel()
+    await asyncio.gather(*hers, return_exceptions=True)
 
 
 async def test_who_finds_no_turn_in_time_is_not_held_against_the_decider() -> None:

@@ -15,7 +15,7 @@ class Inquiry:
     decider: str
     """Its name under ``deciders:``."""
     answer: str
-    """``yes``, ``no``, ``unavailable``, ``misconfigured`` or ``unaskable``: `pgbearer.policy.Answer`."""
+    """``yes``, ``no``, ``unavailable``, ``misconfigured``, ``unaskable`` or ``unknown``: `pgbearer.policy.Answer`."""
     reason: str | None = None
     """In the decider's words, or ours for what is no opinion; escaped and bounded."""
     seconds: float
