@@ -89,6 +89,15 @@ def test_json_shows_what_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(shown) == value
 
 
+@pytest.mark.parametrize("words", [[], ["config"], ["decisions"], ["policy"], ["policy", "shadow"], ["revoke"]])
+def test_each_command_is_said_in_one_line_of_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert end(monkeypatch, *words, "--help") == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
 def test_a_package_that_is_not_there_names_the_extra() -> None:
     with pytest.raises(MissingExtraError, match=r"extra \[serve\] \(no module 'uvloop'\)"), needing("serve"):
         raise ModuleNotFoundError(name="uvloop")

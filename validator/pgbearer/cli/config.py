@@ -32,7 +32,7 @@ def check(
     ] = 90,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")] = False,
 ) -> int:
-    """Read a file exactly as the service would and print every problem with its place.
+    """Read a file as the service would and print every problem.
 
     Exits 0 if the service would use the file, 2 if it would refuse it. Warnings do not change that.
 

@@ -32,7 +32,7 @@ def connect(
     ca_file: asking.CaFile = None,
     json: asking.Json = False,
 ) -> None:
-    """Log in by device code, connect with the token, print who you are there, and leave.
+    """Log in by device code, connect, and print who you are there.
 
     The server is asked first, so that nobody logs in for one that is not there or wants something else.
 

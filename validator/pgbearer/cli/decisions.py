@@ -81,7 +81,7 @@ def show(
     file: _Files = None,
     as_json: _Json = False,
 ) -> None:
-    """Show one decision with everything that was known, and what to do about it.
+    """Show one decision, all that was known, and what to do.
 
     Example: pgbearer decisions show 3f0c9a1be2d47f60a1c5
     """

@@ -53,10 +53,11 @@ def explain(
     socket: Annotated[Path, typer.Option("--socket", help="The admin socket of the service.")] = _SOCKET,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> int:
-    """Say why a login was allowed or refused: every step, the rules that came nearest, what would have to change.
+    """Say why a login was allowed or refused, and what to change.
 
-    The service remembers its last 10,000 decisions and explains them by the rules in force; --audit explains a line of
-    an audit by the rules of a file; --token-file verifies a token as the service would, without a login.
+    Every step, the rules that came nearest, what would have to change. The service remembers its last 10,000 decisions
+    and explains them by the rules in force; --audit explains a line of an audit by the rules of a file; --token-file
+    verifies a token as the service would, without a login.
 
     \b
     Example:

@@ -45,9 +45,10 @@ def run_cases(
     ] = None,
     json: _Json = False,
 ) -> int:
-    """Run the cases of a file: claims and a request, and the decision that must come out.
+    """Run the cases of a file, and say which come out otherwise.
 
-    Exits 0 if all come out as they must, 1 if not, 2 if a file cannot be used.
+    A case is claims and a request, and the decision that must come out. Exits 0 if all come out as they must, 1 if not,
+    2 if a file cannot be used.
 
     Example: pgbearer policy test examples/pgbearer.cases.yaml
     """
@@ -75,9 +76,10 @@ def diff(
     ] = None,
     json: _Json = False,
 ) -> int:
-    """Say who gains and who loses what if NEW takes the place of OLD, and by which rule.
+    """Say who gains and who loses what by a change of the rules.
 
-    All that the rules name is compared; with --audit, recorded decisions are also made again by both files.
+    NEW takes the place of OLD. All that the rules name is compared; with --audit, recorded decisions are also made
+    again by both files.
 
     Exits 0 if nothing differs, 1 if something does, 2 if a file cannot be used.
 
@@ -109,7 +111,7 @@ def who_can(
     config: Annotated[Path, typer.Option("-c", "--config", help="The policy file.")] = _CONFIG,
     json: _Json = False,
 ) -> int:
-    """Say who can have a role in a database, by which rule and for how long.
+    """Say who can have a role in a database, and by which rule.
 
     Exits 0 if somebody can, 1 if nobody can, 2 if the file cannot be used.
 

@@ -54,10 +54,10 @@ def root(
     socket: _Socket = _SOCKET,
     as_json: _Json = False,
 ) -> None:
-    """Refuse tokens from the next login on, although they have not expired. Sessions that are open stay open.
+    """Refuse tokens from the next login on, before they expire.
 
-    Give one of --kid, --before, --sid, --sub and --jti; --sub also with --before. When the command has ended it is
-    in force and stored: a restart does not forget it.
+    Sessions that are open stay open. Give one of --kid, --before, --sid, --sub and --jti; --sub also with --before.
+    When the command has ended it is in force and stored: a restart does not forget it.
 
     \b
     Example:
@@ -95,7 +95,9 @@ def lift(
     socket: _Socket = _SOCKET,
     as_json: _Json = False,
 ) -> None:
-    """Accept again what a revocation refused, as far as it has not expired.
+    """Accept again what a revocation refused.
+
+    Tokens that have expired meanwhile stay expired.
 
     Example: pgbearer revoke lift 3f0c9a1be2d4 --ticket HR-2041
     """

@@ -19,9 +19,10 @@ def serve(
         Literal["plain", "json"], typer.Option("--log", help="How the service's own log looks, on standard error.")
     ] = "plain",
 ) -> None:
-    """Decide logins for PostgreSQL until SIGTERM, which lets those under way finish.
+    """Decide logins for PostgreSQL, until SIGTERM.
 
-    Reads the file again on SIGHUP and when it changes; one with errors is refused, and the one before stays in force.
+    SIGTERM lets those under way finish. Reads the file again on SIGHUP and when it changes; one with errors is refused,
+    and the one before stays in force.
 
     Example: pgbearer serve -c /etc/pgbearer/pgbearer.yaml
     """

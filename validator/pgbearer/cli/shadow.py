@@ -65,9 +65,9 @@ def report(
     socket: _Socket = _SOCKET,
     as_json: _Json = False,
 ) -> None:
-    """Show what the candidate would have decided otherwise: how often, by which rules, and for whom.
+    """Show what the candidate would have decided otherwise.
 
-    JSON has the last 1,000 differences in full.
+    How often, by which rules, and for whom. JSON has the last 1,000 differences in full.
 
     Example: pgbearer policy shadow report --limit 5
     """

@@ -23,7 +23,7 @@ def token(
     show: Annotated[bool, typer.Option("--show", help="Print it even on a terminal.")] = False,
     json: asking.Json = False,
 ) -> None:
-    """Log in by device code and print the access token on standard output.
+    """Log in by device code and print the access token.
 
     A terminal keeps what it shows: in scrollback, in recordings, on a shared screen. So the token is printed into a
     pipe or a file, and on a terminal only with --show. Do not put it into an argument or an environment variable:
