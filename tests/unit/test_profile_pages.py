@@ -10,10 +10,19 @@ from tests.unit.test_config_settings import found, write
 
 __all__ = ["write"]
 
+ELSEWHERE = {
+    "kubernetes": ("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",),
+    "spiffe": ("/etc/pgbearer/partner-ca.crt", "/run/spire/agent/public/api.sock"),
+}
+"""Files that must be there for a file to be good."""
 
-@pytest.mark.parametrize("page", ["kubernetes"])
+
+@pytest.mark.parametrize("page", ELSEWHERE)
 def test_settings_on_the_page_are_good(page: str, write: Callable[[str], Path], tmp_path: Path) -> None:
-    ca_file = tmp_path / "ca.crt"
-    ca_file.touch(mode=0o600)
-    text = block(page, "pgbearer.yaml").replace("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", str(ca_file))
+    text = block(page, "pgbearer.yaml")
+    for place in ELSEWHERE[page]:
+        assert place in text
+        here = tmp_path / Path(place).name
+        here.touch(mode=0o600)
+        text = text.replace(place, str(here))
     assert found(write(text)) == []

@@ -20,7 +20,9 @@ from pgbearer.tokens.strict_json import NotStrictJsonError, parse_object
 __all__ = ["LocalBundles", "keys_in_bundle"]
 
 _MOST_BYTES: Final = 512 * 1024
-_USE: Final = "jwt-svid"
+_USES: Final = ("jwt-svid",)
+_USES_OF_THE_API: Final = ("jwt-svid", None)
+"""The Workload API gives keys for JWT-SVIDs only, and SPIRE's does not say what for."""
 
 
 class Bundles(Protocol):
@@ -88,6 +90,10 @@ async def keys_in_bundle(issuer: Issuer, getter: Getter) -> KeyDocument:
     try:
         # an endpoint's content type is read as strictly as any; what comes from this machine has none of its own
         document = read_metadata(reply, url) if endpoint else parse_object(reply.body)
-        return read_key_document(document, use=_USE)
+        return read_key_document(document, uses=_USES_OF_THE_API if _from_api(issuer) else _USES)
     except (KeyDocumentError, NotStrictJsonError) as error:
         raise MetadataError(f"the bundle {error}", where=url) from error
+
+
+def _from_api(issuer: Issuer) -> bool:
+    return issuer.spiffe is not None and issuer.spiffe.workload_api is not None

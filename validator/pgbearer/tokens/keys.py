@@ -1,6 +1,6 @@
 """A JWKS document to the keys that may verify a token, and why the others may not."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,10 +55,10 @@ class KeyDocument:
     """Why a kid may not be used."""
 
 
-def read_key_document(document: Mapping[str, object], *, use: str = "sig") -> KeyDocument:
+def read_key_document(document: Mapping[str, object], *, uses: Collection[object] = ("sig",)) -> KeyDocument:
     """The usable keys of a JWK set, and why the others are not.
 
-    A key is usable if it has a kid of its own, says ``use: sig``, or the `use` that is asked for (and no ``key_ops``
+    A key is usable if it has a kid of its own, says ``use: sig``, or one of `uses` instead (and no ``key_ops``
     without ``verify``), is public, and is RSA of 2048 to 8192 bits, EC on P-256, P-384 or P-521, Ed25519, or ML-DSA.
 
     Raises:
@@ -76,7 +76,7 @@ def read_key_document(document: Mapping[str, object], *, use: str = "sig") -> Ke
         if not isinstance(kid, str) or not 0 < len(kid) <= _MAX_KID:
             continue  # no token could select it
         try:
-            key = _key(kid, entry, use)
+            key = _key(kid, entry, uses)
         except _UnsuitableError as error:
             unusable[kid] = str(error)
         else:
@@ -86,10 +86,10 @@ def read_key_document(document: Mapping[str, object], *, use: str = "sig") -> Ke
     return KeyDocument(usable, {kid: why for kid, why in unusable.items() if kid not in usable})
 
 
-def _key(kid: str, entry: Mapping[str, object], use: str) -> Key:
+def _key(kid: str, entry: Mapping[str, object], uses: Collection[object]) -> Key:
     """The key, or why not: RFC 7517 section 4 (use, key_ops, alg), RFC 7518 section 6 (types)."""
-    if entry.get("use") != use:
-        raise _UnsuitableError(f"not marked use={use}")
+    if entry.get("use") not in uses:
+        raise _UnsuitableError(f"not marked use={next(iter(uses))}")
     operations = entry.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         raise _UnsuitableError("key_ops does not say verify")
