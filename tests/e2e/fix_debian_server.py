@@ -21,7 +21,16 @@ from tests.parts.needs import DEBOOTSTRAP, ROOT
 from tests.parts.ports import free_port
 from tests.parts.processes import Running, launch, wait_until
 
-__all__ = ["DebianServer", "debian_server"]
+__all__ = [
+    "INSIDE",
+    "USER",
+    "DebianServer",
+    "compile_module",
+    "debian_server",
+    "inside",
+    "make_database",
+    "start_server",
+]
 
 USER = "nobody"
 """Has the same uid inside and outside; the service knows the server by it."""
@@ -66,23 +75,26 @@ def debian_server(
         undo.callback(shutil.rmtree, folder)
         serving = service.start(folder, keycloak.issuer(), authority.ca_file, postgres_uid=uid)
         undo.callback(serving.stop)
-        _compile(root, folder, f"/usr/lib/postgresql/{request.param}/bin/pg_config", uid)
-        server = _start(request.param, root, folder, keycloak.issuer(), authority, uid)
+        compile_module(root, folder, f"/usr/lib/postgresql/{request.param}/bin/pg_config", uid)
+        server = start_server(request.param, root, folder, keycloak.issuer(), authority, uid)
         undo.callback(server.process.stop)
-        _create(root, server)
+        make_database(root, server)
         yield server
 
 
-def _start(major: int, root: DebianRoot, folder: Path, issuer: str, authority: Authority, uid: int) -> DebianServer:
+def start_server(
+    major: int, root: DebianRoot, folder: Path, issuer: str, authority: Authority, uid: int, *, more: str = ""
+) -> DebianServer:
+    """A server in `folder`, seen inside as `INSIDE`; `more` are lines of postgresql.conf."""
     programs = f"/usr/lib/postgresql/{major}/bin"
-    _inside(root, f"{programs}/initdb", "-D", f"{INSIDE}/server/data", "-U", "postgres", "-A", "trust", "--no-sync")
+    inside(root, f"{programs}/initdb", "-D", f"{INSIDE}/server/data", "-U", "postgres", "-A", "trust", "--no-sync")
     certificate = authority.server(f"debian-{major}", owner=uid)
     for file in (certificate.cert_file, certificate.key_file):
         shutil.copy2(file, folder / "server")
         os.chown(folder / "server" / file.name, uid, -1)
     port = free_port()
     data = folder / "server" / "data"
-    (data / "postgresql.auto.conf").write_text(_settings(port, f"{INSIDE}/server/debian-{major}"))
+    (data / "postgresql.auto.conf").write_text(_settings(port, f"{INSIDE}/server/debian-{major}") + more)
     (data / "pg_hba.conf").write_text(
         "local all postgres trust\n"
         f'hostssl all all samehost oauth issuer="{issuer}" scope="db:demo" delegate_ident_mapping=1\n'
@@ -93,13 +105,13 @@ def _start(major: int, root: DebianRoot, folder: Path, issuer: str, authority: A
     return DebianServer(major, port, authority.ca_file, log, process)
 
 
-def _create(root: DebianRoot, server: DebianServer) -> None:
+def make_database(root: DebianRoot, server: DebianServer) -> None:
     """Wait until it takes connections, and make what the policy speaks of."""
     alive = server.process.alive
     wait_until(lambda: "ready to accept connections" in server.log or not alive(), 60, "the server to start")
     assert alive(), server.log
     for sql in ("CREATE DATABASE appdb", "CREATE ROLE app_readonly LOGIN", "CREATE ROLE app_readwrite LOGIN"):
-        _inside(root, "psql", "-h", f"{INSIDE}/server", "-p", str(server.port), "-U", "postgres", "-c", sql)
+        inside(root, "psql", "-h", f"{INSIDE}/server", "-p", str(server.port), "-U", "postgres", "-c", sql)
 
 
 def _settings(port: int, certificate: str) -> str:
@@ -118,14 +130,16 @@ def _settings(port: int, certificate: str) -> str:
     )
 
 
-def _compile(root: DebianRoot, folder: Path, pg_config: str, uid: int) -> None:
+def compile_module(root: DebianRoot, folder: Path, pg_config: str, uid: int) -> None:
+    """The module, by the root's own compiler."""
     shutil.copytree(SOURCE, folder / "source", ignore=shutil.ignore_patterns("*.o", "*.so"))
     (folder / "server" / "module").mkdir()
     os.chown(folder / "server" / "module", uid, -1)
     make = ["make", "-s", "-f", f"{INSIDE}/source/Makefile", f"PG_CONFIG={pg_config}", "COPT=-Werror"]
-    _inside(root, *make, folder=f"{INSIDE}/server/module")
+    inside(root, *make, folder=f"{INSIDE}/server/module")
 
 
-def _inside(root: DebianRoot, *words: str, folder: str = "/") -> None:
+def inside(root: DebianRoot, *words: str, folder: str = "/") -> None:
+    """Run a program in the root, which must end well."""
     done = subprocess.run(root.command(*words, user=USER, folder=folder), capture_output=True, text=True)
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
