@@ -131,7 +131,7 @@ def who_can(
     if found.ways and found.never:
         show.line("but never who meets one of these")
         for way in found.never:
-            show.line(f'  {way.who} (deny rule "{way.rule}")')
+            show.line(f'  {way.who} ({"veto of" if way.veto else "deny"} rule "{way.rule}")')
     return 0 if found.ways else 1
 
 

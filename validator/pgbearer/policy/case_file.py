@@ -15,6 +15,7 @@ from pgbearer.wire import Reason
 
 __all__ = ["Case", "CaseDefaults", "CaseFile", "Cases", "Expect", "RequestOfCase", "TokenOfCase", "parse_cases"]
 
+Opinion = Literal["allow", "deny", "unavailable", "misconfigured", "unaskable"]
 Attribute = Literal["superuser", "replication", "createrole", "createdb", "bypassrls"]
 
 
@@ -91,6 +92,8 @@ class Case(Section):
     name: Name
     token: TokenOfCase = TokenOfCase()
     request: RequestOfCase = RequestOfCase()
+    opinions: dict[Name, Opinion] = Field(default_factory=dict)
+    """What deciders say, by their names under `deciders`. One that is not here does not answer."""
     expect: Expect
 
 
@@ -99,6 +102,8 @@ class CaseDefaults(Section):
 
     token: TokenOfCase = TokenOfCase()
     request: RequestOfCase = RequestOfCase()
+    opinions: dict[Name, Opinion] = Field(default_factory=dict)
+    """What deciders say; a case replaces what it says of one."""
 
 
 class CaseFile(Section):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pgbearer.config import ConfigError, Issuer, Problem, Settings, parse_template
+from pgbearer.policy.advice import Advice, Answer
 from pgbearer.policy.case_file import Case, CaseDefaults, Cases, Expect, RequestOfCase, TokenOfCase
 from pgbearer.policy.evaluate import Policy
 from pgbearer.policy.explanation import explain_login
@@ -128,7 +129,15 @@ class _Asking:
             server=server,
             now=now,
             keys_age=0.0,
+            advice=self._advice(),
         )
+
+    def _advice(self) -> Mapping[str, Advice]:
+        """What the case says of each decider; one that it does not speak of cannot be asked."""
+        opinions = {**self.defaults.opinions, **self.case.opinions}
+        if unknown := sorted(opinions.keys() - self.settings.deciders.keys()):
+            raise self._unusable(f"there is no decider {unknown[0]!r}")
+        return {name: Advice(answer=_answer(opinions.get(name))) for name in self.settings.deciders}
 
     def _verified(self, token: TokenOfCase, now: int) -> Verified:
         name = token.issuer or self._only("issuer", self.settings.issuers)
@@ -210,6 +219,12 @@ class _Asking:
     def _unusable(self, why: str) -> ConfigError:
         problem = Problem(path=(), message=f"{self.case.name}: {why}", file=self.file, line=self.line)
         return ConfigError(self.file, [problem])
+
+
+def _answer(opinion: str | None) -> Answer:
+    if opinion is None:
+        return Answer.UNAVAILABLE
+    return {"allow": Answer.YES, "deny": Answer.NO}.get(opinion) or Answer(opinion)
 
 
 def _identity(template: str, values: Mapping[str, ClaimValue]) -> str:

@@ -66,11 +66,11 @@ def compare(old: Settings, new: Settings) -> tuple[Change, ...]:
 
 
 def elsewhere(old: Settings, new: Settings) -> tuple[str, ...]:
-    """What differs outside of the rules and can change who gets in: issuers and servers, a line for each key."""
+    """What differs outside of the rules and can change who gets in, a line for each key."""
     before, after = (
         {
             (section, name, key): value
-            for section in ("issuers", "servers")
+            for section in ("issuers", "servers", "deciders")
             for name, one in getattr(file, section).items()
             for key, value in one.model_dump(mode="json").items()
         }

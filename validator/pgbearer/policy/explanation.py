@@ -18,6 +18,7 @@ from pgbearer.policy.outcome import Allow, Outcome
 from pgbearer.policy.recorded import RecordError, decide_again, question_of, reason_of
 from pgbearer.policy.rule import PolicyRule
 from pgbearer.policy.steps import RULE_REASONS, Step, steps_of
+from pgbearer.policy.told import judged_by_others
 from pgbearer.policy.words import WORDS, Words, listed, person
 from pgbearer.wire import Reason, Replication
 
@@ -151,7 +152,10 @@ def explain_record(entry: Mapping[str, Any], policy: Policy, digest: str, issuer
 def explain_login(policy: Policy, asked: Asked) -> tuple[RuleExplained, ...]:
     """The rules that matter to a login: those that match or cannot be judged, then the nearest of the others."""
     question = Question(asked, policy.environments)
-    judged = [(rule, examine(rule, question)) for rule in policy.rules]
+    told = {one.rule: one for one in decide_again(policy, asked).considered}
+    judged = [
+        (rule, (*examine(rule, question), *judged_by_others(rule, told.get(rule.name), asked))) for rule in policy.rules
+    ]
     deciding = [(rule, keys) for rule, keys in judged if _matched(keys) or (rule.deny and _unjudged(keys))]
     near = [(rule, keys) for rule, keys in judged if not rule.deny and not _matched(keys)]
     deciding.sort(key=lambda one: (not one[0].deny, one[0].name))
@@ -229,7 +233,7 @@ def _changes(reason: Reason, rules: tuple[RuleExplained, ...]) -> tuple[str, ...
     if reason in (Reason.DENIED_BY_RULE, Reason.POLICY_ERROR):
         denying = [one for one in rules if one.deny]
         return tuple(line for one in denying for line in _unblock(one)) + _still_needed(rules)
-    if reason not in _WANT_A_RULE:
+    if reason not in {*_WANT_A_RULE, Reason.DECIDER_DENIED}:
         return (reason.remedy,)
     near = [one for one in rules if not one.matched]
     if not near:

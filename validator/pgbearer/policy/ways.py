@@ -9,12 +9,14 @@ from itertools import product
 from typing import Final
 
 from pgbearer.config import Rule, Settings
+from pgbearer.config.deciders import OnFault
 from pgbearer.config.patterns import covers
 from pgbearer.config.reference import duration_text
 from pgbearer.policy.names import is_glob
+from pgbearer.policy.told import demand_of
 from pgbearer.policy.words import listed
 
-__all__ = ["Place", "Way", "is_pattern", "ways"]
+__all__ = ["Place", "Way", "is_pattern", "vetoed", "ways"]
 
 
 IN_PERSON: Final = "in person"
@@ -42,7 +44,9 @@ class Way:
     rule: str
     demands: tuple[str, ...]
     session: str
-    """How long a session may last; empty for a deny rule."""
+    """How long a session may last; empty for a deny rule and for a veto."""
+    veto: bool = False
+    """It leads nowhere: who does not meet it is refused, whatever other rules say."""
 
     @property
     def who(self) -> str:
@@ -59,7 +63,7 @@ def is_pattern(name: str) -> bool:
 
 
 def ways(rule: Rule, place: Place, settings: Settings, *, one_by_one: bool = False) -> Iterator[Way]:
-    """How `rule` leads to `place`, or for a deny rule keeps from it; nothing if it does not.
+    """How `rule` leads to `place`, or for a deny rule keeps from it; nothing if it does not, or only as a fallback.
 
     Args:
         rule: of `settings`.
@@ -68,12 +72,22 @@ def ways(rule: Rule, place: Place, settings: Settings, *, one_by_one: bool = Fal
         one_by_one: a way for each of several roles, groups or organizations of which any will do.
     """
     role, database = _role(rule, place.role), _database(rule, place.database)
-    if role is None or database is None:
+    if role is None or database is None or rule.fallback:
         return
     session = "" if rule.deny else _session(rule, settings)
     for principal in _principals(rule, one_by_one=one_by_one):
         demands = tuple(dict.fromkeys(filter(None, [*principal, *_demands(rule, place), role, database])))
         yield Way(rule=rule.name, demands=demands, session=session)
+
+
+def vetoed(rule: Rule, place: Place, settings: Settings) -> Iterator[Way]:
+    """Whom a rule's deciders keep from `place` although other rules lead there; nothing unless it is a veto."""
+    if rule.ask is None or not rule.ask.veto:
+        return
+    asked = demand_of(rule) or ""
+    for way in ways(rule, place, settings):
+        demands = (demand for demand in way.demands if not demand.startswith(asked) and demand != ORDINARY)
+        yield Way(rule=rule.name, demands=(*demands, f"unless {asked}"), session="", veto=True)
 
 
 def _principals(rule: Rule, *, one_by_one: bool) -> Iterable[Sequence[str]]:
@@ -105,12 +119,24 @@ def _demands(rule: Rule, place: Place) -> Iterator[str]:
 
 
 def _of_the_rule(rule: Rule) -> Iterator[str]:
+    if asked := demand_of(rule):
+        yield asked + _otherwise(rule)
     if rule.replication:
         yield f"a {listed(rule.replication)} replication connection"
     if rule.tier == "critical":
         yield "tier critical"
     if rule.expires:
         yield f"until {rule.expires}"
+
+
+def _otherwise(rule: Rule) -> str:
+    """What a rule itself says to count where that cannot be asked."""
+    said = rule.ask.on_fault if rule.ask else None
+    if not isinstance(said, OnFault):
+        return ""
+    if said.last_known is not None:
+        return f" (or, while it cannot be asked, said so {duration_text(said.last_known.max_age)} ago at most)"
+    return f' (or, while it cannot be asked, the rule "{said.rule}" matches)'
 
 
 def _acting(rule: Rule) -> str | None:

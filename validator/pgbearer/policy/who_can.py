@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pgbearer.config import Settings
-from pgbearer.policy.ways import Place, Way, ways
+from pgbearer.policy.ways import Place, Way, vetoed, ways
 
 __all__ = ["WhoCan", "who_can"]
 
@@ -20,7 +20,8 @@ def who_can(settings: Settings, role: str, database: str) -> WhoCan:
     """The rules that lead to `role` in `database`, and those that keep from it, in the order of the file."""
     place = Place(role, database)
     found = [(rule.deny, way) for rule in settings.rules for way in ways(rule, place, settings)]
+    vetoes = [way for rule in settings.rules for way in vetoed(rule, place, settings)]
     return WhoCan(
         ways=tuple(way for deny, way in found if not deny),
-        never=tuple(way for deny, way in found if deny),
+        never=(*(way for deny, way in found if deny), *vetoes),
     )

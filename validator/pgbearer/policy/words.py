@@ -12,6 +12,7 @@ from typing import Any, Final
 from pgbearer.config import Rule
 from pgbearer.policy.fields import FIELDS, Asked
 from pgbearer.policy.source import names_in
+from pgbearer.policy.told import demand_of, said_to
 from pgbearer.wire import Reason, Replication
 
 __all__ = ["WORDS", "Words", "listed", "names_at_issuer", "person"]
@@ -50,6 +51,10 @@ def person(asked: Asked) -> str:
 def names_at_issuer(asked: Asked) -> str:
     """The issuer, as a place to change something at."""
     return f"issuer {asked.verified.issuer} ({_shown(asked.verified.issuer_url)})"
+
+
+def _place(asked: Asked) -> str:
+    return f"{_shown(asked.request.role)} in {_shown(asked.request.database)}"
 
 
 def _shown(value: str) -> str:
@@ -269,5 +274,18 @@ WORDS: Final[Mapping[str, Words]] = {
         ),
     ),
     "carries": Words(lambda _: None, _sure, lambda _rule, _asked: Reason.AGENT_SAYS_TOO_LITTLE.remedy),
+    "ask": Words(
+        demand_of,
+        lambda rule, asked: said_to(rule, asked) or "nobody was asked",
+        lambda rule, asked: (
+            f"Have {_place(asked)} allowed to {person(asked)} where {listed(rule.ask.deciders if rule.ask else ())} "
+            f"decides; now: {said_to(rule, asked)}."
+        ),
+    ),
+    "fallback": Words(
+        lambda rule: "a decider that cannot be asked, and a rule that names this one for it" if rule.fallback else None,
+        lambda _, asked: "; ".join(f"{name}: {said}" for name, said in asked.advice.items()) or "none was asked",
+        lambda rule, _: "Take `fallback` out of the rule, so that it counts by itself.",
+    ),
 }
-"""By key, as in `pgbearer.policy.match.KEYS`."""
+"""By key, as in `pgbearer.policy.match.KEYS`, and then what others are asked."""
