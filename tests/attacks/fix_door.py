@@ -76,7 +76,11 @@ class Door:
 
     def admit(self, case: Case) -> None:
         """Log in with the case's token, which must be let in."""
-        with self._at(case), self._published(case), self.chain.login(token=case.make(self.issuer, int(time.time()))):
+        with (
+            self._at(case),
+            self._published(case),
+            self.chain.login(ROLES[case.path or case.hba], token=case.make(self.issuer, int(time.time()))),
+        ):
             pass
 
     def refused(self, token: str, role: str = "app_readonly", **options: str) -> str:

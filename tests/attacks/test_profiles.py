@@ -23,6 +23,7 @@ from tests.samples import (
     GITHUB_IMMUTABLE,
     OKTA_PERSON,
     OKTA_SERVICE,
+    SAMPLES,
     Sample,
 )
 
@@ -59,7 +60,10 @@ def each(name: str, reason: Reason, sample: Sample, claim: str, *values: Any) ->
 
 KIND, SUBJECT, TYPE = Reason.TOKEN_KIND, Reason.SUBJECT_INVALID, Reason.CLAIM_TYPE
 CLIENT, MISSING, GROUPS = Reason.CLIENT_NOT_ALLOWED, Reason.CLAIM_MISSING, Reason.GROUPS_INCOMPLETE
-SHARED: dict[str, Any] = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example/groups"}}}
+SHARED: dict[str, Any] = {
+    "_claim_names": {"groups": "src1"},
+    "_claim_sources": {"src1": {"endpoint": "https://graph.example/groups"}},
+}
 
 ENTRA = (
     *each("entra,", KIND, ENTRA_PERSON, "ver", "1.0", "2", "2.00", "", 2.0, 2, None, ["2.0"]),
@@ -180,6 +184,9 @@ GITHUB = (
 CASES = (*ENTRA, *OKTA, *GITHUB)
 
 
+GOOD = tuple(case(name, Reason.ALLOWED, sample) for name, sample in SAMPLES.items())
+
+
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 async def test_refused(case: Case) -> None:
     assert await outcome(case) is case.reason
@@ -188,3 +195,12 @@ async def test_refused(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.at_login], ids=name_of)
 def test_refused_at_login(door: Door, case: Case) -> None:
     assert door.refusal(case) == case.reason
+
+
+@pytest.mark.parametrize("case", [case for case in GOOD if case.at_login], ids=name_of)
+def test_a_documented_token_is_let_in(door: Door, case: Case) -> None:
+    door.with_rules([{"name": "all", "databases": ["appdb"], "roles": ["app_readonly", "hba_tenant"]}])
+    try:
+        door.admit(case)
+    finally:
+        door.with_usual_rules()

@@ -19,7 +19,6 @@ from tests.issuer import ABSENT, Mint
 from tests.unit.fix_tokens import Desk, FakeClock, settings_for
 
 NOW = 1_800_000_000
-JSON = {"content-type": "application/json"}
 
 
 async def verified_by(mint: Mint) -> tuple[str, Verified]:
@@ -63,8 +62,9 @@ async def test_good(mint: Mint, changes: dict[str, Any]) -> None:
     assert await reason_of(mint, reply(answer(mint, **changes))) is Reason.ALLOWED
 
 
+NOT_TRUE: tuple[Any, ...] = ("true", "false", 1, 0, None, [], {"active": True}, "yes", ABSENT)
 INVALID: tuple[dict[str, Any], ...] = (
-    *({"active": value} for value in ("true", "false", 1, 0, None, [], {"active": True}, "yes", ABSENT)),
+    *({"active": value} for value in NOT_TRUE),
     *({"iss": value} for value in ("https://evil.example", None, ["x"])),
     *({"sub": value} for value in (ABSENT, "somebody else", None, ["f1a6bb5e-6f40-4b4e-8b55-5f2b29a35b2e"])),
     *({"exp": value} for value in (ABSENT, NOW + 301, NOW + 300.0, str(NOW + 300), None, True)),
@@ -243,14 +243,17 @@ async def test_closing_lets_questions_under_way_be_answered(mint: Mint, secret_f
     await pool.began.wait()
     closing = asyncio.create_task(asking.aclose())
     await asyncio.sleep(0)
-    assert not pool.closed
+    before = pool.closed
     pool.hold.set()
     await asyncio.gather(question, closing)
-    assert pool.closed
+    assert (before, pool.closed) == (False, True)
+    with pytest.raises(Denied, match="reloaded meanwhile"):
+        await asking.confirm(token, verified)
 
 
 @pytest.mark.parametrize("text", ["0s", "61s", "1d"])
 def test_cache_and_timeout_are_bounded(text: str, secret_file: Path) -> None:
     key = "timeout" if text == "0s" else "cache"
+    usual: dict[str, Any] = {"endpoint": "https://x/y", "client_id": "x", "client_secret_file": secret_file}
     with pytest.raises(ValueError, match=key):
-        Introspection(endpoint="https://x/y", client_id="x", client_secret_file=secret_file, **{key: text})
+        Introspection(**(usual | {key: text}))

@@ -1,6 +1,7 @@
 """What settings of introspection must agree on with the issuer's: small checks, as in `pgbearer.config.checks`."""
 
 from collections.abc import Iterator
+from typing import Final
 from urllib.parse import urlsplit
 
 from pgbearer.config.problems import Problem
@@ -8,6 +9,9 @@ from pgbearer.config.settings import Settings
 from pgbearer.config.workloads import WORKLOADS
 
 __all__ = ["introspection_fits_its_issuer"]
+
+_UNASKED: Final = frozenset({"github-actions", "entra"})
+"""Profiles whose servers have no introspection endpoint."""
 
 
 def introspection_fits_its_issuer(settings: Settings) -> Iterator[Problem]:
@@ -17,7 +21,7 @@ def introspection_fits_its_issuer(settings: Settings) -> Iterator[Problem]:
         if asked is None:
             continue
         path = ("issuers", name, "introspection")
-        if issuer.profile in WORKLOADS or issuer.profile == "github-actions":
+        if issuer.profile in WORKLOADS or issuer.profile in _UNASKED:
             yield Problem(path=path, message=f"means nothing for profile {issuer.profile}: there is nobody to ask")
         if asked.when == "critical" and issuer.critical is None:
             message = f'issuer "{name}" does not say what is critical'

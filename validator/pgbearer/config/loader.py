@@ -1,10 +1,11 @@
 """Files to settings that may be used, or to every reason why not."""
 
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Final, Generic, Protocol, TypeVar, overload
 
 from pgbearer.config.checks import CHECKS
 from pgbearer.config.decode import Decoded, decode
@@ -188,11 +189,18 @@ def _untrusted_files(settings: Settings) -> Iterable[Problem]:
     """Files that the settings name are held to the same rule as the settings themselves."""
     for path, file in _named_files(settings):
         try:
-            for reason in untrusted(file):
+            reasons = tuple(untrusted(file))
+            for reason in reasons:
                 message = f"not trusted: {reason}"
                 yield Problem(path=path, message=message, hint="chown root, chmod go-w", about_trust=True)
+            if not reasons and path[-1] in _SECRETS and file.stat().st_mode & stat.S_IROTH:
+                message = "everybody on this machine can read it"
+                yield Problem(path=path, message=message, hint="chmod o-r", severity="warning")
         except OSError as error:
             yield Problem(path=path, message=f"cannot be read: {error.strerror or error}")
+
+
+_SECRETS: Final = frozenset({"client_secret_file", "password_file", "secret_file", "bearer_file", "client_key_file"})
 
 
 def _named_files(settings: Settings) -> Iterable[tuple[KeyPath, Path]]:

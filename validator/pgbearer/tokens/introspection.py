@@ -76,6 +76,7 @@ class Introspector:
         self._known: OrderedDict[bytes, float] = OrderedDict()
         self._under_way = 0
         self._idle = asyncio.Event()
+        self._closed = False
 
     @property
     def critical_only(self) -> bool:
@@ -91,6 +92,8 @@ class Introspector:
         digest = hashlib.sha256(token.encode("ascii")).digest()
         if self._is_known(digest):
             return
+        if self._closed:
+            raise Denied(Reason.ISSUER_UNAVAILABLE, "introspection: the settings were reloaded meanwhile")
         self._under_way += 1
         try:
             read_introspection(await self._ask(token), verified)
@@ -102,6 +105,7 @@ class Introspector:
 
     async def aclose(self) -> None:
         """Let the questions under way be answered, for as long as they may take, and close the connections."""
+        self._closed = True
         if self._under_way:
             self._idle.clear()
             with suppress(TimeoutError):
