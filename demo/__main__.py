@@ -92,6 +92,7 @@ def _show(told: Told, running: Stack) -> None:
     outcome = "[green]in[/]" if told.reason == "allowed" else f"[yellow]refused[/] {told.reason}"
     console.print(f"[bold]{chapter.person}[/] as [bold]{chapter.role}[/]: {outcome}")
     console.print(f"    {told.seen}", markup=False)
+    console.print(f"    decided by {told.decided_by}", markup=False)
     if told.reason == "allowed":
         console.print(f"    decision {told.decision_id}")
     else:

@@ -1,9 +1,9 @@
 """Three people log in by device code, each at Keycloak's own pages, and find out what they may."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from demo import service
 from demo.state import Stack
@@ -35,6 +35,8 @@ class Told:
     reason: str
     """The service's own word for it, from its admin socket."""
     decision_id: str
+    decided_by: str
+    """A rule of the file, or a decider that it asks, in words."""
     seen: str
     """What PostgreSQL answered, or what the reason means."""
 
@@ -87,4 +89,9 @@ def _go_through(stack: Stack, chapter: Chapter, source: DeviceSource) -> Told:
     seen = decision["meaning"]
     if who and done:
         seen = f"system_user {who[0]}, current_user {who[1]}; {done[0]}"
-    return Told(chapter, decision["reason"], decision["decision_id"], seen)
+    return Told(chapter, decision["reason"], decision["decision_id"], _decided_by(decision), seen)
+
+
+def _decided_by(decision: Mapping[str, Any]) -> str:
+    asked = [f"{each['decider']} said {each['answer']} in {each['ms']:.0f} ms" for each in decision["asked"]]
+    return f"the rules; {', '.join(asked)}" if asked else "the rules, which ask nobody"

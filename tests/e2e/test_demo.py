@@ -74,6 +74,13 @@ def test_story_is_told(told: subprocess.CompletedProcess[str], outcome: str) -> 
     assert outcome in told.stdout.splitlines()
 
 
+def test_one_login_is_decided_here_and_one_by_keycloak(told: subprocess.CompletedProcess[str]) -> None:
+    lines = told.stdout.splitlines()
+
+    assert "which ask nobody" in lines[lines.index("alice as app_readonly: in") + 2]
+    assert re.search(r"keycloak said yes in \d+ ms", lines[lines.index("bob as app_readwrite: in") + 2])
+
+
 def test_carols_refusal_explains_itself(told: subprocess.CompletedProcess[str]) -> None:
     """Whoever runs the line that the demo prints learns why she was refused and what to change, at which place."""
     line = re.search(r"^carol as .*?^    why: (.*?)$", told.stdout, re.DOTALL | re.MULTILINE)

@@ -32,4 +32,12 @@ def test_rule_gives_one_role_in_one_database(rule: str, roles: list[str]) -> Non
 
     assert rules[rule]["roles"] == roles
     assert rules[rule]["databases"] == ["appdb"]
-    assert set(rules[rule]) == {"name", "any_role", "databases", "roles"}
+    assert set(rules[rule]) - {"ask"} == {"name", "any_role", "databases", "roles"}
+
+
+def test_keycloak_has_the_last_word_on_writers_alone() -> None:
+    policy = yaml.safe_load(policy_file(ADDRESSES))
+
+    asked = {rule["name"]: rule["ask"] for rule in policy["rules"] if "ask" in rule}
+    assert asked == {"writers": {"all": ["keycloak"]}}
+    assert policy["deciders"]["keycloak"]["url"] == policy["issuers"]["demo"]["issuer"]
