@@ -116,6 +116,15 @@ class Mint:
         """The key set as published."""
         return {"keys": [key.jwk() for key in self.keys]}
 
+    def bundle(self) -> dict[str, Any]:
+        """The same keys as the bundle of a SPIFFE trust domain."""
+        return {"keys": [key.jwk(use="jwt-svid", alg=ABSENT) for key in self.keys]}
+
+    @property
+    def bundle_url(self) -> str:
+        """Where that is."""
+        return f"{self.url}/bundle"
+
     def claims(self, **changes: Any) -> dict[str, Any]:
         """Claims of a good Keycloak access token for alice; `changes` replace claims, ABSENT removes them."""
         now = int(time.time())
@@ -216,6 +225,8 @@ class Issuer(Mint):
         if place == self.jwks_uri:
             keys = self.jwks()
             return _Answer(json.dumps(self._keys_change(keys) if self._keys_change else keys).encode())
+        if place == self.bundle_url:
+            return _Answer(json.dumps(self.bundle()).encode())
         return None
 
     def answer_form(self, path: str, fields: Mapping[str, str]) -> tuple[int, Mapping[str, Any]] | None:

@@ -65,7 +65,7 @@ def trust_domain(mint: Mint) -> dict[str, Any]:
         "identity": "{sub}",
         "implied_scopes": ("db:demo",),
         "claims": {"trust_domain": "string", "path": "string"},
-        "spiffe": {"bundle_url": f"{mint.url}/protocol/openid-connect/certs", "iss": mint.url},
+        "spiffe": {"bundle_url": mint.bundle_url, "iss": mint.url},
     }
 
 

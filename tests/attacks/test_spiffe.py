@@ -12,14 +12,6 @@ from tests.issuer import ABSENT, AUDIENCE, Mint
 from tests.workload_tokens import DOMAIN, svid, trust_domain
 
 
-def in_bundle(**changes: Any) -> Publish:
-    """What a trust domain's bundle has: the same keys, for JWT-SVIDs."""
-    return lambda keys: [
-        {name: value for name, value in {**key, "use": "jwt-svid", **changes}.items() if value is not ABSENT}
-        for key in keys
-    ]
-
-
 def workload(
     name: str,
     reason: Reason,
@@ -29,9 +21,24 @@ def workload(
     **changes: Any,
 ) -> Case:
     """A workload's token, changed: claims by name, and `header`."""
-    return Case(
-        name, reason, lambda mint, now: svid(mint, now, **changes), settings, publish=publish or in_bundle(alg=ABSENT)
-    )
+    return Case(name, reason, lambda mint, now: svid(mint, now, **changes), settings, publish=publish)
+
+
+def key(name: str, reason: Reason, **changes: Any) -> Case:
+    """A good token, whose bundle has the key otherwise."""
+
+    def publish(keys: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{name: value for name, value in {**key, **changes}.items() if value is not ABSENT} for key in keys]
+
+    return workload(name, reason, publish=publish, settings=with_keys_at_the_issuer)
+
+
+def with_keys_at_the_issuer(mint: Mint) -> dict[str, Any]:
+    """The keys for access tokens in the bundle's place."""
+    return {
+        **trust_domain(mint),
+        "spiffe": {"bundle_url": f"{mint.url}/protocol/openid-connect/certs", "iss": mint.url},
+    }
 
 
 def without_iss(mint: Mint) -> dict[str, Any]:
@@ -86,10 +93,11 @@ WHOSE = (
 )
 
 KEYS = (
-    workload("a key for X.509-SVIDs", Reason.KEY_UNSUITABLE, publish=in_bundle(use="x509-svid")),
-    workload("a key for anything", Reason.KEY_UNSUITABLE, publish=in_bundle(use="sig")),
-    workload("a key for nothing", Reason.KEY_UNSUITABLE, publish=in_bundle(use=ABSENT)),
-    workload("a key without a kid", Reason.KEY_UNKNOWN, publish=in_bundle(kid=ABSENT)),
+    key("a key for access tokens", Reason.KEY_UNSUITABLE),
+    key("a key for X.509-SVIDs", Reason.KEY_UNSUITABLE, use="x509-svid"),
+    key("a key for nothing", Reason.KEY_UNSUITABLE, use=ABSENT),
+    key("a key without a kid", Reason.KEY_UNKNOWN, use="jwt-svid", kid=ABSENT),
+    key("a key of another alg", Reason.ALGORITHM_NOT_ALLOWED, use="jwt-svid", alg="RS512"),
     workload("no kid in the header", Reason.KEY_UNKNOWN, header={"kid": ABSENT}),
     workload("another kid in the header", Reason.KEY_UNKNOWN, header={"kid": "key-9"}),
     workload("alg EdDSA", Reason.ALGORITHM_NOT_ALLOWED, header={"alg": "EdDSA"}),
@@ -115,14 +123,12 @@ KINDS = (
         Reason.TOKEN_EXPIRED,
         lambda mint, now: svid(mint, now, iat=now - 400, exp=now - 100),
         trust_domain,
-        publish=in_bundle(),
     ),
     Case(
         "of a day",
         Reason.LIFETIME_TOO_LONG,
         lambda mint, now: svid(mint, now, exp=now + 86400),
         trust_domain,
-        publish=in_bundle(),
     ),
     workload("bound to a key", Reason.SENDER_CONSTRAINED, cnf={"jwk": {"kty": "EC"}}),
     workload("somebody acts", Reason.ACTOR_NOT_ALLOWED, act={"sub": "agent"}),

@@ -49,7 +49,7 @@ class Documents:
             self.began.set()
         if self.broken:
             raise FetchError(Fault.CONNECT, "cannot connect", url=url)
-        document = self.mint.jwks()
+        document = self.mint.bundle() if url == self.mint.bundle_url else self.mint.jwks()
         if url.endswith("/openid-configuration"):
             named = url.partition("/.well-known/")[0]
             issuer = self.mint.url if named == self.mint.url.rstrip("/") else named
