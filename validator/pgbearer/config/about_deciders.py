@@ -50,6 +50,11 @@ def critical_rules_ask_now(settings: Settings) -> Iterator[Problem]:
     for index, rule in enumerate(settings.rules):
         if rule.tier != "critical" or rule.ask is None:
             continue
+        for name in rule.ask.deciders:
+            if name in settings.deciders and settings.deciders[name].cache:
+                message = f'a rule of the critical tier, "{rule.name}", takes no answer that was given before'
+                hint = "write the decider a second time, without cache, for that rule"
+                yield Problem(path=("deciders", name, "cache"), message=message, hint=hint)
         for path, on_fault in _on_faults(index, rule, settings):
             if on_fault.last_known is not None:
                 message = f'a rule of the critical tier, "{rule.name}", takes no last known answer'
