@@ -152,3 +152,18 @@ def test_an_issuer_that_is_down_at_start_denies_until_it_is_there(start_service:
     service.await_line("1 to verify with")
     assert service.login()["decision"] == "allow"
     assert service.http("/readyz")[0] == 200
+
+
+def test_a_server_that_goes_away_while_a_key_is_looked_for_leaves_a_line(service: Service) -> None:
+    service.issuer.rotate_keys()
+    service.issuer.hang()
+    body = service.encoded()
+    with service.connect() as connection:
+        connection.sendall(b"POST /v1/login HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        service.await_metric("pgbearer_in_flight 1.0")
+        connection.sendall(b"x")  # whoever keeps to one exchange sends nothing more, so this one is cut off at once
+        assert connection.recv(1) == b""
+    service.await_metric("pgbearer_in_flight 0.0")
+    service.issuer.mend()
+    (record,) = service.decisions()
+    assert (record["decision"], record["reason"]) == ("deny", "caller_gone")

@@ -1,9 +1,11 @@
 """The way of a login: the order of its checks, and that whatever goes wrong denies and is recorded."""
 
+import asyncio
+import contextlib
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Never, cast
 
 import pytest
 
@@ -232,3 +234,28 @@ def test_a_state_has_places(state: State) -> None:
     assert state.places() == replace(state, digest="0", sockets={}).places()
     assert state.places() != other.places()
     assert Path("/run/pgbearer/login/login.sock") not in state.sockets
+
+
+async def test_a_server_that_goes_away_before_the_decision_leaves_a_line(
+    state: State, verifiers: FakeVerifiers
+) -> None:
+    waiting = asyncio.Event()
+
+    async def never(token: str, **_: Any) -> Never:
+        waiting.set()
+        await asyncio.Event().wait()
+        raise AssertionError(len(token))
+
+    verifiers.verify = never  # type: ignore[method-assign]
+    audit, recent = FakeAudit(), Recent()
+    decider = Decider(state, cast("AuditLog", audit), recent, Metrics())
+    asked = login(now=time.time_ns() // 1_000_000)
+    deciding = asyncio.create_task(decider.decide(asked, PEER, "local"))
+    await waiting.wait()
+    deciding.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await deciding
+    assert deciding.cancelled()
+    (record,) = audit.records
+    assert (record.reason, record.role, record.server) == (Reason.CALLER_GONE, asked.access.role, "local")
+    assert recent.find(record.decision_id) is not None

@@ -11,7 +11,7 @@ from pgbearer.policy.recorded import reason_of
 from pgbearer.policy.words import listed
 from pgbearer.wire import Reason
 
-__all__ = ["RULE_REASONS", "STAGES", "Stage", "Step", "steps_of"]
+__all__ = ["RULE_REASONS", "STAGES", "STILL_GOOD", "Stage", "Step", "steps_of"]
 
 Entry = Mapping[str, Any]
 
@@ -46,8 +46,17 @@ def steps_of(entry: Entry, *, rules: int) -> tuple[Step, ...]:
         rules: how many rules the policy has.
     """
     reason = reason_of(entry)
-    failed_at = next((at for at, stage in enumerate(STAGES) if reason in stage.reasons), len(STAGES))
-    return tuple(_step(stage, at - failed_at, entry, rules) for at, stage in enumerate(STAGES))
+    stages = _in_order(entry, reason)
+    failed_at = next((at for at, stage in enumerate(stages) if reason in stage.reasons), len(stages))
+    return tuple(_step(stage, at - failed_at, entry, rules) for at, stage in enumerate(stages))
+
+
+def _in_order(entry: Entry, reason: Reason) -> tuple["Stage", ...]:
+    """For the critical tier alone the issuer is asked last: what it refuses then was verified, and allowed by rules."""
+    if not entry.get("verified") or reason not in STILL_GOOD.reasons:
+        return STAGES
+    *others, record = (stage for stage in STAGES if stage is not STILL_GOOD)
+    return (*others, STILL_GOOD, record)
 
 
 def _step(stage: Stage, distance: int, entry: Entry, rules: int) -> Step:
@@ -134,8 +143,17 @@ def _stage(name: str, saw: Callable[[Entry], str | None], *reasons: Reason) -> S
     return Stage(name, frozenset(reasons), saw)
 
 
+STILL_GOOD: Final = _stage(
+    "still good",
+    lambda _: "the issuer is asked where the settings say so",
+    Reason.TOKEN_INACTIVE,
+    Reason.ISSUER_UNAVAILABLE,
+    Reason.INTROSPECTION_REFUSED,
+    Reason.INTROSPECTION_INVALID,
+)
+
 STAGES: Final = (
-    _stage("service", _nothing, Reason.NOT_READY, Reason.INTERNAL_ERROR),
+    _stage("service", _nothing, Reason.NOT_READY, Reason.CALLER_GONE, Reason.INTERNAL_ERROR),
     _stage("request", _nothing, Reason.REQUEST_INVALID, Reason.VERSION_UNSUPPORTED),
     _stage(
         "caller",
@@ -207,14 +225,7 @@ STAGES: Final = (
         Reason.ACTOR_NOT_ALLOWED,
     ),
     _stage("scopes", _scopes, Reason.SCOPE_MISSING),
-    _stage(
-        "still good",
-        _nothing,
-        Reason.TOKEN_INACTIVE,
-        Reason.ISSUER_UNAVAILABLE,
-        Reason.INTROSPECTION_REFUSED,
-        Reason.INTROSPECTION_INVALID,
-    ),
+    STILL_GOOD,
     _stage(
         "rules",
         _nothing,

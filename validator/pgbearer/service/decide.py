@@ -1,5 +1,6 @@
 """Judge, record, answer, in this order: nothing is answered that is not recorded."""
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
@@ -57,7 +58,11 @@ class Decider:
         started = time.perf_counter()
         state = self.state  # a reload meanwhile does not mix two policies in one decision
         now = time.time()
-        judgement = await self._judge(state, request, caller, now)
+        try:
+            judgement = await self._judge(state, request, caller, now)
+        except asyncio.CancelledError:
+            self._gone(request, state, peer, caller, now)
+            raise
         if judgement.verified is not None:
             self.logins.saw(judgement.verified.issuer, now)
         record = login_record(request, judgement, policy=state.digest, server=caller, peer=peer, at=int(now * 1000))
@@ -77,6 +82,12 @@ class Decider:
         answer = self._record(record, judgement)
         self._metrics.decided(record.server, answer, seconds=0)
         return answer
+
+    def _gone(self, request: LoginRequest, state: State, peer: Peer, caller: str | None, now: float) -> None:
+        """Nobody waits for the answer any more; that it was asked for is recorded all the same."""
+        judgement = Judgement(reason=Reason.CALLER_GONE)
+        record = login_record(request, judgement, policy=state.digest, server=caller, peer=peer, at=int(now * 1000))
+        self._metrics.decided(record.server, self._record(record, judgement), seconds=time.time() - now)
 
     async def _judge(self, state: State, request: LoginRequest, caller: str | None, now: float) -> Judgement:
         if self.draining:

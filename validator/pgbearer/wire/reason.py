@@ -326,6 +326,11 @@ class Reason(StrEnum):
         "The decision could not be recorded, so it was not made.",
         "Make room for, or permission on, the audit file.",
     )
+    CALLER_GONE = (
+        "caller_gone",
+        "The database server went away before there was a decision: its client had left, or its time was up.",
+        "If it was not the client, look why the issuer or a decider took so long, and at pgbearer.timeout.",
+    )
     INTERNAL_ERROR = (
         "internal_error",
         "The service failed while deciding.",
