@@ -51,10 +51,7 @@ SUBJECTS = (
 
 WHOSE = (
     pod("kubernetes.io absent", Reason.CLAIM_MISSING, **{"kubernetes.io": ABSENT}),
-    *(
-        pod(f"kubernetes.io {value!r}", Reason.CLAIM_TYPE, **{"kubernetes.io": value})
-        for value in NO_OBJECTS
-    ),
+    *(pod(f"kubernetes.io {value!r}", Reason.CLAIM_TYPE, **{"kubernetes.io": value}) for value in NO_OBJECTS),
     account("no namespace", Reason.CLAIM_TYPE, namespace=ABSENT),
     *(account(f"namespace {value!a:.40}", Reason.CLAIM_TYPE, namespace=value) for value in NAMESPACES),
     account("no service account", Reason.CLAIM_MISSING, serviceaccount=ABSENT),

@@ -89,3 +89,105 @@ def test_change(old: str, new: str, problems: list[str], write: Callable[[str], 
     said = found(write(CLUSTER.replace(old, new, 1) if old else CLUSTER))
     assert len(said) == len(problems), said
     assert all(any(problem in one for one in said) for problem in problems), said
+
+
+DOMAIN = """\
+version: 1
+issuers:
+  corp:
+    profile: keycloak
+    issuer: https://sso.example.com/realms/corp
+    audience: db:pay
+    clients: [cli]
+    identity: "corp:{sub}"
+  prod:
+    profile: spiffe
+    issuer: spiffe://prod.example
+    audience: db:pay
+    identity: "{sub}"
+    claims: {path: string}
+    spiffe: {bundle_url: "https://spire.prod.example:8443", iss: "https://oidc.prod.example"}
+  partner:
+    profile: spiffe
+    issuer: spiffe://partner.example
+    audience: db:pay
+    identity: "{sub}"
+    claims: {path: string}
+    spiffe: {bundle_url: "https://spire.partner.example:8443"}
+    behind: {corp: [appdb]}
+defaults: {session: {until: sso, max: 10h}}
+rules:
+  - {name: people, issuers: [corp], databases: [appdb], roles: [app], any_role: [db]}
+  - {name: orders, issuers: [prod, partner], databases: [appdb], roles: [app], when: claims.path == "/orders"}
+"""
+BUNDLE = 'bundle_url: "https://spire.partner.example:8443"'
+
+DOMAIN_CHANGES = {
+    "good": ("", "", []),
+    **{
+        f"trust domain {value}": (
+            "spiffe://partner.example\n",
+            f"{value}\n",
+            ["issuers.partner.issuer: must be a trust domain"],
+        )
+        for value in (
+            "spiffe://partner.example/",
+            "spiffe://Partner.example",
+            "https://partner.example",
+            "spiffe://a:1",
+        )
+    },
+    "a trust domain as another's issuer": (
+        "https://sso.example.com/realms/corp",
+        "spiffe://corp.example",
+        ["issuers.corp.issuer: must be an https address for profile keycloak"],
+    ),
+    "no bundle": (f"    spiffe: {{{BUNDLE}}}\n", "", ["issuers.partner.spiffe: needs one of bundle_file, bundle_url"]),
+    "two bundles": (BUNDLE, f"{BUNDLE}, bundle_file: /nowhere", ["spiffe: needs one of", "cannot be read"]),
+    "a file that is not there": (BUNDLE, "bundle_file: /nowhere", ["spiffe.bundle_file: cannot be read"]),
+    "a socket's folder that is not there": (
+        BUNDLE,
+        "workload_api: /nowhere/s",
+        ["spiffe.workload_api: cannot be read"],
+    ),
+    "a socket's folder that anybody can write": (
+        BUNDLE,
+        "workload_api: /tmp/api.sock",
+        ["issuers.partner.spiffe.workload_api: not trusted: /tmp is writable by group or others"],
+    ),
+    "the same trust domain twice": (
+        "spiffe://partner.example\n",
+        "spiffe://prod.example\n",
+        ['the same iss as issuer "prod"', 'could yield an identity of issuer "prod"'],
+    ),
+    "the iss of people": (
+        "https://oidc.prod.example",
+        "https://sso.example.com/realms/corp",
+        ['issuers.corp.issuer: the same iss as issuer "prod"'],
+    ),
+    "the iss of another trust domain": (
+        BUNDLE,
+        f'{BUNDLE}, iss: "https://oidc.prod.example"',
+        ['issuers.partner: has the same iss as issuer "prod"'],
+    ),
+    "behind nobody": ("    behind: {corp: [appdb]}\n", "", ["issuers.partner: warning: no HBA line can name"]),
+    "a signature that no SVID has": (
+        "    behind:",
+        "    algorithms: [EdDSA]\n    behind:",
+        ["issuers.partner.algorithms: no JWT-SVID is signed so"],
+    ),
+    "a client": ("    behind:", "    clients: [a]\n    behind:", ["issuers.partner.clients: means nothing"]),
+    "spiffe of people": (
+        "    clients: [cli]\n",
+        "    clients: [cli]\n    spiffe: {bundle_file: /nowhere}\n",
+        ["issuers.corp.spiffe: means nothing for profile keycloak", "cannot be read"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "problems"), DOMAIN_CHANGES.values(), ids=DOMAIN_CHANGES)
+def test_change_of_a_trust_domain(old: str, new: str, problems: list[str], write: Callable[[str], Path]) -> None:
+    assert old in DOMAIN
+    said = found(write(DOMAIN.replace(old, new, 1) if old else DOMAIN))
+    assert len(said) == len(problems), said
+    assert all(any(problem in one for one in said) for problem in problems), said
