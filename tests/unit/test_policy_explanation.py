@@ -8,10 +8,10 @@ from pgbearer.policy.explanation import Explanation, RuleExplained, explain_reco
 from pgbearer.policy.match import KEYS
 from pgbearer.policy.recorded import RecordError
 from pgbearer.policy.source import names_in
-from pgbearer.policy.steps import RULE_REASONS, STAGES
+from pgbearer.policy.steps import RULE_REASONS, STAGES, STILL_GOOD
 from pgbearer.policy.words import WORDS
 from pgbearer.tokens.profiles import PROFILES
-from pgbearer.wire import Reason, Replication, RoleAttributes
+from pgbearer.wire import Hba, Reason, Replication, RoleAttributes
 from tests.unit.logins import READERS, ask, compiled, settings
 from tests.unit.recorded_logins import recorded, recorded_outcome
 
@@ -237,7 +237,35 @@ def test_what_a_client_wrote_is_quoted() -> None:
     assert "give 'eve\\x1b[2J' the role" in explanation.changes[0]
 
 
-@pytest.mark.parametrize("profile", ["keycloak", "rfc9068"])
+@pytest.mark.parametrize(
+    ("hba", "opened"),
+    [
+        ("https://sso.example.com/realms/corp", False),
+        ("https://sso.example.com/realms/corp/.well-known/openid-configuration", False),
+        ("https://sso.example.com/.well-known/oauth-authorization-server/realms/corp", False),
+        ("https://sso.example.com/realms/other", True),
+        ("https://sso.example.com/realms/corp2", True),
+    ],
+)
+def test_a_login_behind_another_issuers_line_says_so(hba: str, opened: bool) -> None:
+    hba_line = Hba(issuer=hba, scopes=(), delegate=True, map=None)
+    entry = recorded_outcome(compiled(READERS), hba=hba_line, issuer_url="https://sso.example.com/realms/corp")
+    explanation = explain_record(entry, compiled(READERS), DIGEST, settings().issuers)
+    (issuer,) = (step for step in explanation.steps if step.step == "issuer")
+    assert issuer.saw.endswith("behind which it is opened to appdb") is opened
+
+
+@pytest.mark.parametrize("reason", sorted(STILL_GOOD.reasons))
+def test_what_the_issuer_refuses_for_the_critical_tier_comes_after_the_rules(reason: Reason) -> None:
+    early = recorded(None, reason=reason)
+    late = recorded_outcome(compiled(READERS)) | {"reason": reason.value}
+    for entry, rules in ((early, "not reached"), (late, "passed")):
+        explanation = explain_record(entry, compiled(READERS), DIGEST, settings().issuers)
+        outcomes = {step.step: step.outcome for step in explanation.steps}
+        assert (outcomes["still good"], outcomes["rules"], outcomes["record"]) == ("failed", rules, "passed")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 def test_where_roles_are_by_default_is_what_tokens_are_verified_by(profile: Any) -> None:
     from pgbearer.policy import explanation
 
