@@ -82,6 +82,15 @@ def test_the_same_from_the_audit_and_from_a_pipe(service: Service) -> None:
     assert explain(*words, stdin=f"not a line of ours\n{pod}").stdout == asked
 
 
+def test_an_audit_is_explained_by_the_rules_in_anybodys_checkout(service: Service, tmp_path: Path) -> None:
+    refused = carols(service)
+    checkout = tmp_path / "pgbearer.yaml"
+    checkout.write_text(service.file.read_text())
+    checkout.chmod(0o664)  # as a umask of 002 leaves it, which the service would not have
+    done = explain("--decision", refused["decision_id"], "--audit", service.audit_file, "-c", checkout)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_every_refusal_can_be_explained(service: Service) -> None:
     tokens: dict[str, dict[str, Any]] = {
         "denied_by_rule": {"groups": ["/leavers"], "realm_access": {"roles": ["app_readonly"]}},

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pgbearer.audit import Remembered, timestamp
-from pgbearer.config import Settings
+from pgbearer.config import Settings, load
 from pgbearer.errors import UnreachableError, UsageError
 from pgbearer.policy import Policy, decide
+from pgbearer.policy import compile as compile_policy
 from pgbearer.policy.explanation import Explanation, explain_record
 from pgbearer.policy.recorded import RecordError
 from pgbearer.service.exchange import Peer
@@ -48,13 +49,13 @@ def explain_remembered(known: Remembered, state: State) -> dict[str, Any]:
 
 
 def explain_entry(entry: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Explain a line of an audit with the rules of a file, as JSON has it.
+    """Explain a line of an audit with the rules of a file, as JSON has it. The file may be anybody's: it only answers.
 
     Raises:
         ConfigError: the file cannot be used.
         UsageError: the line is of no form that can be explained.
     """
-    loaded = read_file(file)
+    loaded = load(file, compile_policy, in_force=False)
     try:
         return explain_record(entry, loaded.checked.policy, loaded.digest, loaded.settings.issuers).entry()
     except RecordError as error:
@@ -66,7 +67,8 @@ async def rehearse(
 ) -> dict[str, Any]:
     """Verify a token as the service would, and explain what the rules say; nobody is logged in, nothing is recorded.
 
-    The issuer's keys are fetched. What only a login can tell is taken to be in order, and the notes say so.
+    The issuer's keys are fetched, and who is to be asked about the token is asked: so the file must be one that the
+    service would trust. What only a login can tell is taken to be in order, and the notes say so.
 
     Args:
         file: the policy file.
