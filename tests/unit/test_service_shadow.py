@@ -52,6 +52,9 @@ class FakeVerifiers:
     def keys_age(self, issuer: str) -> float | None:
         return 0.0
 
+    async def confirm_critical(self, token: str, person: Verified, now: float) -> None:
+        """Nobody is asked."""
+
 
 class FakeAudit:
     """Keeps notes, unless its disk is full."""
