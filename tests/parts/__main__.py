@@ -8,6 +8,7 @@ What this machine cannot have is left out and named; the tests say it again, whe
 import os
 from collections.abc import Callable
 
+from tests.klite import programs
 from tests.parts import cerbos, debian, keycloak, module, opa, postgres, tls_postgres
 from tests.parts.needs import MissingError
 from tests.parts.progress import say
@@ -18,6 +19,10 @@ PARTS: dict[str, Callable[[], object]] = {
     "Keycloak": keycloak.distribution,
     "Cerbos": cerbos.program,
     "OPA": opa.program,
+    "etcd": programs.etcd,
+    "Kubernetes' API server": programs.apiserver,
+    "SPIRE's agent": programs.spire_agent,
+    "SPIRE's server": programs.spire_server,
     "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
     "Debian's PostgreSQL 18": lambda: debian.DebianRoot.of(debian.COMPILE_18),
     "Debian's PostgreSQL 19": lambda: debian.DebianRoot.of(debian.COMPILE_19),
