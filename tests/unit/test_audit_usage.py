@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from pgbearer.audit import decisions_in
+from pgbearer.audit import AuditLog, decisions_in
 from pgbearer.audit.moved import unfinished_moves
 from pgbearer.audit.usage import Usage, unused_rules
 from pgbearer.cli import app
 from pgbearer.config import load
+from pgbearer.wire import Reason
+from tests.parts.records import allowed_record
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SETTINGS = """\
@@ -84,6 +86,18 @@ def test_an_audit_that_does_not_reach_back_says_so(write: Callable[..., Path]) -
 def test_rotated_files_count_together(write: Callable[..., Path]) -> None:
     settings = write("pgbearer.yaml", SETTINGS)
     assert len(findings(settings, write("1", *LINES[:2]), write("2", *LINES[2:]))) == 2
+
+
+def test_the_lines_that_the_service_writes_tell_it(write: Callable[..., Path], tmp_path: Path) -> None:
+    audit = AuditLog(str(tmp_path / "real.jsonl"), instance="main")
+    days_ago = {"old": 200, "used": 3, "never": 0}
+    for name, days in days_ago.items():
+        at = int((NOW - timedelta(days=days)).timestamp() * 1000)
+        refused = {"reason": Reason.NO_RULE, "rules": (), "ends_at": None} if name == "never" else {"rules": (name,)}
+        audit.write(allowed_record(at=at, decision_id=name, **refused))
+    audit.close()
+    found = findings(write("pgbearer.yaml", SETTINGS), tmp_path / "real.jsonl")
+    assert [line.partition('"')[2].partition('"')[0] for line in found] == ["old", "never"]
 
 
 def test_the_command_shows_them_with_their_place(write: Callable[..., Path]) -> None:
