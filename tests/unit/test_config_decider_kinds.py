@@ -99,6 +99,13 @@ def test_a_token_is_shown_to_its_own_realm_only() -> None:
     assert said == 'rules.0.ask: asks "it", which sees tokens of corp only, about tokens of batch too'
 
 
+def test_an_address_that_is_not_the_issuers_is_pointed_out() -> None:
+    elsewhere = KEYCLOAK.replace("sso.example.com", "keycloak.internal")
+    assert problems(f"{elsewhere}, issuer: corp") == [
+        "deciders.it.url: is not the address of corp; people's tokens are sent there"
+    ]
+
+
 def test_keycloaks_authzen_is_not_the_only_judge() -> None:
     (said,) = problems(f"{AUTHZEN}, preset: keycloak", RULE)
     assert said.startswith("rules.0.ask: ")

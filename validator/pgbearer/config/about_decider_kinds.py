@@ -74,6 +74,9 @@ def keycloak_is_shown_its_own_tokens(settings: Settings) -> Iterator[Problem]:
             hint = did_you_mean(decider.issuer, tuple(settings.issuers))
             yield Problem(path=("deciders", name, "issuer"), message=f'no issuer "{decider.issuer}"', hint=hint)
             continue
+        if decider.url.rstrip("/") != settings.issuers[decider.issuer].issuer.rstrip("/"):
+            message = f"is not the address of {decider.issuer}; people's tokens are sent there"
+            yield Problem(path=("deciders", name, "url"), message=message, severity="notice")
         for index, rule in _rules_that_ask(name, settings):
             others = [issuer for issuer in rule.issuers or settings.issuers if issuer != decider.issuer]
             if others:
