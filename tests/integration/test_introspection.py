@@ -1,13 +1,14 @@
 """Logins of which the issuer is asked whether the token is still good: what it says, and every way not to say it."""
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.fix_chain import Chain, whole_chain
+from tests.integration.fix_chain import PGBEARER, Chain, whole_chain
 from tests.introspecting_issuer import CLIENT_ID, SECRET, IntrospectingIssuer
 from tests.issuer import ABSENT, AUDIENCE, CLIENT
 from tests.parts.authority import Authority
@@ -212,4 +213,18 @@ def test_only_the_critical_tier_is_asked_about_where_that_is_said(
     issuer.ended.clear()
     with chain.login("app_readwrite", token=strong):
         pass
+    settle(chain, introspection=introspection(chain, secret))
+
+
+def test_a_rehearsal_asks_too(asked: tuple[Chain, IntrospectingIssuer, Path], issuer: IntrospectingIssuer) -> None:
+    chain, _, secret = asked
+    settle(chain, introspection=introspection(chain, secret, when="critical"))
+    now = issuer.claims()["iat"]
+    token = issuer.token(auth_time=now, acr="mfa")
+    issuer.ended.add("5f3a7c1e")
+    words = [PGBEARER, "explain", "--token-file", "-", "--database", "appdb", "-c", str(chain.service.file), "--role"]
+    for role, said in (("app_readonly", "was allowed"), ("app_readwrite", "REFUSED: token_inactive")):
+        done = subprocess.run([*words, role], input=token, capture_output=True, text=True, check=False, timeout=60)
+        assert said in done.stdout, done.stderr
+    assert len(issuer.asked) == 1
     settle(chain, introspection=introspection(chain, secret))

@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 
 from tests.integration.fix_chain import Chain, whole_chain
-from tests.issuer import AUDIENCE, CLIENT, Issuer
+from tests.issuer import ABSENT, AUDIENCE, CLIENT, Issuer
 from tests.parts.authority import Authority
 from tests.parts.postgres import Installation
 
-RULES = [{"name": "readers", "any_role": ["db-read"], "databases": ["appdb", "postgres"], "roles": ["app_readonly"]}]
+ROLES = ["app_readonly", "app_readwrite"]
+RULES = [{"name": "readers", "any_role": ["db-read"], "databases": ["appdb", "postgres"], "roles": ROLES}]
 
 
 @pytest.fixture(scope="module")
 def old_and_new(postgres: Installation, issuer_authority: Authority) -> Iterator[tuple[Chain, Issuer]]:
     """A chain whose HBA line names the issuer ``demo``, and another issuer."""
-    with whole_chain(postgres, issuer_authority, rules=RULES) as chain, Issuer(issuer_authority) as other:
+    line = 'local all app_readwrite oauth issuer="{issuer}" scope="" delegate_ident_mapping=1'
+    with whole_chain(postgres, issuer_authority, rules=RULES, hba=[line]) as chain, Issuer(issuer_authority) as other:
         yield chain, other
 
 
@@ -53,6 +55,15 @@ def test_opened_behind_the_hba_issuer_to_the_databases_that_are_named(old_and_ne
         pass
     settle(chain, demo=issuer(chain.issuer), jobs=issuer(jobs, identity="jobs:{sub}"))
     assert chain.refusal(token=jobs.token()) == "issuer_mismatch"
+
+
+def test_a_line_without_scope_takes_tokens_without(old_and_new: tuple[Chain, Issuer]) -> None:
+    chain, _ = old_and_new
+    settle(chain, demo=issuer(chain.issuer))
+    token = chain.issuer.token(scope=ABSENT)
+    with chain.login("app_readwrite", token=token):
+        pass
+    assert chain.refusal(token=token) == "scope_missing"
 
 
 def test_while_people_move_both_are_accepted_as_the_same_and_counted(old_and_new: tuple[Chain, Issuer]) -> None:

@@ -262,7 +262,7 @@ def test_what_the_issuer_refuses_for_the_critical_tier_comes_after_the_rules(rea
     for entry, rules in ((early, "not reached"), (late, "passed")):
         explanation = explain_record(entry, compiled(READERS), DIGEST, settings().issuers)
         outcomes = {step.step: step.outcome for step in explanation.steps}
-        assert (outcomes["still good"], outcomes["rules"], outcomes["record"]) == ("failed", rules, "passed")
+        assert (outcomes["confirmed"], outcomes["rules"], outcomes["record"]) == ("failed", rules, "passed")
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -144,7 +144,7 @@ def _stage(name: str, saw: Callable[[Entry], str | None], *reasons: Reason) -> S
 
 
 STILL_GOOD: Final = _stage(
-    "still good",
+    "confirmed",
     lambda _: "the issuer is asked where the settings say so",
     Reason.TOKEN_INACTIVE,
     Reason.ISSUER_UNAVAILABLE,

@@ -14,7 +14,7 @@ from pgbearer.policy import compile as compile_policy
 from pgbearer.policy.explanation import Explanation, explain_record
 from pgbearer.policy.recorded import RecordError
 from pgbearer.service.exchange import Peer
-from pgbearer.service.judge import Judgement, judgement_of
+from pgbearer.service.judge import Judgement, if_confirmed, judgement_of
 from pgbearer.service.recording import login_record
 from pgbearer.service.state import State, read_file
 from pgbearer.tokens import Denied, Verifiers, build_verifiers, parse
@@ -34,7 +34,20 @@ __all__ = ["explain_entry", "explain_remembered", "rehearse"]
 
 _NO_KEYS = frozenset({Reason.KEYS_UNAVAILABLE, Reason.KEYS_STALE})
 _REHEARSED = frozenset(
-    {"token", "issuer", "header", "signature", "kind", "time", "audience", "client", "subject", "scopes", "rules"}
+    {
+        "token",
+        "issuer",
+        "header",
+        "signature",
+        "kind",
+        "time",
+        "audience",
+        "client",
+        "subject",
+        "scopes",
+        "confirmed",
+        "rules",
+    }
 )
 """Steps that are really taken in a rehearsal; the others are a server's."""
 
@@ -116,7 +129,10 @@ async def _judge(policy: Policy, verifiers: Verifiers, login: LoginRequest, serv
         return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
     keys_age = verifiers.keys_age(verified.issuer)
     outcome = decide(policy, verified, access, server=server, now=int(now), keys_age=keys_age)
-    return judgement_of(outcome, verified, keys_age)
+    judgement = judgement_of(outcome, verified, keys_age)
+    if judgement.allow is not None and judgement.allow.critical:
+        return await if_confirmed(verifiers, login.token, judgement, now)
+    return judgement
 
 
 def _as_rehearsal(explained: Explanation, server: str, address: str | None) -> Explanation:

@@ -12,7 +12,7 @@ from pgbearer.tokens import Denied, Verifiers
 from pgbearer.verified import Verified
 from pgbearer.wire import LoginRequest, Reason
 
-__all__ = ["Judgement", "judge", "judgement_of"]
+__all__ = ["Judgement", "if_confirmed", "judge", "judgement_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +76,19 @@ async def judge(state: State, buckets: Buckets, caller: str | None, request: Log
     else:
         settled = judgement_of(outcome, verified, keys_age)
     if settled.allow is not None and settled.allow.critical:
-        return await _if_confirmed(state.verifiers, request.token, settled, now)
+        return await if_confirmed(state.verifiers, request.token, settled, now)
     return settled
 
 
-async def _if_confirmed(verifiers: Verifiers, token: str, judgement: Judgement, now: float) -> Judgement:
-    """What holds once the issuer was asked about a token of the critical tier, if its settings say so."""
+async def if_confirmed(verifiers: Verifiers, token: str, judgement: Judgement, now: float) -> Judgement:
+    """What holds of an allowed login of the critical tier once the issuer was asked, if its settings say so.
+
+    Args:
+        verifiers: know whom to ask.
+        token: as the client sent it.
+        judgement: allowed.
+        now: epoch seconds.
+    """
     assert judgement.verified is not None  # noqa: S101 -- what is allowed was verified
     try:
         await verifiers.confirm_critical(token, judgement.verified, now)
