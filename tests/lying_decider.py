@@ -12,12 +12,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import parse_qs
 
 from tests.parts.authority import Authority, Certificate
 
-__all__ = ["KINDS", "Asked", "LyingDecider", "Reply"]
+__all__ = ["KINDS", "Asked", "LyingDecider", "Reply", "section"]
 
 KINDS: Final = ("keycloak", "authzen", "opa")
 
@@ -26,6 +27,18 @@ _PATHS: Final = {
     "/access/v1/evaluation": "authzen",
     "/v1/data/pgbearer/login": "opa",
 }
+
+
+def section(kind: str, base: str, ca_file: Path) -> dict[str, Any]:
+    """What the settings say of a decider of a kind that is served at `base`."""
+    said: dict[str, Any] = {"type": kind, "url": base, "ca_file": str(ca_file)}
+    match kind:
+        case "keycloak":
+            return said | {"url": f"{base}/realms/corp", "issuer": "corp", "audience": "appdb"}
+        case "authzen":
+            return said | {"resource": {"type": "role", "id": "{role}"}}
+        case _:
+            return said
 
 
 @dataclass(frozen=True)
@@ -96,8 +109,7 @@ class LyingDecider:
 
     def url(self, kind: str) -> str:
         """Where a decider of this kind is asked, as the settings say it."""
-        base = f"https://127.0.0.1:{self.port}"
-        return f"{base}/realms/corp" if kind == "keycloak" else base
+        return str(section(kind, f"https://127.0.0.1:{self.port}", self.ca_file)["url"])
 
     # what it says
 
@@ -291,6 +303,7 @@ def _padded(reply: Reply, size: int) -> Reply:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written apart
     server: "_Server"
 
     def do_POST(self) -> None:

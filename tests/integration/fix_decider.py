@@ -13,7 +13,7 @@ from pgbearer.config import Settings
 from pgbearer.deciders import Panel, build_panel
 from pgbearer.policy import Ask, Outcome, Policy, conclude
 from pgbearer.service.hearing import Heard, hear
-from tests.lying_decider import LyingDecider
+from tests.lying_decider import LyingDecider, section
 from tests.parts.authority import Authority
 from tests.unit.logins import NOW, compiled, request, settings, verified
 
@@ -27,12 +27,7 @@ RULE = f"{{name: asking, {WHERE}, ask: {{all: [it]}}}}"
 
 def decider_section(kind: str, decider: LyingDecider, **changes: Any) -> dict[str, Any]:
     """What the settings say of it; `changes` replace members."""
-    section: dict[str, Any] = {"type": kind, "url": decider.url(kind), "ca_file": str(decider.ca_file)}
-    if kind == "keycloak":
-        section |= {"issuer": "corp", "audience": "appdb"}
-    if kind == "authzen":
-        section |= {"resource": {"type": "role", "id": "{role}"}}
-    return section | changes
+    return section(kind, f"https://127.0.0.1:{decider.port}", decider.ca_file) | changes
 
 
 @dataclass

@@ -112,7 +112,7 @@ def test_an_answer_is_used_again_for_so_long() -> None:
 
 def test_by_default_nothing_is_remembered() -> None:
     memory, keys = Memory(seconds=0, last_yes_seconds=0), keys_of(USUAL)
-    assert not memory.in_use
+    assert memory.keys_of(USUAL) is None
     memory.remember(keys, USUAL, Yes(), epoch=0)
     assert memory.recall(keys) is None
     assert memory.last_yes_age(keys) is None
@@ -165,6 +165,13 @@ def test_an_answer_that_was_under_way_during_a_revocation_is_not_remembered() ->
     memory.remember(keys, USUAL, Yes(), epoch=before)
     assert memory.recall(keys) is None
     assert memory.last_yes_age(keys) is None
+
+
+def test_only_the_keys_that_are_wanted_are_made() -> None:
+    both = keys_of(USUAL)
+    assert Memory(seconds=1, last_yes_seconds=1).keys_of(USUAL) == both
+    assert Memory(seconds=1, last_yes_seconds=0).keys_of(USUAL) == replace(both, last_yes=b"")
+    assert Memory(seconds=0, last_yes_seconds=1).keys_of(USUAL) == replace(both, answer=b"")
 
 
 def test_memory_is_bounded() -> None:

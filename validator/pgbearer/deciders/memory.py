@@ -68,10 +68,10 @@ class Memory:
         self.epoch = 0
         """Goes up with every revocation: an answer to a question asked before one is not remembered."""
 
-    @property
-    def in_use(self) -> bool:
-        """Whether anything is ever remembered."""
-        return self._seconds > 0 or self._last_yes_seconds > 0
+    def keys_of(self, question: Question) -> Keys | None:
+        """What its answer is remembered under; None if nothing is ever remembered."""
+        answer, last_yes = self._seconds > 0, self._last_yes_seconds > 0
+        return keys_of(question, answer=answer, last_yes=last_yes) if answer or last_yes else None
 
     def recall(self, keys: Keys) -> Opinion | None:
         """An answer that may be used again."""
@@ -123,12 +123,18 @@ class Memory:
                 del answers[key]
 
 
-def keys_of(question: Question) -> Keys:
-    """Digests of everything that is asked: canonical request, and who asks in which session and how."""
+def keys_of(question: Question, *, answer: bool = True, last_yes: bool = True) -> Keys:
+    """Digests of everything that is asked: canonical request, and who asks in which session and how.
+
+    Args:
+        question: as it is asked.
+        answer: whether the one key is wanted; empty if not.
+        last_yes: whether the other is.
+    """
     verified = _plain(question.verified)
     place = [question.server, _plain(question.request)]
     session = {name: value for name, value in verified.items() if name not in _OF_ONE_TOKEN}
-    return Keys(_digest([place, verified]), _digest([place, session]))
+    return Keys(_digest([place, verified]) if answer else b"", _digest([place, session]) if last_yes else b"")
 
 
 def _digest(asked: Any) -> bytes:

@@ -15,7 +15,7 @@ from pgbearer.audit import Inquiry, Source
 from pgbearer.deciders.breaker import Breaker, Pass
 from pgbearer.deciders.decider import Decider, Opinion, Question, Yes
 from pgbearer.deciders.fault import DeciderError, DeciderFault, DeciderMisconfigured, QuestionUnaskable
-from pgbearer.deciders.memory import Keys, Memory, keys_of
+from pgbearer.deciders.memory import Keys, Memory
 from pgbearer.deciders.replies import shown
 from pgbearer.errors import whereabouts
 from pgbearer.policy import Answer
@@ -100,7 +100,7 @@ class Seat:
     async def ask(self, question: Question, *, limit: float) -> Inquiry:
         """What it says, or why it says nothing; after `limit` seconds at the latest."""
         began = self._steady()
-        keys = keys_of(question) if self.memory.in_use else None
+        keys = self.memory.keys_of(question)
         breaker = self._breaker.state
         if keys and (known := self.memory.recall(keys)) is not None:
             return self._told(_said(known), known.reason, began, "cache", breaker)
