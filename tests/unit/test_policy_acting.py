@@ -277,6 +277,39 @@ def test_a_change_of_who_may_act_is_a_difference(old: str, new: str, expected: l
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("roles: [app_readonly], privileged: true", "an agent may be given a privileged role"),
+        ("roles: [app_readonly], replication: [logical]", "an agent may copy the database"),
+        ("roles_from: {claim: groups}", "an agent gets every role that the token names"),
+        ("roles: ['*']", "an agent gets any role for the asking"),
+    ],
+)
+def test_an_agent_that_gets_as_much_as_its_person_is_told_of(rule: str, message: str) -> None:
+    written = f"{{name: one, any_role: [db-read], databases: [appdb], {rule}%s}}"
+    assert any(message in one for one in _told(written % ", actor: [notes]"))
+    assert not any("agent" in one for one in _told(written % ""))
+
+
+@pytest.mark.parametrize("key", DENIALS)
+def test_an_agent_that_a_denial_refuses_for_its_silence_is_told_of(key: str) -> None:
+    denial = f"{{name: never, deny: true, {key}}}"
+    told = _told(AGENTS_READ % "[notes]", denial)
+    (found,) = (one for one in told if 'refuses the agent "notes" too' in one)
+    assert f"its tokens need not say {DENIALS[key][1]}" in found
+    assert not any("refuses the agent" in one for one in _told(READERS, denial))
+
+
+def test_what_an_agent_carries_is_not_told_of() -> None:
+    assert not any("refuses the agent" in one for one in _told(AGENTS_READ % "[mail]", LEAVERS))
+    assert any('refuses the agent "notes"' in one for one in _told(AGENTS_READ % "require", LEAVERS))
+
+
+def _told(*written: str) -> list[str]:
+    return [problem.message for problem in policy.compile(settings(*written)).problems]
+
+
 def test_lints_tell_agents_from_people() -> None:
     wide = "{name: wide, databases: ['*'], roles: ['*'], any_role: [db-read]}"
     for rule in (wide, "{name: never, deny: true, actor: [mail]}"):

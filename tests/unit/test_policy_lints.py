@@ -163,6 +163,8 @@ def test_every_lint_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     asked += [(READERS, READERS.replace("name: readers", "name: again"))]
     asked += [(READERS, "{name: broad, databases: ['*'], roles: ['*']}"), (READERS, "{name: never, deny: true}")]
+    agents = "{name: agents, databases: [appdb], roles: ['*'], any_role: [db-read], actor: [notes]}"
+    asked += [(READERS, agents, "{name: leavers, deny: true, any_group: [/leavers]}")]
     everything = [found(*rules, claims=PEOPLES) for rules in asked]
     for lint in LINTS:
         monkeypatch.setattr(policy.lint, "LINTS", tuple(other for other in LINTS if other is not lint))

@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from pgbearer.config import Problem, Settings
+from pgbearer.policy.agent_lint import (
+    agent_gets_as_much_as_its_person,
+    agent_is_refused_for_what_it_does_not_say,
+)
 from pgbearer.policy.conditions import ConditionError, Environment
 from pgbearer.policy.names import is_glob
 from pgbearer.policy.reach import never_reached, same_twice, shadowed
@@ -78,6 +82,8 @@ LINTS: Final[tuple[Callable[[Review], Iterator[Problem]], ...]] = (
     privilege_is_unreachable,
     gives_privilege,
     critical_outlasts_its_token,
+    agent_gets_as_much_as_its_person,
+    agent_is_refused_for_what_it_does_not_say,
 )
 
 
