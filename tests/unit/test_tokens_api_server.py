@@ -40,16 +40,21 @@ def test_no(status: Any) -> None:
     assert said(status) is Reason.TOKEN_INACTIVE
 
 
+USERS: tuple[Any, ...] = (None, ORDERS, {}, {"username": None}, {"username": ORDERS + "x"})
+AUDIENCES: tuple[Any, ...] = (None, AUDIENCE, [], [AUDIENCE, "other"], ["other"], {})
+NO_YES: tuple[Any, ...] = ("true", 1, None, [True], {})
+
+
 @pytest.mark.parametrize(
     "status",
     [
         None,
         [],
         "true",
-        *({**YES, "authenticated": value} for value in ("true", 1, None, [True], {})),
+        *({**YES, "authenticated": value} for value in NO_YES),
         {"authenticated": True},
-        *({**YES, "user": value} for value in (None, ORDERS, {}, {"username": None}, {"username": ORDERS + "x"})),
-        *({**YES, "audiences": value} for value in (None, AUDIENCE, [], [AUDIENCE, "other"], ["other"], {})),
+        *({**YES, "user": value} for value in USERS),
+        *({**YES, "audiences": value} for value in AUDIENCES),
         b'{"status": {"authenticated": true',
         b'{"status": {"authenticated": false, "authenticated": true}}',
         b"<html>",
