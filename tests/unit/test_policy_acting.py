@@ -284,6 +284,8 @@ def test_a_change_of_who_may_act_is_a_difference(old: str, new: str, expected: l
         ("roles: [app_readonly], replication: [logical]", "an agent may copy the database"),
         ("roles_from: {claim: groups}", "an agent gets every role that the token names"),
         ("roles: ['*']", "an agent gets any role for the asking"),
+        ("roles: [app_readonly], session: {until: sso}", "the session of an agent goes on after the token"),
+        ("roles: [app_readonly]", "the session of an agent goes on after the token"),
     ],
 )
 def test_an_agent_that_gets_as_much_as_its_person_is_told_of(rule: str, message: str) -> None:
@@ -299,6 +301,10 @@ def test_an_agent_that_a_denial_refuses_for_its_silence_is_told_of(key: str) -> 
     (found,) = (one for one in told if 'refuses the agent "notes" too' in one)
     assert f"its tokens need not say {DENIALS[key][1]}" in found
     assert not any("refuses the agent" in one for one in _told(READERS, denial))
+
+
+def test_an_agent_that_gets_little_and_for_minutes_is_not_told_of() -> None:
+    assert not _told((AGENTS_READ % "[notes]").replace("}", ", session: {until: token}}"))
 
 
 def test_what_an_agent_carries_is_not_told_of() -> None:

@@ -10,7 +10,7 @@ __all__ = ["agent_gets_as_much_as_its_person", "agent_is_refused_for_what_it_doe
 
 
 def agent_gets_as_much_as_its_person(review: Review) -> Iterator[Problem]:
-    """An agent should have less than the people it acts for: no privilege, no replication, no role for the asking."""
+    """An agent should have less than the people it acts for: no privilege, no role for the asking, no hours."""
     for index, rule in enumerate(review.settings.rules):
         if rule.deny or rule.actor in {None, "forbid"}:
             continue
@@ -22,6 +22,9 @@ def agent_gets_as_much_as_its_person(review: Review) -> Iterator[Problem]:
             yield finding(index, "roles_from", "an agent gets every role that the token names: no less than the person")
         if "*" in rule.roles:
             yield finding(index, "roles", "an agent gets any role for the asking", "name a smaller one")
+        if ((rule.session and rule.session.until) or review.settings.defaults.session.until) != "token":
+            message = "the session of an agent goes on after the token that it came with"
+            yield finding(index, "session", message, "session: {until: token}", severity="notice")
 
 
 def agent_is_refused_for_what_it_does_not_say(review: Review) -> Iterator[Problem]:

@@ -85,7 +85,7 @@ class _Compiler:
             actors=actors_of(rule),
             networks=tuple(_networks(rule)),
             conditions=None if rule.when is None else self._conditions(("rules", index, "when"), rule.when, rule),
-            asks=asked_of_the_person(rule.when),
+            asks=asked_of_the_person(rule.when) if rule.deny else frozenset(),
             critical=critical,
             until=session.until or ("token" if critical else default.until),
             max=session.max or default.max,

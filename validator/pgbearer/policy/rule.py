@@ -86,7 +86,7 @@ class PolicyRule:
     conditions: Mapping[str, Condition] | None
     """By issuer, as each declares its own claims; None: the rule has no ``when``."""
     asks: frozenset[str]
-    """What ``when`` reads of the person: `pgbearer.policy.acting` names it."""
+    """What ``when`` of a deny rule reads of the person: `pgbearer.policy.acting` names it."""
     critical: bool
     """Whether the rule is of the critical tier."""
     until: Literal["sso", "token", "fixed"]
