@@ -33,7 +33,8 @@ from tests.parts.device_pages import approve
 from tests.parts.keycloak import ADMIN, Keycloak
 from tests.parts.needs import NPM, X86_64
 from tests.parts.opa import Opa
-from tests.unit.questions import question
+from tests.parts.processes import wait_until
+from tests.unit.questions import DECISION_ID, question
 
 People = Callable[[str], IssuedToken]
 SECRET = "demo-secret-postgres-never-in-production"
@@ -176,6 +177,25 @@ async def test_a_resource_of_another_type_is_another(
     assert await ask(keycloak.ca_file, about(people("alice")), **authzen, resource={"type": "database"}) == No()
 
 
+async def test_the_standards_own_questions_do_with_keycloak_too(
+    keycloak: Keycloak, people: People, authzen: dict[str, Any], tmp_path: Path
+) -> None:
+    """The default preset with what Keycloak wants otherwise, and a token that somebody else fetched."""
+    token = tmp_path / "token"
+    token.write_text(token_of_ours(keycloak))
+    ours: dict[str, Any] = {
+        "type": "authzen",
+        "url": keycloak.issuer(),
+        "metadata": "inserted",
+        "bearer_file": token,
+        "subject": {"id": "id:{sub}"},
+        "resource": {"type": "urn:pgbearer:database"},
+    }
+
+    assert await ask(keycloak.ca_file, about(people("alice")), **ours) == Yes()
+    assert await ask(keycloak.ca_file, about(people("alice"), role="app_readwrite"), **ours) == No()
+
+
 async def test_a_wrong_secret_is_ours_to_mend(keycloak: Keycloak, people: People, authzen: dict[str, Any]) -> None:
     wrong = authzen["client_credentials"]["secret_file"]
     wrong.write_text("another")
@@ -239,6 +259,16 @@ async def test_opa_knows_the_database(opa: Opa, people: People) -> None:
     assert said == No(reason="maintenance, or no list of it")
 
 
+async def test_opas_own_log_has_the_decisions_id(authority: Authority, tmp_path: Path, people: People) -> None:
+    opa = opa_part.start(tmp_path, authority, [EXAMPLES / "opa"], "--set=decision_logs.console=true")
+    try:
+        await ask(opa.ca_file, about(people("alice")), type="opa", url=opa.url)
+        wait_until(lambda: f'"id":"{DECISION_ID}"' in opa.log.read_text(), 30, "OPA to log its decision")
+    finally:
+        opa.stop()
+    assert people("alice").compact not in opa.log.read_text()
+
+
 async def test_undefined_is_a_no(opa: Opa, people: People) -> None:
     said = await ask(opa.ca_file, about(people("alice")), type="opa", url=opa.url, path="pgbearer/nothing")
 
@@ -297,6 +327,15 @@ def test_the_sample_of_cerbos_passes_its_own_tests(need: Callable[..., None]) ->
     need(NPM, X86_64)
     done = cerbos_part.check("compile", EXAMPLES / "cerbos")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def token_of_ours(keycloak: Keycloak) -> str:
+    """Of the client that the resources belong to."""
+    ca = ssl.create_default_context(cafile=str(keycloak.ca_file))
+    form = {"grant_type": "client_credentials"}
+    endpoint = f"{keycloak.issuer()}/protocol/openid-connect/token"
+    reply = httpx.post(endpoint, data=form, auth=("postgres", SECRET), verify=ca, timeout=30)
+    return str(reply.raise_for_status().json()["access_token"])
 
 
 def end_session(keycloak: Keycloak, admin_password: str, session: str) -> None:
