@@ -153,6 +153,43 @@ def test_show_leaves_the_facts_to_explain(
     assert "facts" not in shown
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (
+            [
+                {"decider": "opa", "answer": "no", "reason": "off duty", "ms": 3.1, "from": "decider"}
+                | {"breaker": "closed", "last_yes_age": None}
+            ],
+            "asked        opa said no (off duty), 3.1 ms, breaker closed",
+        ),
+        (
+            [
+                {"decider": "opa", "answer": "unavailable", "reason": None, "ms": 0.1, "from": "breaker"}
+                | {"breaker": "open", "last_yes_age": 5}
+            ],
+            "asked        opa is unavailable, not asked, breaker open",
+        ),
+        ([{"decider": "opa"}], "asked        {'decider': 'opa'}"),
+        ([], None),
+    ],
+)
+def test_show_tells_what_deciders_said(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    audit: Path,
+    asked: list[dict[str, Any]],
+    expected: str | None,
+) -> None:
+    entry = json.loads(audit.read_text().splitlines()[0]) | {"asked": asked}
+    audit.write_text(json.dumps(entry))
+    monkeypatch.setattr(sys, "argv", ["pgbearer", "decisions", "show", entry["decision_id"], "--audit", str(audit)])
+    with pytest.raises(SystemExit):
+        main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("asked")]
+    assert lines == ([expected] if expected else [])
+
+
 def test_verify_tells_which_part_of_the_chain_it_saw(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -34,27 +34,32 @@ def fail(breaker: Breaker, *identities: str, connecting: bool = False) -> None:
         breaker.failed(let_in(breaker, identity), connecting=connecting)
 
 
+def state(breaker: Breaker) -> str:
+    """It changes behind mypy's back."""
+    return breaker.state
+
+
 def opened(breaker: Breaker) -> None:
     fail(breaker, *["alice"] * 5, connecting=True)
-    assert breaker.state == "open"
+    assert state(breaker) == "open"
 
 
 def test_it_opens_when_connecting_fails_so_often(breaker: Breaker) -> None:
     fail(breaker, *["alice"] * 4, connecting=True)
-    assert breaker.state == "closed"
+    assert state(breaker) == "closed"
     fail(breaker, "alice", connecting=True)
-    assert (breaker.state, breaker.admit("alice"), breaker.admit("bob")) == ("open", None, None)
+    assert (state(breaker), breaker.admit("alice"), breaker.admit("bob")) == ("open", None, None)
 
 
 @pytest.mark.parametrize("failures", [2, 3, 4, 5, 8, 100])
 def test_no_one_identity_opens_it(failures: int, clock: Clock) -> None:
     breaker = Breaker(failures, 10.0, clock)
     fail(breaker, *["mallory"] * 1000)
-    assert breaker.state == "closed"
+    assert state(breaker) == "closed"
 
 
 @pytest.mark.parametrize(
-    ("identities", "state"),
+    ("identities", "expected"),
     [
         (["a", "a", "a", "b", "b"], "closed"),
         (["a", "b", "c", "d"], "closed"),
@@ -62,24 +67,24 @@ def test_no_one_identity_opens_it(failures: int, clock: Clock) -> None:
         (["a", "a", "b", "b", "c"], "open"),
     ],
 )
-def test_several_identities_do(breaker: Breaker, identities: list[str], state: str) -> None:
+def test_several_identities_do(breaker: Breaker, identities: list[str], expected: str) -> None:
     fail(breaker, *identities)
-    assert breaker.state == state
+    assert state(breaker) == expected
 
 
 def test_an_opinion_has_all_faults_forgotten(breaker: Breaker) -> None:
     fail(breaker, "a", "b", "c", "d")
     breaker.succeeded(let_in(breaker, "e"))
     fail(breaker, "a", "b", "c", "d")
-    assert breaker.state == "closed"
+    assert state(breaker) == "closed"
 
 
 def test_what_was_not_asked_to_its_end_says_nothing(breaker: Breaker) -> None:
     fail(breaker, "a", "b", "c", "d")
     breaker.released(let_in(breaker, "e"))
-    assert breaker.state == "closed"
+    assert state(breaker) == "closed"
     fail(breaker, "f")
-    assert breaker.state == "open"
+    assert state(breaker) == "open"
 
 
 def test_one_probe_at_a_time_and_it_decides(breaker: Breaker, clock: Clock) -> None:
@@ -87,11 +92,11 @@ def test_one_probe_at_a_time_and_it_decides(breaker: Breaker, clock: Clock) -> N
     clock.seconds = 9.9
     assert breaker.admit("alice") is None
     clock.seconds = 10.0
-    assert breaker.state == "half-open"
+    assert state(breaker) == "half-open"
     probe = let_in(breaker)
     assert (probe.probe, breaker.admit("bob")) == (True, None)
     breaker.succeeded(probe)
-    assert breaker.state == "closed"
+    assert state(breaker) == "closed"
     assert not let_in(breaker, "bob").probe
 
 
@@ -99,7 +104,7 @@ def test_a_probe_that_fails_opens_it_again(breaker: Breaker, clock: Clock) -> No
     opened(breaker)
     clock.seconds = 10.0
     breaker.failed(let_in(breaker), connecting=True)
-    assert breaker.state == "open"
+    assert state(breaker) == "open"
     clock.seconds = 20.0
     assert let_in(breaker).probe
 
@@ -118,7 +123,7 @@ def test_poisoned_probes_do_not_keep_it_open_for_others(breaker: Breaker, clock:
     clock.seconds = 20.0
     assert breaker.admit("mallory") is None, "she had her turn, and may have been the fault"
     breaker.succeeded(let_in(breaker, "bob"))
-    assert breaker.state == "closed"
+    assert state(breaker) == "closed"
 
 
 def test_who_is_alone_may_probe_again_in_the_end(breaker: Breaker, clock: Clock) -> None:
@@ -133,6 +138,6 @@ def test_an_answer_from_before_it_opened_does_not_close_it(breaker: Breaker) -> 
     early = let_in(breaker, "zoe")
     opened(breaker)
     breaker.succeeded(early)
-    assert breaker.state == "open"
+    assert state(breaker) == "open"
     breaker.failed(Pass("zoe", probe=False), connecting=True)
-    assert breaker.state == "open"
+    assert state(breaker) == "open"

@@ -1,9 +1,10 @@
 """One question to a decider as it is recorded: what came, how long it took, and from where."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-__all__ = ["Inquiry", "Source"]
+__all__ = ["Inquiry", "Source", "told"]
 
 Source = Literal["decider", "cache", "breaker", "limit"]
 
@@ -39,3 +40,18 @@ class Inquiry:
             "breaker": self.breaker,
             "last_yes_age": None if age is None else round(age, 3),
         }
+
+
+_HOW: Final = {"cache": "remembered", "breaker": "not asked", "limit": "not asked"}
+
+
+def told(entry: Mapping[str, Any]) -> str:
+    """An inquiry of an audit line for people: ``opa said no (not on duty), 3.1 ms, breaker closed``.
+
+    Raises:
+        TypeError, KeyError: the line is of another form.
+    """
+    word = "is" if entry["answer"] in ("unavailable", "misconfigured") else "said"
+    reason = f" ({entry['reason']})" if entry["reason"] else ""
+    how = _HOW.get(entry["from"]) or f"{entry['ms']} ms"
+    return f"{entry['decider']} {word} {entry['answer']}{reason}, {how}, breaker {entry['breaker']}"

@@ -91,6 +91,7 @@ def show(
         return
     considered = entry.pop("considered", [])
     entry.pop("facts", None)  # for `explain`, which puts them in words
+    entry["asked"] = [_told(one) for one in entry.get("asked") or ()]
     known = {name: _cell(value) for name, value in entry.items() if value not in (None, "", [], {})}
     output.pairs({**known, "in full": f"pgbearer explain --decision {_cell(entry.get('decision_id'))}"})
     if considered:
@@ -135,6 +136,15 @@ def verify(
         if extent.first > 1:
             typer.echo(f"numbers 1 to {extent.first - 1} are not here: give the older files too, if there are any")
     return 1 if findings else 0
+
+
+def _told(inquiry: object) -> object:
+    from pgbearer.audit.inquiry import told
+
+    try:
+        return told(inquiry) if isinstance(inquiry, dict) else inquiry
+    except (KeyError, TypeError):  # whoever wrote that line, it is shown as it is
+        return inquiry
 
 
 def _must_exist(reason: str) -> None:

@@ -1,11 +1,11 @@
 """What a decider said to a login, as the policy takes it, and as a record has it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Advice", "Answer", "advice_of", "told_answers"]
+__all__ = ["Advice", "Answer", "advice_of"]
 
 
 class Answer(StrEnum):
@@ -49,18 +49,3 @@ def advice_of(entry: Mapping[str, Any]) -> Mapping[str, Advice]:
         )
         for one in entry.get("asked") or ()
     }
-
-
-def told_answers(entry: Mapping[str, Any]) -> Iterator[str]:
-    """Each of them for people: ``opa said no (not on duty) in 3.1 ms``.
-
-    Raises:
-        TypeError, KeyError: the record is of another form.
-    """
-    for one in entry.get("asked") or ():
-        said = (
-            f"{one['decider']} {'is' if one['answer'] in ('unavailable', 'misconfigured') else 'said'} {one['answer']}"
-        )
-        reason = f" ({one['reason']})" if one.get("reason") else ""
-        how = "remembered" if one["from"] == "cache" else "not asked" if one["from"] == "breaker" else f"{one['ms']} ms"
-        yield f"{said}{reason}, {how}, breaker {one['breaker']}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from pgbearer.policy.advice import told_answers
+from pgbearer.audit.inquiry import told
 from pgbearer.policy.recorded import reason_of
 from pgbearer.policy.words import listed
 from pgbearer.wire import Reason
@@ -128,7 +128,7 @@ def _subject(entry: Entry) -> str | None:
 
 def _answers(entry: Entry) -> str:
     """What each decider said, how long it took, and whether it was remembered."""
-    return "; ".join(told_answers(entry)) or "none was asked"
+    return "; ".join(map(told, entry.get("asked") or ())) or "none was asked"
 
 
 def _moment(seconds: int) -> str:
