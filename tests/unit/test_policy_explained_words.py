@@ -103,3 +103,7 @@ def test_a_replica_is_remembered_as_one() -> None:
     assert question_of(recorded(verified(), server=replica)).request.server.in_recovery
     assert not question_of(recorded(verified())).request.server.in_recovery
     assert request().server.instance == question_of(recorded(verified())).request.server.instance
+
+
+def test_the_server_that_asked_is_the_recorded_one() -> None:
+    assert question_of(recorded(verified()) | {"server": "pay-eu"}).server == "pay-eu"
