@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,22 @@ class Shop:
         record = self.chain.service.decisions()[-1]
         assert (record["decision"], record["reason"]) == ("deny", said)
         return str(said)
+
+    @contextmanager
+    def reviewing(self, when: str) -> Iterator[None]:
+        """Inside, `review` is `when`."""
+        service = self.chain.service
+        issuer = service.settings["issuers"]["cluster"]
+        usual = issuer["kubernetes"]["review"]
+        for value in (when, usual):
+            before = service.count("reloaded ")
+            service.change(
+                issuers={"cluster": {**issuer, "kubernetes": {**issuer["kubernetes"], "review": value}}}
+            )
+            service.hang_up()
+            service.await_count("reloaded ", before + 1)
+            if value == when:
+                yield
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,16 @@ def test_a_pod_that_is_gone_takes_its_token_with_it(shop: Shop) -> None:
     assert shop.refusal(never_seen) == "token_inactive"
 
 
+def test_for_the_critical_tier_only_it_is_asked_for_nobody_else(shop: Shop) -> None:
+    gone, kept = shop.cluster.pod("shop", "orders-2", "orders"), shop.cluster.pod("shop", "billing-2", "billing")
+    normal, critical = shop.token(pod=gone), shop.token("billing", pod=kept)
+    for pod in ("orders-2", "billing-2"):
+        shop.cluster.delete(f"/api/v1/namespaces/shop/pods/{pod}")
+    with shop.reviewing("critical"):
+        shop.login(normal).close()
+        assert shop.refusal(critical, "app_readwrite") == "token_inactive"
+
+
 def test_an_account_made_anew_is_another(shop: Shop) -> None:
     shop.cluster.account("shop", "brief")
     before = shop.token("brief")

@@ -54,8 +54,8 @@ CHANGES = {
     ),
     "a review by nobody": (
         'kubernetes: {api_server: "https://10.0.0.1:6443"}',
-        "kubernetes: {token_review: true}",
-        ["issuers.pay.kubernetes.token_review: needs `api_server`"],
+        "kubernetes: {review: always}",
+        ["issuers.pay.kubernetes.review: needs `api_server`"],
     ),
     "a token for nobody": (
         'kubernetes: {api_server: "https://10.0.0.1:6443"}',
@@ -65,13 +65,13 @@ CHANGES = {
     "critical without review": (
         "    kubernetes",
         "    critical: {max_age: 10m}\n    kubernetes",
-        ["issuers.pay.critical: needs `kubernetes.token_review: true`"],
+        ["issuers.pay.critical: needs `kubernetes.review: critical` (or always)"],
     ),
     "critical with clients": (
         '    kubernetes: {api_server: "https://10.0.0.1:6443"}',
         (
             "    critical: {clients: [a], acr: [mfa]}\n"
-            '    kubernetes: {api_server: "https://10.0.0.1:6443", token_review: true}'
+            '    kubernetes: {api_server: "https://10.0.0.1:6443", review: always}'
         ),
         ["issuers.pay.critical.clients: means nothing", "issuers.pay.critical.acr: means nothing"],
     ),

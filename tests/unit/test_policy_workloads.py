@@ -24,7 +24,7 @@ def of_workloads(rule: str) -> Policy:
             "identity": "corp:{sub}",
             "claims": dict(given.issuers["corp"].claims),
             "critical": {"max_age": "10m"},
-            "kubernetes": {"api_server": "https://10.0.0.1", "token_review": True},
+            "kubernetes": {"api_server": "https://10.0.0.1", "review": "always"},
         }
     )
     return policy.compile(given.model_copy(update={"issuers": given.issuers | {"corp": corp}})).policy

@@ -82,7 +82,7 @@ def cluster(token_file: Path) -> Issuer:
             "issuer": "https://kubernetes.default.svc",
             "audience": AUDIENCE,
             "identity": "{sub}",
-            "kubernetes": {"api_server": "https://127.0.0.1:6443", "token_file": str(token_file), "token_review": True},
+            "kubernetes": {"api_server": "https://127.0.0.1:6443", "token_file": str(token_file), "review": "always"},
         },
         strict=False,
     )

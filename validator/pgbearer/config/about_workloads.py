@@ -50,7 +50,10 @@ def clusters_are_reached(settings: Settings) -> Iterator[Problem]:
         if issuer.profile != "kubernetes":
             yield Problem(path=path, message=f"means nothing for profile {issuer.profile}")
         elif cluster.api_server is None:
-            for key, asked in (("token_file", cluster.token_file is not None), ("token_review", cluster.token_review)):
+            for key, asked in {
+                "token_file": cluster.token_file is not None,
+                "review": cluster.review != "never",
+            }.items():
                 if asked:
                     yield Problem(path=(*path, key), message="needs `api_server`")
         elif issuer.jwks_uri is not None:
@@ -72,9 +75,10 @@ def api_server_is_not_the_audience(settings: Settings) -> Iterator[Problem]:
 def critical_tokens_are_reviewed(settings: Settings) -> Iterator[Problem]:
     """A signature outlives the pod; for the critical tier the API server itself says that the token still holds."""
     for name, issuer in settings.issuers.items():
-        reviewed = issuer.kubernetes is not None and issuer.kubernetes.token_review
+        reviewed = issuer.kubernetes is not None and issuer.kubernetes.review != "never"
         if issuer.profile == "kubernetes" and issuer.critical is not None and not reviewed:
-            yield Problem(path=("issuers", name, "critical"), message="needs `kubernetes.token_review: true`")
+            message = "needs `kubernetes.review: critical` (or always)"
+            yield Problem(path=("issuers", name, "critical"), message=message)
 
 
 def accounts_are_told_apart(settings: Settings) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """Settings of issuers whose tokens are of workloads rather than of people."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -24,9 +24,10 @@ class Kubernetes(Section):
     api_audiences: tuple[Name, ...] = ()
     """Audiences that the API server takes for its own (its `--api-audiences`), beside the issuer: a token that has one
     is refused, also with `audience_exclusive: false`, since whoever it is shown to could use it there."""
-    token_review: bool = False
-    """Ask the API server at each login whether the token still holds: those of a pod, node or service account that is
-    gone do not, though their signature does. No answer is a denial. Required for rules of the critical tier."""
+    review: Literal["never", "critical", "always"] = "never"
+    """Ask the API server whether the token still holds: those of a pod, node or service account that is gone do not,
+    though their signature does. No answer is a denial. `always`: at every login. `critical`: before a rule of the
+    critical tier lets somebody in. Rules of that tier need one of the two."""
 
 
 class Spiffe(Section):

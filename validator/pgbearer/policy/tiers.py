@@ -126,7 +126,7 @@ DEMANDS: Final[tuple[Callable[[CriticalTerms, Asked], Unmet | None], ...]] = (
     holder_is_proven,
 )
 WORKLOAD_DEMANDS: Final = (keys_are_fresh, token_is_young, holder_is_proven)
-"""That the token still holds was asked when it was verified: `pgbearer.config` demands ``kubernetes.token_review``."""
+"""That the token still holds is asked of its issuer, not of the policy: `pgbearer.config` demands that it is."""
 
 
 def _ago(what: str, seconds: int, most: int) -> str:

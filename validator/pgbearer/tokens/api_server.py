@@ -47,6 +47,11 @@ class ApiServer:
             ca_file=issuer.ca_file, timeout=REVIEW_SECONDS, max_bytes=_MOST_BYTES, connections=_CONNECTIONS
         )
 
+    @property
+    def critical_only(self) -> bool:
+        """Whether it is asked for the critical tier only."""
+        return self._cluster.review == "critical"
+
     async def get(self, url: str) -> Reply:
         """GET `url`, which is of this server.
 

@@ -29,7 +29,7 @@ def open_source(issuer: Issuer, fetcher: Callable[[Path | None], Getter]) -> tup
     if cluster is None or cluster.api_server is None:
         return fetcher(issuer.ca_file), None
     server = ApiServer(issuer)
-    return server, server if cluster.token_review else None
+    return server, None if cluster.review == "never" else server
 
 
 async def published_keys(issuer: Issuer, getter: Getter) -> KeyDocument:

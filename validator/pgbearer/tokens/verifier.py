@@ -43,8 +43,9 @@ class Verifier:
         name: the issuer's name in pgbearer.yaml.
         settings: of the issuer.
         keys: the issuer's keys; whoever made them starts and closes them.
-        witness: who is asked at each login whether a verified token still holds; None: nobody.
-        introspector: the same by introspection, at each login or only for the critical tier; whoever made it closes it.
+        witness: who is asked whether a verified token still holds, at each login or only for the critical tier; None:
+            nobody.
+        introspector: the same by introspection, and then nobody else; whoever made it closes it.
 
     Raises:
         UsageError: if the identity template makes no stable key.
@@ -62,9 +63,10 @@ class Verifier:
         self.settings = settings
         self.keys = keys
         self.introspector = introspector
-        for_critical = introspector is not None and introspector.critical_only
-        self.critical_witness = introspector if for_critical else None
-        self.witness = witness if introspector is None or for_critical else introspector
+        asked = introspector or witness
+        for_critical = asked is not None and asked.critical_only
+        self.critical_witness = asked if for_critical else None
+        self.witness = None if for_critical else asked
         self.terms = Terms.of(name, settings)
 
     async def verify(self, token: Unverified, now: float) -> Accepted:
