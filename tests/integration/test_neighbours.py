@@ -72,7 +72,9 @@ def test_while_people_move_both_are_accepted_as_the_same_and_counted(old_and_new
     settle(chain, demo=issuer(chain.issuer), new=issuer(new, **move))
     with in_as(chain, chain.issuer.token()) as before, in_as(chain, new.token()) as after:
         assert before == after == "oauth:demo:f1a6bb5e-6f40-4b4e-8b55-5f2b29a35b2e"
-    assert [record["issuer"] for record in chain.service.decisions()[-2:]] == ["demo", "new"]
+    old, moved = chain.service.decisions()[-2:]
+    assert (old["issuer"], old["detail"]) == ("demo", "issuer 'demo' is being replaced by 'new', until 2999-12-31")
+    assert (moved["issuer"], moved["detail"]) == ("new", None)
     assert chain.refusal(token=new.token(sub="alice")) == "subject_invalid"
 
 

@@ -246,6 +246,11 @@ def test_a_good_file(write: Any) -> None:
         ),
         (
             "defaults:",
+            SECOND.replace("https://batch.example.com", "https://sso.example.com/realms/corp/"),
+            'issuers.batch.issuer: the address of issuer "corp", but for a slash',
+        ),
+        (
+            "defaults:",
             SECOND.replace("    clients: [nightly]\n", ""),
             "issuers.batch.clients: warning: any client of this issuer may log in",
         ),

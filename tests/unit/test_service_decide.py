@@ -18,6 +18,7 @@ from pgbearer.service.metrics import Metrics
 from pgbearer.service.revocation_file import RevocationFile
 from pgbearer.service.state import State
 from pgbearer.tokens import Denied, Verifiers
+from pgbearer.tokens.neighbours import Neighbours
 from pgbearer.wire import Allowed, LoginRequest, Reason, Refused, RequestError, RoleAttributes
 from tests.unit.logins import NOW, READERS, compiled, request, settings, verified
 
@@ -29,6 +30,7 @@ class FakeVerifiers:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.neighbours = Neighbours(())
         self.fault: Exception | None = None
 
     async def verify(self, token: str, **_: Any) -> Any:

@@ -31,6 +31,7 @@ def test_every_metric_of_ours_is_in_the_table_and_every_one_in_the_table_is_ther
     metrics = Metrics()
     metrics.watch_keys(lambda: [key_status()])
     metrics.watch(MovesCollector(Logins(), tuple))
+    metrics.watch_deciders(tuple)
     names = {
         family.name + "_total" if family.type == "counter" else family.name
         for family in metrics.registry.collect()

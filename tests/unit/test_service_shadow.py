@@ -24,6 +24,7 @@ from pgbearer.service.shadow import NOTE_SECONDS, WAITING, Shadow
 from pgbearer.service.shadow_tally import LISTED, OTHERS, RULES, Candidate, Difference, Kind, Login, Tally, Verdict
 from pgbearer.service.state import State
 from pgbearer.tokens import Denied, Verifiers
+from pgbearer.tokens.neighbours import Neighbours
 from pgbearer.verified import Verified
 from pgbearer.wire import Allowed, Answer, LoginRequest, Reason
 from tests.parts.records import allowed_record
@@ -43,6 +44,7 @@ class FakeVerifiers:
 
     def __init__(self) -> None:
         self.person: Verified | Denied = verified()
+        self.neighbours = Neighbours(())
 
     async def verify(self, token: str, **_: Any) -> Verified:
         if isinstance(self.person, Denied):

@@ -112,3 +112,14 @@ async def test_what_conditions_can_ask_of_a_job() -> None:
     assert claims["ref"] == "refs/heads/main"
     assert "environment" not in claims
     assert "job_workflow_ref" not in claims
+
+
+async def test_keys_as_entra_publishes_them_are_usable() -> None:
+    """Without alg, and with a certificate beside them that nobody here looks at."""
+    desk = await desk_for(ENTRA_PERSON)
+    (key,) = desk.mint.jwks()["keys"]
+    published = {name: value for name, value in key.items() if name != "alg"}
+    published |= {"x5t": "thumbprint", "x5c": ["MIIC"], "issuer": desk.mint.url, "cloud_instance_name": "x"}
+    desk.mint.jwks = lambda: {"keys": [published]}  # type: ignore[method-assign]
+    await desk.fetch()
+    assert await desk.refusal(ENTRA_PERSON.token(desk.mint, NOW), now=float(NOW)) is Reason.ALLOWED

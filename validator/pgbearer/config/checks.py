@@ -157,8 +157,11 @@ def keys_outlive_their_refresh(settings: Settings) -> Iterator[Problem]:
 def issuers_differ(settings: Settings) -> Iterator[Problem]:
     """Two issuers with one iss could not be told apart."""
     for (name, issuer), (other, twin) in combinations(settings.issuers.items(), 2):
+        path = ("issuers", other, "issuer")
         if issuer.issuer == twin.issuer:
-            yield Problem(path=("issuers", other, "issuer"), message=f'the same iss as issuer "{name}"')
+            yield Problem(path=path, message=f'the same iss as issuer "{name}"')
+        elif issuer.issuer.rstrip("/") == twin.issuer.rstrip("/"):  # and so of its metadata
+            yield Problem(path=path, message=f'the address of issuer "{name}", but for a slash')
 
 
 def identity_fields(issuer: Issuer) -> tuple[str, ...]:

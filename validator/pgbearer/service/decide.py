@@ -65,6 +65,9 @@ class Decider:
             raise
         if judgement.verified is not None:
             self.logins.saw(judgement.verified.issuer, now)
+            move = state.verifiers.neighbours.leaving.get(judgement.verified.issuer)
+            if move is not None and judgement.detail is None:
+                judgement = replace(judgement, detail=str(move))
         record = login_record(request, judgement, policy=state.digest, server=caller, peer=peer, at=int(now * 1000))
         answer = self._record(record, judgement)
         self.shadow.saw(request, judgement, record, int(now))

@@ -26,6 +26,9 @@ class Move:
     until: date
     """The last day (UTC) on which tokens of the old one are accepted."""
 
+    def __str__(self) -> str:
+        return f"issuer {self.old!r} is being replaced by {self.new!r}, until {self.until}"
+
     @property
     def ends(self) -> float:
         """The moment at which they no longer are, epoch seconds."""
@@ -48,7 +51,8 @@ class Neighbours:
             if one.replaces is not None and one.until is not None
         )
         """Every move, in the order of the new issuers in the file."""
-        self._leaving = {move.old: move for move in self.moves}
+        self.leaving = {move.old: move for move in self.moves}
+        """The same by the name of the old issuer."""
         self._named = {url: one.name for one in known.values() for url in one.hba_issuers}
         self._shared = frozenset(
             name
@@ -69,7 +73,7 @@ class Neighbours:
         Raises:
             Denied: issuer_replaced or issuer_mismatch.
         """
-        move = self._leaving.get(terms.name)
+        move = self.leaving.get(terms.name)
         if move is not None and now >= move.ends:
             raise Denied(Reason.ISSUER_REPLACED, f"{move.old!r} was replaced by {move.new!r}, until {move.until}")
         if hba_issuer not in terms.hba_issuers:
