@@ -94,7 +94,11 @@ def test_a_good_file(tmp_path: Path) -> None:
             "{any: [opa]}",
             'deciders.opa.on_fault.last_known: a rule of the critical tier, "payroll", takes no last known answer',
         ),
-        ("{any: [realm]}", "{any: [opa]}", 'deciders.opa.cache: a rule of the critical tier, "payroll", takes no answer'),
+        (
+            "{any: [realm]}",
+            "{any: [opa]}",
+            'deciders.opa.cache: a rule of the critical tier, "payroll", takes no answer',
+        ),
         (
             "{any: [realm]}",
             "{any: [realm], on_fault: {last_known: {max_age: 1m}}}",
@@ -118,7 +122,11 @@ def test_a_good_file(tmp_path: Path) -> None:
         ("    cache: 30s\n", "    ca_file: /nonexistent/ca.crt\n", "deciders.opa.ca_file: cannot be read"),
         ("    type: opa\n", "    type: oqa\n", "deciders.opa"),
         ("    type: opa\n", "", "deciders.opa"),
-        ("    url: https://opa.example.com\n", "    url: http://opa.example.com\n", "deciders.opa.url: must be an https URL"),
+        (
+            "    url: https://opa.example.com\n",
+            "    url: http://opa.example.com\n",
+            "deciders.opa.url: must be an https URL",
+        ),
         ("    url: https://opa.example.com\n", "", "deciders.opa.url: required, but not given"),
         ("max_age: 10m", "max_age: 2d", "deciders.opa.on_fault.last_known.max_age: must be at most 1d"),
     ],

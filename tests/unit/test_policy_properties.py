@@ -100,7 +100,9 @@ def _plain(base: Any) -> dict[str, Any]:
 
 
 def decide(rules: Policy, asked: Asked) -> Outcome:
-    return policy.decide(rules, asked.verified, asked.request, server=asked.server, now=asked.now, keys_age=asked.keys_age)
+    return policy.decide(
+        rules, asked.verified, asked.request, server=asked.server, now=asked.now, keys_age=asked.keys_age
+    )
 
 
 def gist(outcome: Outcome) -> tuple[object, ...]:
