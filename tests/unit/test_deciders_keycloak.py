@@ -129,6 +129,8 @@ async def test_words_of_a_refusal_are_shown_escaped_and_cut() -> None:
         (404, "not_found"),
         (405, "method_not_allowed"),
         (401, 1),
+        (400, ["invalid_scope"]),
+        (400, {"invalid_scope": True}),
     ],
 )
 async def test_what_is_about_us_is_misconfigured(status: int, error: object) -> None:

@@ -75,7 +75,7 @@ def _refusal(reply: Reply) -> No:
         answer = strict_object(reply)
     except DeciderFault:
         answer = {}
-    error = answer.get("error")
+    error = shown(answer.get("error"))
     if reply.status != 403 and (reply.status, error) not in _REFUSALS:
         raise refused(reply)
-    return No(reason=shown(answer.get("error_description")) or shown(error))
+    return No(reason=shown(answer.get("error_description")) or error)
