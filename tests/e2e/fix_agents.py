@@ -8,7 +8,9 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -53,6 +55,8 @@ class AgentStack:
     server: Server
     folder: Path
     tools: ModuleType
+    admin: Callable[..., Any]
+    """The realm's admin API: method, path below the realm, and what httpx takes."""
 
     @property
     def conninfo(self) -> str:
@@ -78,6 +82,18 @@ class AgentStack:
         trust = ssl.create_default_context(cafile=str(self.ca_file))
         return self.tools.Exchange(self.issuer, trust=trust, **(usual | changes))
 
+    @contextmanager
+    def without_the_groups(self) -> Iterator[None]:
+        """As if nobody had given the tool server's client the mapper for groups."""
+        (client,) = self.admin("GET", "/clients", params={"clientId": "notes-tools"})
+        (scope,) = (one for one in self.admin("GET", "/client-scopes") if one["name"] == "groups")
+        path = f"/clients/{client['id']}/default-client-scopes/{scope['id']}"
+        self.admin("DELETE", path)
+        try:
+            yield
+        finally:
+            self.admin("PUT", path)
+
     def decision(self) -> dict[str, Any]:
         """The last one of the audit."""
         lines = (self.folder / "log" / "audit.jsonl").read_text().splitlines()
@@ -91,7 +107,7 @@ def agent_stack(
 ) -> Iterator[AgentStack]:
     """One for the tests of a file; the realm is made through the admin API and deleted again."""
     need(COMPILER, TLS_LIBRARIES)
-    _admin(keycloak, admin_password, "POST", "", json=_realm())
+    _admin(keycloak, admin_password, "", "POST", "", json=_realm())
     folder = Path(tempfile.mkdtemp(prefix="pgbearer-agents-", dir="/tmp"))
     folder.chmod(0o755)
     (folder / "postgres").mkdir()
@@ -99,12 +115,13 @@ def agent_stack(
     running = service.start(folder, issuer, authority.ca_file, written=_policy)
     try:
         server = database.start(database.choose(), folder / "postgres", authority, issuer, sockets, free_port())
-        yield AgentStack(issuer, authority.ca_file, server, folder, _load_tool_server())
+        admin = partial(_admin, keycloak, admin_password, f"/{REALM}")
+        yield AgentStack(issuer, authority.ca_file, server, folder, _load_tool_server(), admin)
         server.remove()
     finally:
         running.stop()
         shutil.rmtree(folder)
-        _admin(keycloak, admin_password, "DELETE", f"/{REALM}")
+        _admin(keycloak, admin_password, f"/{REALM}", "DELETE", "")
 
 
 def _overlay() -> dict[str, Any]:
@@ -144,10 +161,12 @@ def _policy(addresses: Addresses) -> str:
     return text + "".join(f"{name}: {json.dumps(value)}\n" for name, value in places.items())
 
 
-def _admin(keycloak: Keycloak, password: str, method: str, path: str, **more: Any) -> None:
+def _admin(keycloak: Keycloak, password: str, realm: str, method: str, path: str, **more: Any) -> Any:
+    """What the admin API answers, None if that is nothing."""
     with httpx.Client(verify=ssl.create_default_context(cafile=str(keycloak.ca_file)), timeout=30) as http:
         form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN, "password": password}
         reply = http.post(f"{keycloak.url}/realms/master/protocol/openid-connect/token", data=form)
         bearer = {"Authorization": f"Bearer {reply.raise_for_status().json()['access_token']}"}
-        reply = http.request(method, f"{keycloak.url}/admin/realms{path}", headers=bearer, **more)
+        reply = http.request(method, f"{keycloak.url}/admin/realms{realm}{path}", headers=bearer, **more)
         assert reply.is_success, (path, reply.status_code, reply.text[:500])
+        return reply.json() if reply.content else None

@@ -67,6 +67,14 @@ def test_whoever_leaves_does_not_stay_through_the_agent(agent_stack: AgentStack)
     assert (decision["reason"], decision["rules"], decision["actors"]) == ("denied_by_rule", ["leavers"], ["notes"])
 
 
+def test_a_mapper_fewer_and_the_group_is_gone(agent_stack: AgentStack) -> None:
+    """Why what an agent's token does not say proves nothing, and what `carries` vouches for."""
+    carol = agent_stack.log_in("carol", "assistant")
+    assert claims_in(agent_stack.exchange(carol).token())["groups"] == ["/leavers"]
+    with agent_stack.without_the_groups():
+        assert "groups" not in claims_in(agent_stack.exchange(carol).token())
+
+
 def test_this_keycloak_says_who_acts_by_the_client_alone(agent_stack: AgentStack) -> None:
     """The day a newer one writes ``act``, this fails, and the page can say so."""
     bob = agent_stack.log_in("bob", "assistant")
