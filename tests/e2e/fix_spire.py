@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,7 +31,7 @@ ORDERS, REPORTS = "/ns/shop/sa/orders", "/reports/daily"
 
 @dataclass
 class Domains:
-    """Two trust domains that are federated, each with workloads of our uid."""
+    """Two trust domains that are federated, each with a workload; in one of them, this interpreter is the service."""
 
     prod: TrustDomain
     partner: TrustDomain
@@ -74,7 +75,8 @@ def domains(need: Callable[..., None], authority: Authority) -> Iterator[Domains
         prod = stack.enter_context(TrustDomain.start(folder / "prod", authority, "prod.example", jwt_issuer=ISS))
         partner = stack.enter_context(TrustDomain.start(folder / "partner", authority, "partner.example"))
         prod.federate(partner)
-        prod.register(ORDERS, federates_with=["partner.example"])
+        prod.register(ORDERS)
+        prod.register("/pgbearer", Path(sys.executable), federates_with=["partner.example"])
         partner.register(REPORTS)
         yield Domains(prod, partner, authority, folder)
 

@@ -13,10 +13,12 @@ import pytest
 from pgbearer.client import UnsafeServerError
 from pgbearer.config.settings import Issuer
 from pgbearer.http import Fetcher
+from pgbearer.service.explaining import rehearse
 from pgbearer.tokens import KeySet
 from pgbearer.tokens.sources import open_source
 from tests.e2e.fix_spire import AUDIENCE, ISS, ORDERS, REPORTS, Domains, Mesh
 from tests.issuer import Mint
+from tests.klite.programs import spire_server
 from tests.klite.spire import TrustDomain
 from tests.workload_tokens import svid
 
@@ -72,6 +74,17 @@ def test_a_new_key_is_found_by_the_first_token_that_it_signed(mesh: Mesh) -> Non
     known = mesh.domains.prod
     known.rotate_keys()
     mesh.login(known.svid(ORDERS, AUDIENCE), "app_readwrite").close()
+
+
+@pytest.mark.parametrize(
+    ("database", "reason"), [("appdb", "allowed"), ("stock", "issuer_mismatch")], ids=["opened", "not opened"]
+)
+async def test_a_federated_svid_is_explained_without_a_login(mesh: Mesh, database: str, reason: str) -> None:
+    """It names no issuer, so the HBA line is taken to be one that its trust domain is opened behind."""
+    token = mesh.domains.partner.svid(REPORTS, AUDIENCE)
+    file = mesh.chain.service.file
+    said = await rehearse(file, token, role="app_readonly", database=database, server=None, address=None)
+    assert said["decision"]["reason"] == reason
 
 
 def issuer(domain: TrustDomain, **where: Any) -> Issuer:
@@ -135,7 +148,7 @@ def test_a_nested_servers_workload_logs_in_by_the_one_bundle(mesh: Mesh) -> None
     """Its keys are published by the server above; nothing in the settings says that it is there."""
     prod, folder = mesh.domains.prod, mesh.domains.folder / "nested"
     folder.mkdir()
-    prod.register("/nested", downstream=True)
+    prod.register("/nested", spire_server(), downstream=True)
     with TrustDomain.start(folder, mesh.domains.authority, "prod.example", jwt_issuer=ISS, above=prod) as nested:
         nested.register(ORDERS)
         token = nested.svid(ORDERS, AUDIENCE)

@@ -1,10 +1,9 @@
-"""Real SPIRE servers and agents on the loopback: trust domains whose workloads are this machine's processes, by uid.
+"""Real SPIRE servers and agents on the loopback: trust domains whose workloads are this machine's programs.
 
 A server may be nested below another's agent: then its keys are in the bundle of the one trust domain of both.
 """
 
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -95,14 +94,25 @@ class TrustDomain:
         """The agent's socket."""
         return self.folder / "agent.sock"
 
-    def register(self, path: str, *, federates_with: Sequence[str] = (), downstream: bool = False) -> None:
-        """Give processes of our uid the SPIFFE ID with this path, and wait until the agent knows."""
-        identity = f"spiffe://{self.name}{path}"
+    def register(
+        self, path: str, program: Path | None = None, *, federates_with: Sequence[str] = (), downstream: bool = False
+    ) -> None:
+        """Give processes of a program the SPIFFE ID with this path, and wait until the agent knows.
+
+        Args:
+            path: of the SPIFFE ID.
+            program: the file that is executed; None for the command that `svid` asks with.
+            federates_with: names of trust domains whose bundles these processes get as well.
+            downstream: it is a server below this one.
+        """
         more = [word for other in federates_with for word in ("-federatesWith", f"spiffe://{other}")]
         more += ["-downstream"] if downstream else []
-        parent, selector = f"spiffe://{self.name}{_NODE}", f"unix:uid:{os.getuid()}"
-        self.command("entry", "create", "-parentID", parent, "-spiffeID", identity, "-selector", selector, *more)
-        wait_until(lambda: self._knows(identity), _READY_SECONDS, f"the agent to know {identity}", pause=0.2)
+        self._entry(path, program or spire_agent(), *more)
+        probe = path
+        if program is not None:  # only an entry of the command's own can be looked for: the agent learns all at once
+            probe = f"/after{path}"
+            self._entry(probe, spire_agent())
+        wait_until(lambda: self._knows(probe), _READY_SECONDS, f"the agent to know {probe}", pause=0.2)
 
     def svid(self, path: str, *audiences: str) -> str:
         """A JWT-SVID for the workload with this path, from the Workload API."""
@@ -129,7 +139,13 @@ class TrustDomain:
         """One of ``spire-server``'s commands; answers with its JSON."""
         return _run(spire_server(), noun, verb, self.folder / "server.sock", *words)
 
-    def _knows(self, identity: str) -> bool:
+    def _entry(self, path: str, program: Path, *more: str) -> None:
+        parent, identity = f"spiffe://{self.name}{_NODE}", f"spiffe://{self.name}{path}"
+        selector = f"unix:path:{program.resolve()}"
+        self.command("entry", "create", "-parentID", parent, "-spiffeID", identity, "-selector", selector, *more)
+
+    def _knows(self, path: str) -> bool:
+        identity = f"spiffe://{self.name}{path}"
         try:
             said = _run(spire_agent(), "api", "fetch jwt", self.workload_api, "-audience", "x", "-spiffeID", identity)
         except SpireError:
@@ -249,6 +265,6 @@ agent {{
 plugins {{
   KeyManager "memory" {{ plugin_data {{}} }}
   NodeAttestor "join_token" {{ plugin_data {{}} }}
-  WorkloadAttestor "unix" {{ plugin_data {{}} }}
+  WorkloadAttestor "unix" {{ plugin_data {{ discover_workload_path = true }} }}
 }}
 """

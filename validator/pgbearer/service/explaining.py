@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pgbearer.audit import Remembered, timestamp
-from pgbearer.config import Settings, load
+from pgbearer.config import Issuer, Settings, load
 from pgbearer.errors import UnreachableError, UsageError
 from pgbearer.policy import Policy, decide
 from pgbearer.policy import compile as compile_policy
@@ -17,7 +17,7 @@ from pgbearer.service.exchange import Peer
 from pgbearer.service.judge import Judgement, if_confirmed, judgement_of
 from pgbearer.service.recording import login_record
 from pgbearer.service.state import State, read_file
-from pgbearer.tokens import Denied, Verifiers, build_verifiers, parse
+from pgbearer.tokens import Denied, Verifiers, build_verifiers, parse, trust_domain_of
 from pgbearer.wire import (
     AccessRequest,
     Backend,
@@ -98,7 +98,7 @@ async def rehearse(
     """
     loaded = read_file(file)
     name = _server(loaded.settings, server)
-    access = _access(role, database, address, issuer=_issuer_in(token))
+    access = _access(role, database, address, issuer=_hba_issuer(token, database, loaded.settings))
     now = time.time()
     verifiers = build_verifiers(loaded.settings)
     try:
@@ -154,13 +154,23 @@ def _server(settings: Settings, name: str | None) -> str:
     return name
 
 
-def _issuer_in(token: str) -> str:
-    """What the token says of its issuer; the HBA line is taken to name the same."""
+def _hba_issuer(token: str, database: str, settings: Settings) -> str:
+    """What the HBA line is taken to name: the token's issuer, or one that a SPIFFE trust domain is opened behind."""
     try:
-        issuer = parse(token).payload.get("iss")
+        payload = parse(token).payload
     except Denied:  # verifying it says why
         return ""
-    return issuer if isinstance(issuer, str) else ""
+    domain = trust_domain_of(payload.get("sub"))
+    for issuer in settings.issuers.values():
+        if issuer.issuer == domain:
+            opened = (_address(settings.issuers[name]) for name, to in issuer.behind.items() if database in to)
+            return _address(issuer) or next(opened, "")
+    return str(payload.get("iss", ""))
+
+
+def _address(issuer: Issuer) -> str:
+    """What an HBA line can name of this issuer; empty if nothing."""
+    return (issuer.spiffe.iss or "") if issuer.spiffe is not None else issuer.issuer
 
 
 def _access(role: str, database: str, address: str | None, *, issuer: str) -> AccessRequest:

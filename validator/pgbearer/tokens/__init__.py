@@ -12,6 +12,7 @@ from pgbearer.tokens.revocations import (
     Revocations,
     TooManyError,
 )
+from pgbearer.tokens.spiffe_id import trust_domain_of
 from pgbearer.tokens.unverified import Unverified, parse
 from pgbearer.tokens.verifier import Accepted, Verifier
 from pgbearer.tokens.verifiers import Verifiers, build_verifiers, token_ref
@@ -36,4 +37,5 @@ __all__ = [
     "parse",
     "printable",
     "token_ref",
+    "trust_domain_of",
 ]
