@@ -30,7 +30,7 @@ async def test_every_block_runs(server: FakePostgres, capsys: pytest.CaptureFixt
     for block in BLOCKS:
         exec(block, names)  # noqa: S102  our own page
     assert await names["main"](["one", "two"]) == ["app", "app"]
-    assert capsys.readouterr().out == "app\napp\n"
+    assert capsys.readouterr().out == "app\napp\napp\n"
     assert sorted(server.tokens) == ["from-device", "in-hand", "one", "two"]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+import pgbearer
+from pgbearer.client import UnsafeServerError
 from tests.integration.fix_chain import Chain, whole_chain
 from tests.issuer import ABSENT, AUDIENCE, CLIENT, Issuer
 from tests.parts.authority import Authority
@@ -110,3 +112,37 @@ def test_each_login_of_a_move_is_counted(old_and_new: tuple[Chain, Issuer]) -> N
         line.startswith('pgbearer_issuer_replaced_timestamp_seconds{issuer="demo",replaced_by="new"} 3.2')
         for line in page
     )
+
+
+def test_our_client_gives_a_jobs_token_to_servers_of_another_issuer_only_if_it_is_told_to(
+    old_and_new: tuple[Chain, Issuer],
+) -> None:
+    chain, jobs = old_and_new
+    settle(chain, demo=issuer(chain.issuer), jobs=issuer(jobs, identity="jobs:{sub}", behind={"demo": ["appdb"]}))
+    where: dict[str, Any] = {"host": str(chain.server.folder), "port": chain.server.port, "dbname": "appdb"}
+    where |= {"user": "app_readonly", "token": jobs.token(sub="nightly")}
+    with pgbearer.connect(**where, behind=chain.issuer.url) as connection:
+        assert connection.execute("SELECT system_user").fetchone() == ("oauth:jobs:nightly",)
+    refused: tuple[dict[str, Any], ...] = (
+        {},
+        {"issuer": chain.issuer.url},
+        {"issuer": jobs.url},
+        {"behind": "https://evil.example"},
+        {"behind": chain.issuer.url, "issuer": "https://evil.example"},
+        {"behind": chain.issuer.url, "oauth_issuer": "https://evil.example"},
+    )
+    for told in refused:
+        with pytest.raises(UnsafeServerError):
+            pgbearer.connect(**where, **told)
+
+
+async def test_our_asyncio_client_keeps_to_the_same(old_and_new: tuple[Chain, Issuer]) -> None:
+    chain, jobs = old_and_new
+    settle(chain, demo=issuer(chain.issuer), jobs=issuer(jobs, identity="jobs:{sub}", behind={"demo": ["appdb"]}))
+    where: dict[str, Any] = {"host": str(chain.server.folder), "port": chain.server.port, "dbname": "appdb"}
+    where |= {"user": "app_readonly", "token": jobs.token(sub="nightly")}
+    async with await pgbearer.connect_async(**where, behind=chain.issuer.url) as connection:
+        cursor = await connection.execute("SELECT system_user")
+        assert await cursor.fetchone() == ("oauth:jobs:nightly",)
+    with pytest.raises(UnsafeServerError):
+        await pgbearer.connect_async(**where)

@@ -31,6 +31,7 @@ def connect(
     source: TokenSource | None = None,
     token: AccessToken | str | None = None,
     issuer: str | None = None,
+    behind: str | None = None,
     client_id: str | None = None,
     scope: str | None = None,
     **kwargs: Any,
@@ -47,6 +48,8 @@ def connect(
         token: a token in hand.
         issuer: the one issuer whose servers may have it. May be left out where the source, the token or
             ``oauth_issuer`` names it; all that are there must agree.
+        behind: for a token of a workload that servers take behind another issuer's HBA lines (``issuers.*.behind`` in
+            their pgbearer.yaml): that issuer, whose servers may then have it instead; ``oauth_issuer`` must agree.
         client_id: libpq's ``oauth_client_id``; of no consequence here but for its messages.
         scope: libpq's ``oauth_scope``; what the server asks for if None.
         kwargs: as for `psycopg.Connection.connect`: ``autocommit``, ``row_factory`` ..., and connection keywords.
@@ -69,8 +72,8 @@ def connect(
         giver = _source(source, token)
     finally:
         del token  # a traceback that shows locals would show it
-    plan = _plan(conninfo, kwargs, (issuer, giver.issuer), client_id, scope)
-    with _attempt(plan, giver.token()) as offered:
+    plan = _plan(conninfo, kwargs, _servers_of(issuer, giver, behind), client_id, scope)
+    with _attempt(plan, giver.token(), plan.issuer if behind is None else issuer or giver.issuer) as offered:
         connection = psycopg.Connection.connect(conninfo, **_arguments(kwargs, plan, offered))
         if not offered.handed_over:
             connection.close()
@@ -83,6 +86,7 @@ async def connect_async(
     source: TokenSource | None = None,
     token: AccessToken | str | None = None,
     issuer: str | None = None,
+    behind: str | None = None,
     client_id: str | None = None,
     scope: str | None = None,
     **kwargs: Any,
@@ -96,8 +100,9 @@ async def connect_async(
         giver = _source(source, token)
     finally:
         del token  # a traceback that shows locals would show it
-    plan = _plan(conninfo, kwargs, (issuer, giver.issuer), client_id, scope)
-    with _attempt(plan, await giver.token_async()) as offered:
+    plan = _plan(conninfo, kwargs, _servers_of(issuer, giver, behind), client_id, scope)
+    given = await giver.token_async()
+    with _attempt(plan, given, plan.issuer if behind is None else issuer or giver.issuer) as offered:
         connection = await psycopg.AsyncConnection.connect(conninfo, **_arguments(kwargs, plan, offered))
         if not offered.handed_over:
             await connection.close()
@@ -147,6 +152,15 @@ def _source(source: TokenSource | None, token: AccessToken | str | None) -> Toke
         del token  # as in connect
 
 
+def _servers_of(issuer: str | None, giver: TokenSource, behind: str | None) -> tuple[str | None, ...]:
+    """Whoever says whose servers may have the token: all who name its issuer, or the one who names another for it."""
+    if behind is None:
+        return issuer, giver.issuer
+    if issuer is not None and giver.issuer is not None:
+        pin((issuer, giver.issuer))
+    return (behind,)
+
+
 def _plan(
     conninfo: str,
     kwargs: Mapping[str, Any],
@@ -165,11 +179,14 @@ def _arguments(kwargs: Mapping[str, Any], plan: Plan, offered: Offer) -> dict[st
 
 
 @contextmanager
-def _attempt(plan: Plan, token: AccessToken) -> Iterator[Offer]:
-    """Offer the token for one connection, say what went wrong in our words, and remember what the server asked for."""
+def _attempt(plan: Plan, token: AccessToken, own: str | None) -> Iterator[Offer]:
+    """Offer the token for one connection, say what went wrong in our words, and remember what the server asked for.
+
+    `own` is the issuer that the token itself may name.
+    """
     said = issuer_in(token)
-    if said != plan.issuer:
-        pin((plan.issuer, said))
+    if own is not None and said != own:
+        pin((own, said))
     with offer(token, plan.issuer) as offered:
         try:
             yield offered
