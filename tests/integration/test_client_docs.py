@@ -31,7 +31,7 @@ async def test_every_block_runs(server: FakePostgres, capsys: pytest.CaptureFixt
         exec(block, names)  # noqa: S102  our own page
     assert await names["main"](["one", "two"]) == ["app", "app"]
     assert capsys.readouterr().out == "app\napp\napp\n"
-    assert sorted(server.tokens) == ["from-device", "in-hand", "one", "two"]
+    assert sorted(server.tokens) == ["from-device", "in-hand", "in-hand", "one", "two"]
 
 
 def test_the_errors_are_what_the_table_says() -> None:
