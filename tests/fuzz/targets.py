@@ -13,9 +13,13 @@ from pgbearer import policy
 from pgbearer.config import ConfigError, PolicyFile, load
 from pgbearer.config.decode import decode
 from pgbearer.config.yaml_file import parse_yaml
+from pgbearer.http.workload_api import read_bundles
 from pgbearer.policy.names import Glob
 from pgbearer.service.revocation_file import parse_revocations, render_revocations
-from pgbearer.tokens import MOST_REVOCATIONS, Denied
+from pgbearer.tokens import MOST_REVOCATIONS, Denied, trust_domain_of
+from pgbearer.tokens.service_account import service_account_claims
+from pgbearer.tokens.spiffe_id import spiffe_claims
+from pgbearer.tokens.strict_json import NotStrictJsonError, parse_object
 from pgbearer.verified import Verified
 from pgbearer.wire import RequestError, decode_request, encode_request
 from pgbearer.wire.decode import _read
@@ -123,9 +127,48 @@ def request(data: bytes) -> None:
     assert decode_request(encode_request(decoded)) == decoded
 
 
+def service_account(data: bytes) -> None:
+    """Bytes as the payload of a service account's token: refused, or it is the account that sub says."""
+    try:
+        payload = {"sub": "", **parse_object(data)}
+        claims = service_account_claims({**payload, "sub": str(payload["sub"])})
+    except NotStrictJsonError:
+        return
+    except Denied as denied:
+        _check_refusal(denied)
+        return
+    assert payload["sub"] == f"system:serviceaccount:{claims['namespace']}:{claims['service_account']}"
+    assert all(value.isprintable() and value.isascii() and ":" not in value for value in claims.values())
+
+
+def spiffe_id(data: bytes) -> None:
+    """Bytes as a SPIFFE ID: none, or it is put together again from trust domain and path, and says nothing else."""
+    subject = data.decode("utf-8", "replace")
+    domain = trust_domain_of(subject)
+    if domain is None:
+        return
+    claims = spiffe_claims({"sub": subject})
+    assert f"spiffe://{claims['trust_domain']}{claims['path']}" == subject
+    assert domain == f"spiffe://{claims['trust_domain']}"
+    assert not {"", ".", ".."} & set(claims["path"].split("/")[1:])
+    assert re.fullmatch(r"[a-z0-9._-]+", claims["trust_domain"])
+
+
+def workload_bundles(data: bytes) -> None:
+    """Bytes as the Workload API's message: refused, or bundles that are part of it."""
+    try:
+        bundles = read_bundles(data)
+    except ValueError:
+        return
+    assert all(name.encode() in data and bundle in data for name, bundle in bundles.items())
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     target.__name__: target
-    for target in (token, signed_payload, signed_header, settings, policy_file, revocations, request)
+    for target in (
+        *(token, signed_payload, signed_header, settings, policy_file, revocations, request),
+        *(service_account, spiffe_id, workload_bundles),
+    )
 }
 
 
