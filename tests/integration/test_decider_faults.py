@@ -20,7 +20,7 @@ UNAVAILABLE, MISCONFIGURED, DENIED = (
     Reason.DECIDER_MISCONFIGURED,
     Reason.DECIDER_DENIED,
 )
-QUICKLY: Final = 0.25
+QUICKLY: Final = 0.12
 """Seconds that a decider has which will not answer anyway."""
 
 TIERS: Final = {

@@ -170,6 +170,13 @@ def test_show_leaves_the_facts_to_explain(
             ],
             "asked        opa is unavailable, not asked, breaker open",
         ),
+        (
+            [
+                {"decider": "opa", "answer": "unknown", "reason": "no turn", "ms": 0.1, "from": "limit"}
+                | {"breaker": "closed", "last_yes_age": None}
+            ],
+            "asked        opa was not asked (no turn)",
+        ),
         ([{"decider": "opa"}], "asked        {'decider': 'opa'}"),
         ([], None),
     ],

@@ -156,7 +156,8 @@ async def test_who_finds_no_turn_in_time_is_not_held_against_the_decider() -> No
     await decider.came.acquire()
     for identity in ("b", "c", "d"):
         inquiry = await made.ask(question(identity), limit=0.01)
-        assert (inquiry.source, inquiry.reason) == ("limit", "no turn to ask within 0.01 s")
+        assert (inquiry.answer, inquiry.source) == ("unknown", "limit"), "no fault, so no on_fault either"
+        assert inquiry.reason == "no turn to ask within 0.01 s"
     assert made.status().breaker == "closed"
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
@@ -200,7 +201,7 @@ async def test_nothing_is_asked_once_it_is_closed_and_what_is_under_way_may_end(
     await asyncio.sleep(0)
     assert closed == []
     late = await made.ask(question("corp:late"), limit=5.0)
-    assert (late.answer, late.source) == ("unavailable", "limit")
+    assert (late.answer, late.source) == ("unknown", "limit")
     released.set()
     assert (await under_way).answer == "yes"
     await closing

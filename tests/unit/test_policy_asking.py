@@ -1,10 +1,13 @@
 """Rules that ask, by table: who is asked, what each answer comes to, and that nothing but a yes allows."""
 
 from collections.abc import Mapping
+from functools import cache
 from itertools import permutations, product
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pgbearer import policy
 from pgbearer.config import Settings
@@ -212,3 +215,54 @@ def test_nobody_is_asked_about_a_login_that_is_not_good_enough_anyway() -> None:
     assert isinstance(found, Deny)
     assert found.reason is Reason.AUTHENTICATION_TOO_WEAK
     assert isinstance(first(compiled(critical)), Ask)
+
+
+SHORT = f"{{name: short, {WHERE}, session: {{max: 5m}}, ask: {{any: [pdp]}}}}"
+CRITICAL = f"{{name: critical, issuers: [corp], {WHERE}, tier: critical, ask: {{all: [pdp]}}}}"
+RULES = (READERS, ASKING, BOTH, EITHER, VETO, SHORT, CRITICAL)
+"""Without ``on_fault``: what is not known can then only tighten."""
+some_rules = st.lists(st.sampled_from(RULES), unique=True, min_size=1, max_size=4).map(tuple)
+some_advice = st.fixed_dictionaries({"opa": st.sampled_from(ANSWERS), "pdp": st.sampled_from(ANSWERS)})
+some_acr = st.sampled_from(["mfa", "pwd"])
+
+
+@cache
+def policy_of(*rules: str) -> Policy:
+    return compiled(*rules)
+
+
+def told(found: Outcome) -> tuple[object, ...]:
+    return (*gist(found), found.ends_at, found.critical) if isinstance(found, Allow) else gist(found)
+
+
+@given(rules=some_rules, advice=some_advice, acr=some_acr, data=st.data())
+def test_the_order_of_rules_never_matters(
+    rules: tuple[str, ...], advice: Mapping[str, Advice], acr: str, data: st.DataObject
+) -> None:
+    shuffled = tuple(data.draw(st.permutations(rules)))
+    assert told(outcome(policy_of(*rules), advice, acr=acr)) == told(outcome(policy_of(*shuffled), advice, acr=acr))
+
+
+@given(rules=some_rules, advice=some_advice, acr=some_acr, decider=st.sampled_from(["opa", "pdp"]))
+def test_no_silence_loosens_anything(
+    rules: tuple[str, ...], advice: Mapping[str, Advice], acr: str, decider: str
+) -> None:
+    """Whatever is allowed although a decider is silent would be allowed on the same terms if it said yes."""
+    made = policy_of(*rules)
+    for silence in (GONE, WRONG, AWKWARD, UNKNOWN):
+        silent = outcome(made, {**advice, decider: silence}, acr=acr)
+        if isinstance(silent, Allow):
+            spoken = outcome(made, {**advice, decider: YES}, acr=acr)
+            assert isinstance(spoken, Allow)
+            assert (silent.ends_at, silent.critical) == (spoken.ends_at, spoken.critical)
+
+
+@given(rules=some_rules, advice=some_advice, acr=some_acr)
+def test_who_is_allowed_has_a_yes_of_every_veto_and_of_some_rule(
+    rules: tuple[str, ...], advice: Mapping[str, Advice], acr: str
+) -> None:
+    found = outcome(policy_of(*rules), advice, acr=acr)
+    if isinstance(found, Allow):
+        yes = {name for name, one in advice.items() if one is YES}
+        assert VETO not in rules or "opa" in yes
+        assert READERS in rules or yes

@@ -170,7 +170,7 @@ async def test_a_candidate_that_fails_is_counted_and_costs_no_login(
     def fails(*_: object, **__: object) -> Any:
         raise fault
 
-    monkeypatch.setattr(shadow_module, "decide", fails)
+    monkeypatch.setattr(shadow_module, "evaluate", fails)
     bench.start(compiled())
     assert isinstance(await bench.login(), Allowed)
     assert isinstance(await bench.login(), Allowed)
@@ -187,7 +187,7 @@ async def test_the_answer_is_there_before_the_candidate_is_asked(bench: Bench, m
         asked.append(given)
         raise RuntimeError
 
-    monkeypatch.setattr(shadow_module, "decide", asks)
+    monkeypatch.setattr(shadow_module, "evaluate", asks)
     bench.start(compiled())
     await bench.decider.decide(LoginRequest(1, "a.b.c", logins.request()), PEER, "local")
     assert asked == []

@@ -42,7 +42,8 @@ class Inquiry:
         }
 
 
-_HOW: Final = {"cache": "remembered", "breaker": "not asked", "limit": "not asked"}
+_WORDS: Final = {"unavailable": "is", "misconfigured": "is", "unaskable": "is"}
+_HOW: Final = {"cache": "remembered", "breaker": "not asked"}
 
 
 def told(entry: Mapping[str, Any]) -> str:
@@ -51,7 +52,9 @@ def told(entry: Mapping[str, Any]) -> str:
     Raises:
         TypeError, KeyError: the line is of another form.
     """
-    word = "is" if entry["answer"] in ("unavailable", "misconfigured") else "said"
     reason = f" ({entry['reason']})" if entry["reason"] else ""
+    if entry["answer"] == "unknown":
+        return f"{entry['decider']} was not asked{reason}"
     how = _HOW.get(entry["from"]) or f"{entry['ms']} ms"
-    return f"{entry['decider']} {word} {entry['answer']}{reason}, {how}, breaker {entry['breaker']}"
+    said = f"{entry['decider']} {_WORDS.get(entry['answer'], 'said')} {entry['answer']}"
+    return f"{said}{reason}, {how}, breaker {entry['breaker']}"

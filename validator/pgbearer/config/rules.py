@@ -64,12 +64,12 @@ class Rule(Section):
     tier: Literal["normal", "critical"] = "normal"
     """`critical`: the login must also meet `issuers.NAME.critical`, and the session ends with the token unless
     `session` says otherwise. If several rules allow a login, the strictest tier counts."""
-    session: RuleSession | None = None
-    privileged: bool = False
-    """The rule may give a role that the catalog says is privileged, named exactly."""
     ask: Ask | None = None
     fallback: bool = False
     """The rule counts only where an `on_fault` names it and that decider cannot be asked."""
+    session: RuleSession | None = None
+    privileged: bool = False
+    """The rule may give a role that the catalog says is privileged, named exactly."""
     replication: tuple[Literal["logical", "physical"], ...] = ()
     """Kinds of replication connection that an allow rule is for; left out: none. A deny rule without it is for all."""
     expires: date | None = None

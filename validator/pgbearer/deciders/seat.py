@@ -42,10 +42,6 @@ class _NoTurnError(Exception):
     """Too many questions at a time; nothing was asked."""
 
 
-class _OwnTurnsError(_NoTurnError):
-    """Too many of them are about this one identity."""
-
-
 class Seat:
     """Asks one decider. For one event loop.
 
@@ -109,11 +105,9 @@ class Seat:
             return self._unavailable(keys, "left alone after faults", began, "breaker", breaker)
         try:
             opinion = await self._opinion(question, given, keys, min(self._timeout, limit))
-        except _OwnTurnsError as error:
+        except _NoTurnError as error:
             # No fault of the decider's: who could bring one about would be let in by what counts in place of an answer.
             return self._told(Answer.UNKNOWN, str(error), began, "limit", breaker)
-        except _NoTurnError as error:
-            return self._unavailable(keys, str(error), began, "limit", breaker)
         except QuestionUnaskable as error:
             return self._told(Answer.UNASKABLE, error.what, began, "decider", breaker)
         except DeciderFault as error:
@@ -164,7 +158,7 @@ class Seat:
         if self._closed:
             raise _NoTurnError("the settings were loaded anew meanwhile")
         if self._asking[identity] >= self._turns_of_one:
-            raise _OwnTurnsError(f"{self._turns_of_one} questions about this identity are under way")
+            raise _NoTurnError(f"{self._turns_of_one} questions about this identity are under way")
         until = asyncio.get_running_loop().time() + limit
         self._asking[identity] += 1
         self._idle.clear()

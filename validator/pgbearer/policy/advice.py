@@ -20,7 +20,7 @@ class Answer(StrEnum):
     UNASKABLE = "unaskable"
     """A value of the login cannot be part of the question."""
     UNKNOWN = "unknown"
-    """It was not asked: one identity asks too much at a time, or a login is looked at again, or imagined."""
+    """It was not asked: too much is asked at a time, or a login is looked at again, or imagined."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

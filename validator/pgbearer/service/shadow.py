@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pgbearer.audit import AuditLog, AuditUnavailable, DecisionRecord, timestamp
-from pgbearer.policy import decide
+from pgbearer.policy import Ask, conclude, evaluate
 from pgbearer.service.judge import Judgement
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
@@ -221,15 +221,18 @@ def _ended(task: "asyncio.Task[None]") -> None:
 def _difference(candidate: Candidate, login: Login) -> Difference | None:
     """What the candidate would have decided otherwise."""
     try:
-        outcome = decide(
+        outcome = evaluate(
             candidate.policy,
             login.verified,
             login.access,
             server=login.server,
             now=login.now,
             keys_age=login.keys_age,
-            advice=login.advice,
         )
+        if isinstance(outcome, Ask):
+            if unasked := sorted(set(outcome.deciders) - login.advice.keys()):
+                return Difference(Kind.ERROR, login, None, f"it would have asked {', '.join(unasked)}")
+            outcome = conclude(outcome, login.advice)
     except Exception as error:  # noqa: BLE001 - whatever a candidate does, it is only counted
         return Difference(Kind.ERROR, login, None, type(error).__name__)
     return difference(login, Verdict.of(outcome))
