@@ -15,7 +15,7 @@ import pytest
 
 from pgbearer.audit import verify_chain
 from pgbearer.wire import encode_request
-from tests.integration.fix_service import Service, Start
+from tests.integration.fix_service import Service, Start, write_settings
 
 
 def test_health_and_metrics_are_told_on_their_own_listener_and_nothing_else_is(service: Service) -> None:
@@ -119,6 +119,33 @@ def test_the_chain_goes_on_through_rotation_and_restart(service: Service, start_
     lines = [line for path in (old, service.audit_file) for line in path.read_bytes().splitlines(keepends=True)]
     assert list(verify_chain(lines)) == []
     assert json.loads(lines[-1])["seq"] == len(lines)
+
+
+def test_a_second_service_does_not_write_the_audit_of_the_first(service: Service, tmp_path: Path) -> None:
+    """Two would break each other's chain; also after the first has reopened it, in place or rotated."""
+    own = tmp_path / "second"
+    own.mkdir(mode=0o700)
+    service.audit_file.rename(service.audit_file.with_suffix(".1"))
+    for times in (1, 2):
+        service.hang_up()
+        service.await_count("reloaded", times)
+    second = write_settings(own / "pgbearer.yaml", service.issuer, audit={"file": str(service.audit_file)})
+    command = [str(Path(sys.executable).with_name("pgbearer")), "serve", "-c", str(own / "pgbearer.yaml")]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert refused.returncode == 2
+    assert f"{service.audit_file}: another service writes this audit file" in refused.stderr
+    assert not Path(second["servers"]["local"]["socket"]).exists()
+    service.login()
+    assert [line["kind"] for line in service.audit()] == ["reopen", "reload", "reopen", "reload", "decision"]
+    assert list(verify_chain(service.audit_file.read_bytes().splitlines(keepends=True))) == []
+
+
+def test_a_folder_for_the_audit_that_is_not_there_is_asked_for(start_service: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    service = start_service(ready=False, audit={"file": str(folder / "audit.jsonl")})
+    assert service.process.wait(30) == 2
+    service.await_line(rf"^  .*install -d -o \S+ -g \S+ -m 0750 {folder}$")
+    assert not service.login_socket.exists()
 
 
 def test_sigterm_lets_logins_under_way_finish_and_takes_no_new_ones(service: Service) -> None:

@@ -32,7 +32,10 @@ def open_log(path: Path) -> Iterator[Open]:
     logs: list[AuditLog] = []
 
     def open_log() -> AuditLog:
-        logs.append(AuditLog(str(path), instance="one"))
+        """As after a restart: only one at a time may have it."""
+        while logs:
+            logs.pop().close()
+        logs.append(AuditLog(str(path), instance="one", patience=0))
         return logs[-1]
 
     yield open_log
@@ -174,6 +177,79 @@ def test_a_new_file_that_cannot_be_used_leaves_the_old_one_in_use(open_log: Open
         log.reopen()
     log.write(allowed_record())
     assert len(entries(old)) == 1
+
+
+def test_a_file_that_another_service_writes_is_refused(open_log: Open, path: Path) -> None:
+    open_log().note("start")
+    with pytest.raises(UsageError, match="another service writes this audit file") as refused:
+        AuditLog(str(path), instance="two", patience=0)
+    assert refused.value.where == str(path)
+    assert [entry["instance"] for entry in entries(path)] == ["one"]
+
+
+def test_a_successor_waits_for_its_predecessor_and_goes_on_where_it_ended(
+    open_log: Open, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = AuditLog(str(path), instance="one", patience=0)
+
+    def leaves(_: float) -> None:
+        first.note("stop")
+        first.close()
+
+    monkeypatch.setattr("pgbearer.audit.holding.time.sleep", leaves)
+    second = AuditLog(str(path), instance="two", patience=60)
+    second.note("start")
+    second.close()
+    assert [(entry["instance"], entry["seq"]) for entry in entries(path)] == [("one", 1), ("two", 2)]
+    assert holds(path)
+    assert caplog.messages == [f"{path} is held by another service; waiting up to 60 s for it to end"]
+
+
+def test_a_predecessor_that_rotates_meanwhile_is_still_waited_for(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = AuditLog(str(path), instance="one", patience=0)
+
+    def rotates(_: float) -> None:
+        path.rename(tmp_path / "older")
+        first.reopen()
+        monkeypatch.setattr("pgbearer.audit.holding.time.sleep", lambda _: first.close())
+
+    monkeypatch.setattr("pgbearer.audit.holding.time.sleep", rotates)
+    second = AuditLog(str(path), instance="two", patience=60)
+    second.note("start")
+    second.close()
+    assert [entry["kind"] for entry in entries(path)] == ["reopen", "start"]
+    assert holds(path)
+
+
+def test_a_file_stays_held_when_it_is_reopened_in_place(open_log: Open, path: Path) -> None:
+    log = open_log()
+    log.reopen()
+    log.note("after")
+    with pytest.raises(UsageError, match="another service"):
+        AuditLog(str(path), instance="two", patience=0)
+    log.reopen()
+    assert [entry["kind"] for entry in entries(path)] == ["reopen", "after", "reopen"]
+
+
+def test_a_rotated_file_is_let_go_and_the_new_one_held(open_log: Open, path: Path, tmp_path: Path) -> None:
+    log = open_log()
+    log.note("start")
+    older = path.rename(tmp_path / "older")
+    log.reopen()
+    with pytest.raises(UsageError, match="another service"):
+        AuditLog(str(path), instance="two", patience=0)
+    AuditLog(str(older), instance="two", patience=0).close()
+
+
+def test_a_file_system_that_cannot_lock_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(_fd: int, _how: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(AuditUnavailable, match="cannot lock the audit file: No locks available"):
+        AuditLog(str(path), instance="one", patience=0)
 
 
 def test_a_deleted_file_takes_nothing_with_it_that_comes_after(

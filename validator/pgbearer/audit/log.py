@@ -8,8 +8,9 @@ from typing import Any
 
 from pgbearer.audit.aggregate import Aggregator
 from pgbearer.audit.chain import Chain
+from pgbearer.audit.holding import PATIENCE, open_held
 from pgbearer.audit.record import DecisionRecord, timestamp
-from pgbearer.audit.sink import STDOUT, AuditUnavailable, Sink, Syncer, open_file, open_stdout, read_tail
+from pgbearer.audit.sink import STDOUT, AuditUnavailable, Sink, Syncer, open_stdout, read_tail
 from pgbearer.errors import UsageError
 
 __all__ = ["AuditLog"]
@@ -23,17 +24,18 @@ class AuditLog:
     Args:
         path: the file, or ``-`` for standard output. A file's chain is continued where it ends.
         instance: the name of this service in every line.
+        patience: seconds to wait for another service that writes the file and is about to end; blocks the thread.
 
     Raises:
         AuditUnavailable: the file cannot be opened.
-        UsageError: the file may be read or written by others, or is no audit file.
+        UsageError: another service writes the file, others may read or write it, or it is no audit file.
     """
 
-    def __init__(self, path: str, *, instance: str) -> None:
+    def __init__(self, path: str, *, instance: str, patience: float = PATIENCE) -> None:
         self._path = path
         self._instance = instance
         self._aggregator = Aggregator()
-        sink = self._open()
+        sink = self._open(patience=patience)
         self._chain = self._continue(sink)
         self._sink = sink
         self._syncer = Syncer(sink)
@@ -85,7 +87,7 @@ class AuditLog:
         """
         if self._path == STDOUT:
             return
-        self._go_on_in(self._open(), deleted=False)
+        self._go_on_in(self._open(mine=self._sink.fd), deleted=False)
 
     def close(self) -> None:
         """Write what is still counted, sync, and close.
@@ -98,8 +100,10 @@ class AuditLog:
         finally:
             self._syncer.close()
 
-    def _open(self) -> Sink:
-        return Sink(open_stdout() if self._path == STDOUT else open_file(Path(self._path)))
+    def _open(self, *, mine: int | None = None, patience: float = 0.0) -> Sink:
+        if self._path == STDOUT:
+            return Sink(open_stdout())
+        return Sink(open_held(Path(self._path), mine=mine, patience=patience))
 
     def _go_on_in(self, sink: Sink, *, deleted: bool) -> None:
         self._syncer.switch(sink)

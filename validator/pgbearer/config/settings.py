@@ -182,7 +182,8 @@ class Audit(Section):
     """Where decisions are recorded."""
 
     file: Annotated[str, Field(min_length=1)] = "/var/log/pgbearer/audit.jsonl"
-    """The file that a line is appended to before each answer, or `-` for standard output."""
+    """The file that a line is appended to before each answer, or `-` for standard output. Of one service alone: another
+    that is given the same file waits 5 s for the first to end, and then refuses to start."""
 
 
 class Admin(Section):

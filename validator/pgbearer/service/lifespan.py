@@ -20,6 +20,7 @@ from pgbearer.hardening import forbid_dumps, raise_file_limit
 from pgbearer.policy import Compiled
 from pgbearer.service.admin import AdminHandler
 from pgbearer.service.app import make_app
+from pgbearer.service.audit_file import open_audit
 from pgbearer.service.decide import Decider
 from pgbearer.service.health import Health
 from pgbearer.service.limits import Slots
@@ -51,7 +52,7 @@ def serve(path: Path) -> None:
     Raises:
         ConfigError: the file cannot be used.
         UsageError: a socket, its folder, the address, a user, the audit file or what is revoked cannot be used.
-        AuditUnavailable: the audit file cannot be opened or written.
+        AuditUnavailable: the audit file cannot be written.
     """
     forbid_dumps()
     raise_file_limit()
@@ -63,13 +64,9 @@ def serve(path: Path) -> None:
 async def _serve(path: Path, loaded: Loaded[Compiled]) -> None:
     """Sockets come first, so that a second service fails before it touches anything of the first's."""
     state = build_state(loaded)
-    with open_places(state) as places, closing(_open_audit(state)) as audit:
+    with open_places(state) as places, closing(open_audit(state.settings.audit.file)) as audit:
         state.revocations.open()
         await Service(path, state, audit).run(places)
-
-
-def _open_audit(state: State) -> AuditLog:
-    return AuditLog(state.settings.audit.file, instance=os.uname().nodename)
 
 
 class Service:
