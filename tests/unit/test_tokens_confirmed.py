@@ -10,6 +10,8 @@ from tests.unit.fix_tokens import Desk
 class _SlowWitness:
     """Confirms everything, after somebody has revoked it."""
 
+    critical_only = False
+
     def __init__(self) -> None:
         self.revocations = Revocations()
 
