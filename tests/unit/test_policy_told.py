@@ -57,12 +57,12 @@ def test_a_denial_is_explained_by_what_each_decider_said() -> None:
     (key,) = [key for key in rule.keys if key.key == "ask"]
     assert (key.holds, key.wants, key.has) == (
         False,
-        "opa and pdp say yes",
+        "a yes of opa and pdp",
         "opa: no (off duty); pdp: yes",
     )
     (change,) = found.changes
     assert change == (
-        'So that the rule "asking" matches: Have app_readonly in appdb allowed to alice where opa or pdp decides; '
+        'So that the rule "asking" matches: Have app_readonly in appdb allowed to alice at opa and pdp; '
         "now: opa: no (off duty); pdp: yes."
     )
     assert found.now is None
@@ -114,7 +114,7 @@ def run(rules: tuple[str, ...], opinions: str, expect: str) -> Result:
 
 def test_a_case_that_comes_out_otherwise_says_what_was_said() -> None:
     result = run((ASKING,), "{opa: allow, pdp: deny}", "decision: allow")
-    assert result.why == ('the rule "asking" does not match: ask asks for opa and pdp say yes; opa: yes; pdp: no',)
+    assert result.why == ('the rule "asking" does not match: ask asks for a yes of opa and pdp; opa: yes; pdp: no',)
 
 
 def test_a_case_speaks_of_deciders_that_there_are() -> None:
@@ -126,12 +126,12 @@ def test_a_case_speaks_of_deciders_that_there_are() -> None:
 def test_who_can() -> None:
     found = who_can(settings(EITHER, INSTEAD, STAFF, VETO), "app_readonly", "appdb")
     assert [(way.rule, way.who) for way in found.ways] == [
-        ("either", "token role db-read, opa or pdp says yes"),
-        ("instead", 'token role db-read, opa says yes (or, while it cannot be asked, the rule "staff" matches)'),
-        ("veto", "token role db-read, opa says yes"),
+        ("either", "token role db-read, a yes of opa or pdp"),
+        ("instead", 'token role db-read, a yes of opa (or, while it cannot be asked, the rule "staff" matches)'),
+        ("veto", "token role db-read, a yes of opa"),
     ]
     assert [(way.rule, way.veto, way.who) for way in found.never] == [
-        ("veto", True, "token role db-read, unless opa says yes")
+        ("veto", True, "token role db-read, without a yes of opa")
     ]
 
 

@@ -71,6 +71,8 @@ def _step(stage: Stage, distance: int, entry: Entry, rules: int) -> Step:
     if distance == 0:
         reason = reason_of(entry)
         said = entry.get("detail") or reason.meaning
+        if stage.name == "deciders" and entry.get("asked"):  # the detail is their answers, and they say more
+            said, saw = saw, ""
         saw = f"{reason.value}: {said.rstrip('.')}" + (f" ({saw})" if saw else "")
         return Step(step=stage.name, outcome="failed", saw=saw)
     return Step(step=stage.name, outcome="passed", saw=saw)

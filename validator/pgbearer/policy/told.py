@@ -9,7 +9,7 @@ from pgbearer.policy.match import Judged
 from pgbearer.policy.outcome import Considered
 from pgbearer.policy.rule import PolicyRule
 
-__all__ = ["demand_of", "judged_by_others", "said_to"]
+__all__ = ["asked_by", "demand_of", "judged_by_others", "said_to"]
 
 
 def judged_by_others(rule: PolicyRule, told: Considered | None, asked: Asked) -> Iterator[Judged]:
@@ -44,11 +44,13 @@ def said_to(rule: Rule, asked: Asked) -> str:
 
 
 def demand_of(rule: Rule) -> str | None:
-    """Whose yes a rule asks for: ``opa says yes``, ``opa and pdp say yes``, ``opa or pdp says yes``; None: nobody's."""
+    """Whose yes a rule asks for: ``a yes of opa and pdp``, ``a yes of opa or pdp``; None: nobody's."""
+    return f"a yes of {asked_by(rule)}" if rule.ask else None
+
+
+def asked_by(rule: Rule) -> str:
+    """Whom a rule asks: ``opa and pdp`` if all must say yes, ``opa or pdp`` if any."""
     if rule.ask is None:
-        return None
+        return "nobody"
     *head, last = rule.ask.deciders
-    if not head:
-        return f"{last} says yes"
-    word, says = ("and", "say") if rule.ask.all else ("or", "says")
-    return f"{', '.join(head)} {word} {last} {says} yes"
+    return f"{', '.join(head)} {'and' if rule.ask.all else 'or'} {last}" if head else last

@@ -87,7 +87,7 @@ def vetoed(rule: Rule, place: Place, settings: Settings) -> Iterator[Way]:
     asked = demand_of(rule) or ""
     for way in ways(rule, place, settings):
         demands = (demand for demand in way.demands if not demand.startswith(asked) and demand != ORDINARY)
-        yield Way(rule=rule.name, demands=(*demands, f"unless {asked}"), session="", veto=True)
+        yield Way(rule=rule.name, demands=(*demands, f"without {asked}"), session="", veto=True)
 
 
 def _principals(rule: Rule, *, one_by_one: bool) -> Iterable[Sequence[str]]:

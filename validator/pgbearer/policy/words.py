@@ -12,7 +12,7 @@ from typing import Any, Final
 from pgbearer.config import Rule
 from pgbearer.policy.fields import FIELDS, Asked
 from pgbearer.policy.source import names_in
-from pgbearer.policy.told import demand_of, said_to
+from pgbearer.policy.told import asked_by, demand_of, said_to
 from pgbearer.wire import Reason, Replication
 
 __all__ = ["WORDS", "Words", "listed", "names_at_issuer", "person"]
@@ -278,8 +278,7 @@ WORDS: Final[Mapping[str, Words]] = {
         demand_of,
         lambda rule, asked: said_to(rule, asked) or "nobody was asked",
         lambda rule, asked: (
-            f"Have {_place(asked)} allowed to {person(asked)} where {listed(rule.ask.deciders if rule.ask else ())} "
-            f"decides; now: {said_to(rule, asked)}."
+            f"Have {_place(asked)} allowed to {person(asked)} at {asked_by(rule)}; now: {said_to(rule, asked)}."
         ),
     ),
     "fallback": Words(
