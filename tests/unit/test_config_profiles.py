@@ -72,7 +72,12 @@ def test_good_with_a_condition(tmp_path: Path) -> None:
             "issuers.x.clients: required for profile entra",
         ),
         (ENTRA, "{oid}", "{client}", "issuers.x.identity: warning: does not hold {oid}, which alone is stable"),
-        (OKTA, "clients: [nmdP1fcyvdVO11AL7ECm]\n", "", "issuers.x.clients: required for profile okta: the ids of clients"),
+        (
+            OKTA,
+            "clients: [nmdP1fcyvdVO11AL7ECm]\n",
+            "",
+            "issuers.x.clients: required for profile okta: the ids of clients",
+        ),
         (OKTA, "{uid}", "{sub}", "issuers.x.identity: warning: does not hold {uid}, which alone is stable"),
         (OKTA, "profile", "implied_scopes: [db]\nprofile", "tokens of profile okta say their scopes themselves"),
         (
