@@ -66,7 +66,7 @@ def test_good(tmp_path: Path) -> None:
             "https://sso.example.com:8443/i",
             "is not on the issuer's own origin",
         ),
-        ("https://sso.example.com/realms/corp/i", "http://sso.example.com/i", "introspection.endpoint: must be an https URL"),
+        ("https://sso.example.com/realms/corp/i", "http://sso.example.com/i", "endpoint: must be an https URL"),
         ("      client_id: db:pay-eu\n", "", "introspection.client_id: required, but not given"),
         ("      client_secret_file: SECRET\n", "", "introspection.client_secret_file: required, but not given"),
         ("client_secret_file", "client_secret", 'unknown key "client_secret"; did you mean "client_secret_file"?'),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pgbearer.http import Reply
 from pgbearer.tokens import Denied
-from pgbearer.tokens.introspection import read_introspection
+from pgbearer.tokens.introspection_answer import read_introspection
 from pgbearer.verified import Verified
 from pgbearer.wire import Reason
 from tests.issuer import ABSENT, Mint

@@ -12,7 +12,8 @@ import pytest
 from pgbearer.config.introspection import Introspection
 from pgbearer.http import Fault, FetchError, Reply
 from pgbearer.tokens import Denied
-from pgbearer.tokens.introspection import Introspector, read_introspection
+from pgbearer.tokens.introspection import Introspector
+from pgbearer.tokens.introspection_answer import read_introspection
 from pgbearer.verified import Verified
 from pgbearer.wire import Reason
 from tests.issuer import ABSENT, Mint
