@@ -31,6 +31,18 @@ def test_a_decider_that_knows_us_not_lets_nobody_in(decided: Decided, people: Pe
         assert decided.reason(people("alice"), "app_readonly") == "decider_misconfigured"
 
 
+def test_an_ended_session_is_refused_at_once_though_its_token_lives_on(
+    decided: Decided, fresh: People, end_session: Callable[[IssuedToken], None]
+) -> None:
+    token = fresh("bob")
+
+    with decided.by(settings_on("keycloak", "Can Keycloak decide?")):
+        assert decided.reason(token, "app_readwrite") == "allowed"
+        end_session(token)
+        assert decided.reason(token, "app_readwrite") == "decider_denied"
+        assert decided.decisions()[-1]["asked"][0]["answer"] == "no"
+
+
 def test_the_answers_of_one_decider_are_not_anothers(decided: Decided, people: People) -> None:
     """All four at once; each must say yes."""
     whole = [settings_on(name, heading) for name, heading in PAGES]

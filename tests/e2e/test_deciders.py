@@ -24,13 +24,12 @@ from pgbearer.deciders import (
 )
 from pgbearer.http import Pool
 from tests.e2e.fix_deciders import EXAMPLES
-from tests.e2e.fix_keycloak import Device, IssuedToken, person
+from tests.e2e.fix_keycloak import IssuedToken
 from tests.parts import cerbos as cerbos_part
 from tests.parts import opa as opa_part
 from tests.parts.authority import Authority, Certificate
 from tests.parts.cerbos import Cerbos
-from tests.parts.device_pages import approve
-from tests.parts.keycloak import ADMIN, Keycloak
+from tests.parts.keycloak import Keycloak
 from tests.parts.needs import NPM, X86_64
 from tests.parts.opa import Opa
 from tests.parts.processes import wait_until
@@ -99,16 +98,13 @@ async def test_keycloak_knows_no_such_resource_or_scope(keycloak: Keycloak, peop
         assert said.reason
 
 
-async def test_keycloak_refuses_whose_session_has_ended(keycloak: Keycloak, admin_password: str) -> None:
-    device = Device(keycloak.issuer(), keycloak.ca_file)
-    codes = device.begin()
-    approve(codes.verification_uri_complete, person("alice"), ca_file=keycloak.ca_file)
-    token = device.poll(codes)
-    device.close()
-    assert isinstance(token, IssuedToken)
+async def test_keycloak_refuses_whose_session_has_ended(
+    keycloak: Keycloak, fresh: People, end_session: Callable[[IssuedToken], None]
+) -> None:
+    token = fresh("alice")
     assert await ask(keycloak.ca_file, about(token), **uma(keycloak)) == Yes()
 
-    end_session(keycloak, admin_password, token.payload["sid"])
+    end_session(token)
 
     assert isinstance(await ask(keycloak.ca_file, about(token), **uma(keycloak)), No)
 
@@ -336,13 +332,3 @@ def token_of_ours(keycloak: Keycloak) -> str:
     endpoint = f"{keycloak.issuer()}/protocol/openid-connect/token"
     reply = httpx.post(endpoint, data=form, auth=("postgres", SECRET), verify=ca, timeout=30)
     return str(reply.raise_for_status().json()["access_token"])
-
-
-def end_session(keycloak: Keycloak, admin_password: str, session: str) -> None:
-    """As an administrator does."""
-    ca = ssl.create_default_context(cafile=str(keycloak.ca_file))
-    with httpx.Client(verify=ca, timeout=30) as http:
-        form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN, "password": admin_password}
-        token = http.post(f"{keycloak.issuer('master')}/protocol/openid-connect/token", data=form).json()
-        headers = {"authorization": f"Bearer {token['access_token']}"}
-        http.delete(f"{keycloak.url}/admin/realms/demo/sessions/{session}", headers=headers).raise_for_status()
