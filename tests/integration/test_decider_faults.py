@@ -81,6 +81,21 @@ SLOW: Final = frozenset({"slow", "trickling"})
 CERTIFICATES: Final = ("of another authority", "for another host", "expired")
 
 
+@pytest.fixture(scope="module")
+def one_decider(issuer_authority: Authority) -> Iterator[LyingDecider]:
+    with LyingDecider(issuer_authority) as serving:
+        yield serving
+
+
+@pytest.fixture
+def lying_decider(one_decider: LyingDecider) -> LyingDecider:
+    """The same for all tests here, as good as new: there are hundreds of them."""
+    one_decider.mend()
+    one_decider.questions.clear()
+    one_decider.connections = 0
+    return one_decider
+
+
 @pytest.mark.parametrize("tier", TIERS)
 @pytest.mark.parametrize(("fault", "kind"), EVERY_FAULT)
 async def test_no_fault_allows(
