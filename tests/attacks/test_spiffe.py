@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from pgbearer.config.settings import Issuer
+from pgbearer.tokens import Denied, parse
 from pgbearer.wire import Reason
-from tests.attacks.cases import Case, Publish, name_of, outcome
+from tests.attacks.cases import NOW, Case, Publish, name_of, outcome
 from tests.attacks.fix_door import Door
 from tests.issuer import ABSENT, AUDIENCE, Mint
+from tests.unit.fix_tokens import Desk
 from tests.workload_tokens import DOMAIN, svid, trust_domain
 
 
@@ -150,3 +153,22 @@ async def test_the_good_token_is_accepted() -> None:
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_refused_at_login(door: Door, case: Case) -> None:
     assert door.refusal(case) == case.reason
+
+
+async def test_a_verifier_refuses_svids_of_another_trust_domain_itself() -> None:
+    """`Verifiers` chooses by trust domain, so only a verifier asked directly can show that it checks."""
+    mint = Mint()
+    desk = Desk(mint, **trust_domain(mint))
+    await desk.fetch()
+    with pytest.raises(Denied) as caught:
+        await desk.verifiers.by_name["corp"].verify(parse(svid(mint, NOW, sub="spiffe://other.example/a")), NOW)
+    assert caught.value.reason is Reason.ISSUER_UNKNOWN
+
+
+async def test_a_token_that_fits_an_issuer_and_a_trust_domain_is_refused() -> None:
+    """The iss of people and the SPIFFE ID of a workload, whoever signed it."""
+    mint = Mint()
+    domain = Issuer(audience=AUDIENCE, **{key: value for key, value in without_iss(mint).items() if key != "clients"})
+    desk = Desk(mint, also=(domain,))
+    await desk.fetch()
+    assert await desk.refusal(svid(mint, NOW), now=float(NOW)) is Reason.ISSUER_AMBIGUOUS

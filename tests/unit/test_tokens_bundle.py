@@ -75,7 +75,7 @@ async def test_every_key_of_the_trust_domain_is_taken() -> None:
 
 
 async def test_no_key_of_another_trust_domain_is_taken() -> None:
-    assert await kids(FROM_API, api(prod=bundle(ONE), partner=bundle(TWO))) == {"one"}
+    assert await kids(FROM_API, api(partner=bundle(TWO), prod=bundle(ONE))) == {"one"}
     with pytest.raises(UnreachableError, match="no bundle of this trust domain"):
         await kids(FROM_API, api(partner=bundle(TWO)))
 
