@@ -63,6 +63,13 @@ def test_good_with_a_condition(tmp_path: Path) -> None:
     ("issuer", "old", "new", "problem"),
     [
         (ENTRA, "aaaabbbb-0000-cccc-1111-dddd2222eeee", "common", "issuers.x.issuer: names no tenant by its id; https"),
+        (
+            ENTRA,
+            "[00001111-aaaa",
+            "[pgbearer-cli, 00001111-aaaa",
+            '.clients[0]: "pgbearer-cli" is no id of an application',
+        ),
+        (GITHUB, '["65"]', '["65", octo-org]', 'issuers.x.clients[1]: "octo-org" is no id of an owner of repositories'),
         (ENTRA, "aaaabbbb", "AAAABBBB", "issuers.x.issuer: names no tenant by its id"),
         (ENTRA, "/v2.0", "/x/v2.0", "issuers.x.issuer: names no tenant by its id"),
         (

@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 from pgbearer.config.problems import Problem
 from pgbearer.config.settings import Settings
 
-__all__ = ["CLIENTS_REQUIRED", "STABLE", "entra_issuers_are_tenants", "github_rules_say_whose_jobs", "tenant_of"]
+__all__ = [
+    "CLIENTS_REQUIRED",
+    "STABLE",
+    "clients_are_ids",
+    "entra_issuers_are_tenants",
+    "github_rules_say_whose_jobs",
+    "tenant_of",
+]
 
 CLIENTS_REQUIRED: Final[Mapping[str, str]] = {
     "keycloak": "required for profile keycloak",
@@ -30,6 +37,10 @@ STABLE: Final[Mapping[str, tuple[str, ...]]] = {
 ``sub`` is a user name, and at GitHub it is made of names that others can get once they are given up."""
 
 _TENANT: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_IDS: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
+    "entra": (_TENANT, "an application, in lower case"),
+    "github-actions": (re.compile(r"[1-9][0-9]*"), "an owner of repositories, a number"),
+}
 
 
 def tenant_of(issuer: str) -> str | None:
@@ -50,6 +61,16 @@ def entra_issuers_are_tenants(settings: Settings) -> Iterator[Problem]:
                 message="names no tenant by its id",
                 hint="https://login.microsoftonline.com/TENANT/v2.0, with the tenant's id in lower case",
             )
+
+
+def clients_are_ids(settings: Settings) -> Iterator[Problem]:
+    """Tokens of Entra and GitHub know clients by ids; a name would match nobody, today."""
+    for name, issuer in settings.issuers.items():
+        wanted, like = _IDS.get(issuer.profile, (None, ""))
+        for index, client in enumerate(issuer.clients):
+            if wanted is not None and not wanted.fullmatch(client):
+                path = ("issuers", name, "clients", index)
+                yield Problem(path=path, message=f'"{client}" is no id of {like}')
 
 
 def github_rules_say_whose_jobs(settings: Settings) -> Iterator[Problem]:

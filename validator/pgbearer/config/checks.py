@@ -21,6 +21,7 @@ from pgbearer.config.about_introspection import introspection_fits_its_issuer
 from pgbearer.config.about_profiles import (
     CLIENTS_REQUIRED,
     STABLE,
+    clients_are_ids,
     entra_issuers_are_tenants,
     github_rules_say_whose_jobs,
 )
@@ -360,6 +361,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     scopes_are_implied_for_workloads,
     moves_are_whole,
     rules_follow_a_move,
+    clients_are_ids,
     entra_issuers_are_tenants,
     github_rules_say_whose_jobs,
     introspection_fits_its_issuer,
