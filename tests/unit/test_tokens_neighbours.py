@@ -10,6 +10,7 @@ from pgbearer.tokens import Denied
 from pgbearer.wire import Reason
 from tests.issuer import ABSENT, Mint
 from tests.unit.fix_tokens import Desk, settings_for
+from tests.workload_tokens import DOMAIN, svid, trust_domain
 
 NOW = 1_800_000_000
 CORP = "https://other.example/realms/corp"
@@ -113,6 +114,28 @@ async def test_two_people_whose_subjects_are_no_uuids_are_never_taken_for_one(
     await desk.fetch()
     token = mint.token(iss=iss, sub=subject, iat=NOW, exp=NOW + 300)
     assert await desk.refusal(token, now=float(NOW), hba_issuer=iss) is Reason.SUBJECT_INVALID
+
+
+@pytest.mark.parametrize("iss", ["https://sso.example.com/realms/demo", CORP])
+async def test_the_ends_of_a_line_of_moves_share_identities_though_its_middle_does_not(mint: Mint, iss: str) -> None:
+    between = settings_for(
+        mint, issuer="https://b.example", replaces="corp", until=date(2999, 1, 1), identity="b:{sub}"
+    )
+    last = settings_for(mint, issuer=CORP, replaces="other0", until=date(2999, 1, 1))
+    desk = Desk(mint, also=[between, last])
+    await desk.fetch()
+    token = mint.token(iss=iss, sub="alice", iat=NOW, exp=NOW + 300)
+    assert await desk.refusal(token, now=float(NOW), hba_issuer=iss) is Reason.SUBJECT_INVALID
+
+
+async def test_a_workload_of_a_trust_domain_that_moves_keeps_its_spiffe_id_and_that_is_no_uuid(mint: Mint) -> None:
+    opened = {**trust_domain(mint), "spiffe": {"bundle_url": mint.bundle_url}, "behind": {"corp": ("appdb",)}}
+    moved = {**opened, "issuer": "spiffe://new.example", "replaces": "other0", "until": date(2999, 1, 1)}
+    desk = Desk(mint, also=[settings_for(mint, **opened), settings_for(mint, **moved)])
+    await desk.fetch()
+    for domain in (DOMAIN, "spiffe://new.example"):
+        token = svid(mint, NOW, iss=ABSENT, sub=f"{domain}/ns/shop")
+        assert await desk.refusal(token, now=float(NOW)) is Reason.ALLOWED
 
 
 async def test_any_subject_will_do_where_identities_are_not_shared(mint: Mint) -> None:

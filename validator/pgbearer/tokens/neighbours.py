@@ -1,12 +1,13 @@
 """What issuers have to do with one another when somebody logs in: behind whose HBA lines, and until when."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from pgbearer.tokens.denied import Denied
+from pgbearer.tokens.spiffe_id import SPIFFE
 from pgbearer.tokens.terms import Terms
 from pgbearer.verified import Verified
 from pgbearer.wire import Reason
@@ -54,12 +55,7 @@ class Neighbours:
         self.leaving = {move.old: move for move in self.moves}
         """The same by the name of the old issuer."""
         self._named = {url: one.name for one in known.values() for url in one.hba_issuers}
-        self._shared = frozenset(
-            name
-            for move in self.moves
-            if move.old in known and known[move.old].identity == known[move.new].identity
-            for name in (move.old, move.new)
-        )
+        self._shared = frozenset(_sharing(known))
 
     def admit(self, terms: Terms, hba_issuer: str, database: str, now: float) -> None:
         """The issuer has not been replaced, and the HBA line names it, or it is opened behind the one that it names.
@@ -97,3 +93,26 @@ class Neighbours:
             opened = "" if other is None else f", and {terms.name!r} is not opened behind {other!r} to {database!r}"
             what = f"the HBA line names {hba_issuer!r}, the token is of {terms.name!r}{opened}"
             raise Denied(Reason.ISSUER_MISMATCH, what)
+
+
+def _sharing(known: Mapping[str, Terms]) -> Iterator[str]:
+    """Names of issuers that yield the identities of another, anywhere along a line of moves.
+
+    Two that do need not follow one another: the one between them may have identities of its own. A SPIFFE ID holds its
+    trust domain, and nobody else's subject can be one; so those are nobody else's whatever the templates say.
+    """
+    for name, one in known.items():
+        for old in _replaced(known, name):
+            told_apart = SPIFFE in (one.profile.namespace, known[old].profile.namespace)
+            if one.identity == known[old].identity and not told_apart:
+                yield from (name, old)
+
+
+def _replaced(known: Mapping[str, Terms], name: str) -> Iterator[str]:
+    """Whom an issuer replaces, and whom those had replaced."""
+    seen = {name}
+    here = known[name].replaces
+    while here is not None and here in known and here not in seen:
+        seen.add(here)
+        yield here
+        here = known[here].replaces
