@@ -2,7 +2,7 @@
 
 import argparse
 
-from tests.bench import footprint, full_ring, latency, rules, service_alone, throughput
+from tests.bench import deciders, footprint, full_ring, latency, rules, service_alone, throughput
 from tests.bench.budget import render
 from tests.bench.stage import set_up
 
@@ -11,6 +11,7 @@ def main() -> None:
     """Measure, print the tables, and as the last line the added latency."""
     options = _options()
     print(render("the rules alone", rules.rows()), flush=True)
+    print(render("asking a decider", deciders.rows()), flush=True)
     per_round = options.logins // options.rounds
     with set_up() as stage:
         print("making tokens ...", flush=True)
