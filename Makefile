@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 PG_CONFIG ?= pg_config
 
-.PHONY: help prerequisites parts demo demo-logs demo-down test bench docs lint types unit integration attacks sanitize fuzz e2e lock clean module install-module
+.PHONY: help prerequisites parts clusters demo demo-logs demo-down test bench docs lint types unit integration attacks sanitize fuzz e2e lock clean module install-module
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -31,7 +31,7 @@ demo-down: $(STAMP) ## stop the demo and remove what it made
 	@$(BIN)/python -m demo down
 
 test: prerequisites $(STAMP) ## everything: lint, types, unit, integration, sanitize, attacks, e2e
-	@tests/suite.sh lint types unit parts integration sanitize attacks e2e
+	@tests/suite.sh lint types unit parts integration sanitize attacks clusters e2e
 
 lint: $(STAMP) ## style and the import contract
 	$(BIN)/ruff format --check .
@@ -46,6 +46,9 @@ unit: $(STAMP) ## tests without network and processes
 
 parts: $(STAMP) ## fetch and build the real parts that tests and demo use; what is there is reused
 	@$(BIN)/python -m tests.parts
+
+clusters: $(STAMP) ## build Kubernetes' API server and SPIRE, ten minutes the first time; what is there is reused
+	@$(BIN)/python -m tests.parts clusters
 
 integration: parts ## tests with PostgreSQL and the module, a programmable issuer and a programmable service
 	$(BIN)/pytest tests/integration
@@ -65,7 +68,7 @@ fuzz: SECONDS ?= 600
 fuzz: parts $(FUZZ_STAMP) ## look for inputs that break what reads them, each target for so long: make fuzz SECONDS=60
 	@$(BIN)/python -m tests.fuzz $(SECONDS)
 
-e2e: parts ## tests with Keycloak, its pages, and psql's own device flow
+e2e: parts clusters ## tests with Keycloak, its pages, psql's own device flow, real deciders, Kubernetes and SPIRE
 	$(BIN)/pytest tests/e2e
 
 bench: parts ## how fast it is: every budget in one run, as ratios

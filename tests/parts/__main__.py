@@ -1,12 +1,14 @@
 """Fetch and build what the tests need before they run, so that no test's time limit pays for a download.
 
     python -m tests.parts
+    python -m tests.parts clusters      what takes minutes to build, and only tests/e2e needs
 
 What this machine cannot have is left out and named; the tests say it again, where it counts.
 """
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 
 from tests.klite import programs
 from tests.parts import cerbos, debian, keycloak, module, opa, postgres, tls_postgres
@@ -19,24 +21,26 @@ PARTS: dict[str, Callable[[], object]] = {
     "Keycloak": keycloak.distribution,
     "Cerbos": cerbos.program,
     "OPA": opa.program,
-    "etcd": programs.etcd,
-    "Kubernetes' API server": programs.apiserver,
-    "SPIRE's agent": programs.spire_agent,
-    "SPIRE's server": programs.spire_server,
     "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
     "Debian's PostgreSQL 18": lambda: debian.DebianRoot.of(debian.COMPILE_18),
     "Debian's PostgreSQL 19": lambda: debian.DebianRoot.of(debian.COMPILE_19),
 }
+CLUSTERS: dict[str, Callable[[], object]] = {
+    "etcd": programs.etcd,
+    "Kubernetes' API server": programs.apiserver,
+    "SPIRE's agent": programs.spire_agent,
+    "SPIRE's server": programs.spire_server,
+}
 
 
-def main() -> None:
+def main(which: Sequence[str]) -> None:
     """Make each part that is not in the cache."""
     os.umask(0o022)  # PostgreSQL's uid must be able to read what root unpacks
-    for name, make in PARTS.items():
+    for name, make in (CLUSTERS if "clusters" in which else PARTS).items():
         try:
             make()
         except MissingError as error:
             say(f"without {name}: {error}")
 
 
-main()
+main(sys.argv[1:])
