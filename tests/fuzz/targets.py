@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pgbearer import policy
 from pgbearer.config import ConfigError, PolicyFile, load
@@ -17,6 +17,8 @@ from pgbearer.http.workload_api import read_bundles
 from pgbearer.policy.names import Glob
 from pgbearer.service.revocation_file import parse_revocations, render_revocations
 from pgbearer.tokens import MOST_REVOCATIONS, Denied, trust_domain_of
+from pgbearer.tokens.keys import Key, KeyDocumentError, read_key_document
+from pgbearer.tokens.post_quantum import ML_DSA
 from pgbearer.tokens.service_account import service_account_claims
 from pgbearer.tokens.spiffe_id import spiffe_claims
 from pgbearer.tokens.strict_json import NotStrictJsonError, parse_object
@@ -48,8 +50,22 @@ def signed_payload(data: bytes) -> None:
         assert outcome.identity == f"corp:{outcome.subject}"
         assert outcome.audience == (AUDIENCE,)
         assert outcome.subject.isprintable()
+        _check_actor(outcome, json.loads(data))
     else:
         _check_refusal(outcome)
+
+
+def key_document(data: bytes) -> None:
+    """Bytes as an issuer's keys: each that may be used has its algorithms, and what is secret is never used."""
+    try:
+        found = read_key_document(parse_object(data))
+    except (NotStrictJsonError, KeyDocumentError):
+        return
+    for kid, key in found.usable.items():
+        of_kid = [entry for entry in json.loads(data)["keys"] if entry.get("kid") == kid]
+        assert key.algorithms
+        assert any(_is_published(key, entry) for entry in of_kid)  # beside it there may be one for other uses
+    assert not found.usable.keys() & found.unusable.keys()
 
 
 def signed_header(data: bytes) -> None:
@@ -166,7 +182,7 @@ def workload_bundles(data: bytes) -> None:
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
-        *(token, signed_payload, signed_header, settings, policy_file, revocations, request),
+        *(token, signed_payload, signed_header, key_document, settings, policy_file, revocations, request),
         *(service_account, spiffe_id, workload_bundles),
     )
 }
@@ -180,9 +196,36 @@ def _mint() -> Mint:
 @cache
 def _desk() -> tuple[asyncio.Runner, Desk]:
     runner = asyncio.Runner()
-    desk = Desk(_mint(), algorithms=("EdDSA",))
+    desk = Desk(_mint(), algorithms=("EdDSA",), agents=_AGENTS)
     runner.run(desk.fetch())
     return runner, desk
+
+
+_AGENTS: Final = {"notes": {"clients": ("notes-tools",)}, "mail": {"subjects": ("mail-bot",)}}
+
+
+def _check_actor(verified: Verified, payload: Mapping[str, Any]) -> None:
+    """Whoever acts is told, by ``act`` or by the client, and nobody acts in a token that says neither."""
+    act, client = payload.get("act"), payload["azp"]
+    by_client = "notes" if client == "notes-tools" else None
+    if act is None:
+        assert (verified.actor.name if verified.actor else None) == by_client
+        assert by_client or payload["jti"][4:7] != "te:"
+        return
+    assert verified.actor is not None
+    assert verified.actor.subject == act["sub"] != payload["sub"]
+    assert verified.actor.name == ("notes" if act.get("client_id") == "notes-tools" else "mail")
+    assert by_client in {None, verified.actor.name}
+
+
+def _is_published(key: Key, entry: Mapping[str, Any]) -> bool:
+    """Whether this member of the document is the public key that may be used, for no more than it says."""
+    quantum = bool(key.algorithms & set(ML_DSA))
+    return (
+        not {"d", "k", "priv"} & entry.keys()
+        and (entry.get("kty") == "AKP") is quantum
+        and key.algorithms <= {entry.get("alg", name) for name in key.algorithms}
+    )
 
 
 _MAIN: Final = """\
