@@ -106,6 +106,28 @@ def test_a_flood_of_junk_becomes_a_number_and_the_service_goes_on(service: Servi
     assert (tally["count"], tally["verified"], tally["server"]) == (195, False, "local")
 
 
+def test_one_person_without_rights_does_not_fill_the_audit(start_service: Start) -> None:
+    """What they are told does not change, and what is allowed always has a line; a reload changes the budget."""
+    service = start_service(limits={"denials_per_identity_per_minute": 2})
+    token = service.issuer.token()
+    assert {service.login(token=token, role="payroll_owner")["reason"] for _ in range(100)} == {"role_not_allowed"}
+    assert {service.login(token=token)["decision"] for _ in range(20)} == {"allow"}
+    before = len(service.decisions())
+    assert 22 <= before <= 25  # as slow as the machine is, a denial or two more
+    service.change(limits={"denials_per_identity_per_minute": 60_000})
+    service.await_line("reloaded")
+    for _ in range(50):
+        service.login(token=token, role="payroll_owner")
+    assert service.stop() == 0
+    assert len(service.decisions()) >= before + 40
+    tallies = [line for line in service.audit() if line["kind"] == "aggregate"]
+    assert {(line["reason"], line["verified"], *line["roles"]) for line in tallies} == {
+        ("role_not_allowed", True, "payroll_owner")
+    }
+    denials = sum(line["decision"] == "deny" for line in service.decisions())
+    assert sum(line["count"] for line in tallies) + denials == 150
+
+
 def test_sockets_and_folders_are_for_those_they_are_for(shared_service: Service) -> None:
     def mode(path: Path) -> int:
         return stat.S_IMODE(path.stat().st_mode)

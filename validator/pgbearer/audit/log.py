@@ -49,8 +49,8 @@ class AuditLog:
         """Record one decision. The caller may answer only after this has returned.
 
         Returns:
-            True if the decision has a line of its own; False if it is one of a flood of unverified failures, of which
-            only their number will be recorded (`flush`).
+            True if the decision has a line of its own; False if it is one of a flood of denials, of which only their
+            number will be recorded (`flush`).
 
         Raises:
             AuditUnavailable: it was not recorded.
@@ -59,6 +59,10 @@ class AuditLog:
             return False
         self._append("decision", record.at, record.entry())
         return True
+
+    def limit(self, *, denials_per_minute: int) -> None:
+        """How many denials of one identity have a line of their own, ``limits.denials_per_identity_per_minute``."""
+        self._aggregator.denials_per_minute = denials_per_minute
 
     def note(self, kind: str, **members: Any) -> None:
         """Record something that is no decision: a start, a reload, a question on the admin socket.

@@ -216,6 +216,9 @@ class Limits(Section):
     """Logins being decided at once; more are refused as `overloaded`."""
     per_caller_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """Logins a second from one server; more are refused as `overloaded`."""
+    denials_per_identity_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
+    """Denials of one verified identity that have a line each in the audit: so many a minute, and so many at once. What
+    is denied beyond is answered just the same, and counted by identity and reason in lines of kind `aggregate`."""
     cached_tokens: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
     """Tokens whose verified claims are remembered, each for at most 60 s."""
     asking: Annotated[Duration, Field(ge=1, le=30)] = 3

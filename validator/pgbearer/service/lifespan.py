@@ -65,6 +65,7 @@ async def _serve(path: Path, loaded: Loaded[Compiled]) -> None:
     """Sockets come first, so that a second service fails before it touches anything of the first's."""
     state = build_state(loaded)
     with open_places(state) as places, closing(open_audit(state.settings.audit.file)) as audit:
+        audit.limit(denials_per_minute=state.settings.limits.denials_per_identity_per_minute)
         state.revocations.open()
         await Service(path, state, audit).run(places)
 

@@ -53,6 +53,7 @@ class Reloader:
                 self._refused(UsageError("an unforeseen error, see the log", where=str(self._path)))
                 return False
             before, self._decider.state = self._decider.state, state
+            self._audit.limit(denials_per_minute=state.settings.limits.denials_per_identity_per_minute)
             self._health.config_problems = ()
             self._metrics.loaded(state.digest, state.loaded_at / 1000)
             self._metrics.reloads.labels("accepted").inc()
