@@ -38,6 +38,7 @@ ML_DSA: Final = tuple(_KINDS)
 """The names of RFC 9964 section 3 (JSON Web Signature and Encryption Algorithms)."""
 
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
+_TO_STANDARD: Final = str.maketrans("-_", "+/")
 
 
 class NoMlDsaKeyError(ValueError):
@@ -92,10 +93,8 @@ def _decoded(text: object) -> bytes:
     """Base64url without padding (RFC 7515 section 2), in its one spelling."""
     if not isinstance(text, str) or not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
         raise NoMlDsaKeyError("its pub is not base64url")
-    raw = binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
-    if binascii.b2a_base64(raw, newline=False).rstrip(b"=").translate(_TO_URL) != text.encode():
+    standard = text.translate(_TO_STANDARD)
+    raw = binascii.a2b_base64(standard + "=" * (-len(text) % 4))
+    if binascii.b2a_base64(raw, newline=False).rstrip(b"=") != standard.encode():
         raise NoMlDsaKeyError("its pub is not canonical base64url")
     return raw
-
-
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
