@@ -102,7 +102,7 @@ class Seat:
             return self._told(_said(known), known.reason, began, "cache", breaker)
         given = self._breaker.admit(question.verified.identity)
         if given is None:
-            return self._unavailable(keys, "left alone after faults", began, "breaker", breaker)
+            return self._unavailable(keys, f"left alone, last fault: {self._last_fault}", began, "breaker", breaker)
         try:
             opinion = await self._opinion(question, given, keys, min(self._timeout, limit))
         except _NoTurnError as error:
