@@ -61,9 +61,7 @@ class Shop:
         usual = issuer["kubernetes"]["review"]
         for value in (when, usual):
             before = service.count("reloaded ")
-            service.change(
-                issuers={"cluster": {**issuer, "kubernetes": {**issuer["kubernetes"], "review": value}}}
-            )
+            service.change(issuers={"cluster": {**issuer, "kubernetes": {**issuer["kubernetes"], "review": value}}})
             service.hang_up()
             service.await_count("reloaded ", before + 1)
             if value == when:
