@@ -146,3 +146,41 @@ def test_what_may_be_trusted_is_asked_of_every_file_that_a_decider_names(tmp_pat
     problems = found(tmp_path, GOOD.replace("    cache: 30s\n", lines))
     for name in keys:
         assert [line for line in problems if f"deciders.opa.{name}: not trusted" in line], (name, problems)
+
+
+VETO = """
+  - {name: veto, databases: ["app*"], roles: ["*"], ask: {all: [opa], veto: true}}
+  - {name: other, any_role: [dba], databases: [appdb], roles: [root], OTHER}
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "escapes"),
+    [
+        ("privileged: true", "privileged"),
+        ("privileged: true, ask: {any: [opa, realm]}, issuers: [corp]", "privileged"),
+        ("replication: [logical]", "replication"),
+        ("replication: [logical, physical], ask: {all: [realm]}, issuers: [corp]", "replication"),
+    ],
+)
+def test_a_veto_that_somebody_might_escape_is_not(tmp_path: Path, other: str, escapes: str) -> None:
+    (problem,) = [one for one in found(tmp_path, GOOD + VETO.replace("OTHER", other)) if "notice" not in one]
+    assert f"rules[4].{escapes}: " in problem
+    assert 'would escape the veto of the rule "veto"' in problem
+
+
+@pytest.mark.parametrize(
+    ("other", "change"),
+    [
+        ("privileged: true, ask: {all: [opa]}", ("", "")),
+        ("replication: [logical], ask: {all: [opa]}", ("", "")),
+        ("privileged: true", ('roles: ["*"]', 'roles: ["app_*", reports]')),
+        ("privileged: true", ('databases: ["app*"]', "databases: [payroll]")),
+        ("privileged: true", ('roles: ["*"]', "roles: [root], privileged: true")),
+        ("replication: [logical]", ('roles: ["*"]', 'roles: ["*"], replication: [physical]')),
+        ("any_group: [/x]", ("", "")),
+    ],
+)
+def test_a_veto_that_nobody_escapes(tmp_path: Path, other: str, change: tuple[str, str]) -> None:
+    problems = found(tmp_path, GOOD + VETO.replace("OTHER", other).replace(*change))
+    assert [one for one in problems if "notice" not in one] == []

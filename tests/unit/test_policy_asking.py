@@ -266,3 +266,28 @@ def test_who_is_allowed_has_a_yes_of_every_veto_and_of_some_rule(
         yes = {name for name, one in advice.items() if one is YES}
         assert VETO not in rules or "opa" in yes
         assert READERS in rules or yes
+
+
+@pytest.mark.parametrize(
+    ("unjudgeable", "changes"),
+    [
+        ("issuers: [corp], databases: ['*'], roles: ['*'], when: 'claims.level < 5'", {}),
+        ("issuers: [corp], databases: ['*'], roles: ['{department}_ro']", {}),
+        ("databases: ['*'], roles: ['*'], from: [10.0.0.0/8]", {"address": "somewhere"}),
+    ],
+)
+def test_a_veto_that_cannot_be_judged_is_not_escaped(unjudgeable: str, changes: dict[str, Any]) -> None:
+    """As a deny rule: it might have matched. But it is nobody's who is not let in by another rule."""
+    veto = f"{{name: veto, {unjudgeable}, ask: {{all: [opa], veto: true}}}}"
+
+    def judged(*rules: str) -> Outcome | Ask:
+        return policy.evaluate(compiled(*rules), verified(), request(**changes), server="local", now=NOW, keys_age=1.0)
+
+    found = judged(veto, READERS)
+    assert isinstance(found, Deny)
+    assert (found.reason, found.rule) == (Reason.POLICY_ERROR, "veto")
+    alone = judged(veto)
+    assert isinstance(alone, Deny)
+    assert alone.reason is not Reason.POLICY_ERROR
+    unheard = judged(veto.replace(", veto: true", ""), READERS)
+    assert isinstance(unheard, policy.Allow)

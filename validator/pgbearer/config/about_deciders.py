@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from pgbearer.config.deciders import OnFault
+from pgbearer.config.patterns import may_meet
 from pgbearer.config.problems import KeyPath, Problem, did_you_mean
 from pgbearer.config.reference import duration_text
 from pgbearer.config.rules import Rule
@@ -43,6 +44,24 @@ def deny_rules_ask_nobody(settings: Settings) -> Iterator[Problem]:
             yield Problem(path=("rules", index, "ask"), message="means nothing in a deny rule", hint=hint)
         if rule.deny and rule.fallback:
             yield Problem(path=("rules", index, "fallback"), message="means nothing in a deny rule")
+
+
+def no_veto_is_escaped(settings: Settings) -> Iterator[Problem]:
+    """A veto is an allow rule, and so holds neither for privileged roles nor for replication unless it says so.
+
+    A deny rule holds for both. So whoever lets in what the veto leaves out must ask the same deciders.
+    """
+    vetoes = [rule for rule in settings.rules if rule.ask is not None and rule.ask.veto]
+    for index, rule in enumerate(settings.rules):
+        asked = set((rule.ask.all or ()) if rule.ask else ())
+        for veto in [] if rule.deny else vetoes:
+            unasked = sorted(set(veto.ask.deciders if veto.ask else ()) - asked)
+            key = _left_out(veto, rule) if unasked else None
+            if key is not None:
+                what = "who logs in to a privileged role" if key == "privileged" else "a replication connection"
+                message = f'{what} would escape the veto of the rule "{veto.name}"'
+                hint = f"let this rule ask {', '.join(unasked)} too: ask: {{all: [...]}}; or keep their roles apart"
+                yield Problem(path=("rules", index, key), message=message, hint=hint)
 
 
 def critical_rules_ask_now(settings: Settings) -> Iterator[Problem]:
@@ -112,11 +131,32 @@ DECIDER_CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     asked_deciders_exist,
     deciders_have_a_use,
     deny_rules_ask_nobody,
+    no_veto_is_escaped,
     critical_rules_ask_now,
     fallbacks_are_rules,
     deciders_fit_the_limit,
     certificates_have_keys,
 )
+
+
+def _left_out(veto: Rule, rule: Rule) -> str | None:
+    """The key of `rule` that lets in what `veto` would not be asked about, None if there is none."""
+    physical = rule.replication == ("physical",)  # reads every database, and may name none
+    if not (physical or may_meet(veto.databases, rule.databases)):
+        return None
+    if any(one and other and not set(one) & set(other) for one, other in _places(veto, rule)):
+        return None
+    exact = [role for role in rule.roles if not set(role) & set("*?{")]
+    unsaid = [role for role in exact if not (veto.privileged and role in veto.roles)]
+    if rule.privileged and (may_meet(veto.roles, unsaid) or (veto.roles_from and unsaid)):
+        return "privileged"
+    theirs = may_meet(veto.roles, rule.roles) or veto.roles_from or rule.roles_from
+    return "replication" if rule.replication and not veto.replication and theirs else None
+
+
+def _places(veto: Rule, rule: Rule) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    yield veto.servers, rule.servers
+    yield veto.issuers, rule.issuers
 
 
 def _on_faults(index: int, rule: Rule, settings: Settings) -> Iterator[tuple[KeyPath, OnFault]]:

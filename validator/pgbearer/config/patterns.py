@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 
-__all__ = ["all_within", "covers", "within"]
+__all__ = ["all_within", "covers", "may_meet", "within"]
 
 _FIELD = re.compile(r"\{[^{}]*\}")
 
@@ -38,6 +38,19 @@ def within(inner: str, outer: Collection[str]) -> bool:
 def all_within(inner: Collection[str], outer: Collection[str]) -> bool:
     """Whether that holds for all of `inner`; an empty collection means every name."""
     return not outer or "*" in outer or (bool(inner) and all(within(name, outer) for name in inner))
+
+
+def may_meet(one: Collection[str], other: Collection[str]) -> bool:
+    """Whether some name may fit a pattern of both. Never says no wrongly; two globs are not looked into."""
+    return any(_may_meet(_FIELD.sub("*", left), _FIELD.sub("*", right)) for left in one for right in other)
+
+
+def _may_meet(left: str, right: str) -> bool:
+    return covers(left, right) or covers(right, left) or (_is_open(left) and _is_open(right))
+
+
+def _is_open(pattern: str) -> bool:
+    return "*" in pattern or "?" in pattern
 
 
 def _fits(pattern: str, character: str) -> bool:

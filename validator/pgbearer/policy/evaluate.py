@@ -72,6 +72,8 @@ def evaluate(
     if denied := _denied(considered):
         return denied
     matched = tuple(rule for rule, one in zip(rules, considered, strict=True) if one.matched)
+    if matched and (doubted := _veto_in_doubt(rules, considered)):
+        return doubted
     if any(rule.ask or rule.fallback for rule in matched):
         return _asking(policy, question, matched, considered)
     if matched:
@@ -127,6 +129,16 @@ def _denied(considered: Sequence[Considered]) -> Deny | None:
             reason=Reason.DENIED_BY_RULE, rule=one.rule, detail="a deny rule matches", considered=tuple(considered)
         )
     detail = f"{one.unmet}: {one.detail}"
+    return Deny(reason=one.error or Reason.POLICY_ERROR, rule=one.rule, detail=detail, considered=tuple(considered))
+
+
+def _veto_in_doubt(rules: Sequence[PolicyRule], considered: Sequence[Considered]) -> Deny | None:
+    """A rule with a veto that cannot be judged: it might have matched, and its decider might have said no."""
+    doubted = [one for rule, one in zip(rules, considered, strict=True) if one.error and rule.ask and rule.ask.veto]
+    if not doubted:
+        return None
+    one = min(doubted, key=lambda one: one.rule)
+    detail = f"a veto may hang on it; {one.unmet}: {one.detail}"
     return Deny(reason=one.error or Reason.POLICY_ERROR, rule=one.rule, detail=detail, considered=tuple(considered))
 
 
