@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,7 @@ class FakePool:
 def secret_file(tmp_path: Path) -> Path:
     path = tmp_path / "secret"
     path.write_text("a secret: with + and %\n")
+    path.chmod(0o600)
     return path
 
 
@@ -190,6 +192,22 @@ def _put(file: Path, text: str | None) -> None:
     file.unlink()
     if text is not None:
         file.write_text(text, encoding="utf-8")
+        file.chmod(0o600)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda file: file.chmod(0o660), lambda file: (file.unlink(), os.mkfifo(file, 0o600))]
+)
+async def test_a_secret_that_others_could_have_written_or_that_is_a_pipe_denies_at_once(
+    mint: Mint, secret_file: Path, spoil: Callable[[Path], object]
+) -> None:
+    spoil(secret_file)
+    token, verified = await verified_by(mint)
+    pool = FakePool(reply(answer(mint)))
+    with pytest.raises(Denied) as caught:
+        await introspector(mint, pool, secret_file).confirm(token, verified)
+    assert caught.value.reason is Reason.ISSUER_UNAVAILABLE
+    assert pool.asked == []
 
 
 async def test_a_fault_denies_and_names_no_token(mint: Mint, secret_file: Path) -> None:

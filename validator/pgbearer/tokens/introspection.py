@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from urllib.parse import quote_plus, urlencode
 
 from pgbearer.config.introspection import Introspection
+from pgbearer.config.permissions import read_trusted
 from pgbearer.config.settings import Issuer
 from pgbearer.errors import UnreachableError
 from pgbearer.http import Pool, Reply
@@ -31,6 +32,7 @@ _MOST_BYTES: Final = 128 * 1024
 """An answer repeats the token's claims, and a token has at most 64 KiB."""
 _CONNECTIONS: Final = 16
 _REMEMBERED: Final = 10_000
+_MOST_SECRET: Final = 4096
 _SECRET: Final = re.compile(r"[\x20-\x7e]{1,1024}")
 """RFC 6749 appendix A.2: printable ASCII."""
 
@@ -114,21 +116,18 @@ class Introspector:
         await self._pool.aclose()
 
     async def _ask(self, token: str) -> Reply:
+        """The answer, within ``timeout``: reading the secret counts too, for its file may be on a disk that hangs."""
         settings = self._settings
         try:
-            secret = await asyncio.to_thread(_secret_in, settings.client_secret_file)
-            fields = {"token": token, "token_type_hint": "access_token"}
-            headers = {}
-            if settings.client_auth == "post":
-                fields |= {"client_id": settings.client_id, "client_secret": secret}
-            else:  # RFC 6749 section 2.3.1: each encoded as in a form
-                pair = f"{quote_plus(settings.client_id)}:{quote_plus(secret)}"
-                headers = {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-            body = urlencode(fields).encode()
-            kind = "application/x-www-form-urlencoded"
-            return await self._pool.post(settings.endpoint, body, content_type=kind, headers=headers)
+            async with asyncio.timeout(settings.timeout):
+                secret = await asyncio.to_thread(_secret_in, settings.client_secret_file)
+                body, headers = _question(token, settings, secret)
+                kind = "application/x-www-form-urlencoded"
+                return await self._pool.post(settings.endpoint, body, content_type=kind, headers=headers)
         except UnreachableError as error:
             raise Denied(Reason.ISSUER_UNAVAILABLE, f"introspection: {error.what}") from None
+        except TimeoutError:
+            raise Denied(Reason.ISSUER_UNAVAILABLE, "introspection: no complete answer in time") from None
 
     def _is_known(self, digest: bytes) -> bool:
         until = self._known.get(digest)
@@ -144,11 +143,25 @@ class Introspector:
                 self._known.popitem(last=False)
 
 
+def _question(token: str, settings: Introspection, secret: str) -> tuple[bytes, Mapping[str, str]]:
+    """The form and the headers (RFC 7662 section 2.1; RFC 6749 section 2.3.1: both encoded as in a form)."""
+    fields = {"token": token, "token_type_hint": "access_token"}
+    if settings.client_auth == "post":
+        fields |= {"client_id": settings.client_id, "client_secret": secret}
+        return urlencode(fields).encode(), {}
+    pair = f"{quote_plus(settings.client_id)}:{quote_plus(secret)}"
+    return urlencode(fields).encode(), {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
 def _secret_in(file: Path) -> str:
+    """What the file holds now, if nobody but root and we could have put it there."""
     try:
-        text = file.read_text("ascii").rstrip("\r\n")
+        data, reasons = read_trusted(file, _MOST_SECRET)
+        text = data.decode("ascii").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
         raise UnreachableError("our own secret cannot be read", where=str(file)) from None
+    if reasons:
+        raise UnreachableError(f"our own secret is not trusted: {reasons[0]}", where=str(file))
     if not _SECRET.fullmatch(text):
         raise UnreachableError("our own secret is none", where=str(file))
     return text
