@@ -195,9 +195,12 @@ def _put(file: Path, text: str | None) -> None:
         file.chmod(0o600)
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda file: file.chmod(0o660), lambda file: (file.unlink(), os.mkfifo(file, 0o600))]
-)
+def _make_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file, 0o600)
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.chmod(0o660), _make_pipe])
 async def test_a_secret_that_others_could_have_written_or_that_is_a_pipe_denies_at_once(
     mint: Mint, secret_file: Path, spoil: Callable[[Path], object]
 ) -> None:
