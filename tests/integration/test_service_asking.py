@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgbearer.service.explaining import rehearse
 from pgbearer.wire import encode_request
 from tests.integration.fix_chain import Chain, whole_chain
 from tests.integration.fix_decider import decider_section
@@ -212,3 +213,18 @@ def test_logins_under_way_are_answered_by_the_settings_they_began_with(
         decider.mend()
         assert service.read(connection).body["reason"] in ("decider_unavailable", "allowed")
     assert writes(service)["reason"] == "role_not_allowed"
+
+
+async def test_a_rehearsal_asks_too(start_service: Start, decider: LyingDecider) -> None:
+    service = asking(start_service, "keycloak", decider)
+    token = service.issuer.token()
+    said: dict[str, Any] = {"role": "app_readwrite", "database": "appdb", "server": None, "address": None}
+    explained = await rehearse(service.file, token, **said)
+    assert explained["verdict"]["reason"] == "allowed"
+    decider.deny()
+    explained = await rehearse(service.file, token, **said)
+    assert explained["verdict"]["reason"] == "decider_denied"
+    (step,) = [step for step in explained["steps"] if step["step"] == "deciders"]
+    assert "it said no (not_authorized)" in step["saw"]
+    assert token not in str(explained)
+    assert len(decider.questions) == 2

@@ -8,12 +8,14 @@ from typing import Any
 
 from pgbearer.audit import Remembered, timestamp
 from pgbearer.config import Issuer, Settings, load
+from pgbearer.deciders import Panel, build_panel
 from pgbearer.errors import UnreachableError, UsageError
-from pgbearer.policy import Policy, decide
+from pgbearer.policy import Ask, Policy, conclude, evaluate
 from pgbearer.policy import compile as compile_policy
 from pgbearer.policy.explanation import Explanation, explain_record
 from pgbearer.policy.recorded import RecordError
 from pgbearer.service.exchange import Peer
+from pgbearer.service.hearing import hear
 from pgbearer.service.judge import Judgement, if_confirmed, judgement_of
 from pgbearer.service.recording import login_record
 from pgbearer.service.state import State, read_file
@@ -47,6 +49,7 @@ _REHEARSED = frozenset(
         "scopes",
         "confirmed",
         "rules",
+        "deciders",
     }
 )
 """Steps that are really taken in a rehearsal; the others are a server's."""
@@ -80,8 +83,8 @@ async def rehearse(
 ) -> dict[str, Any]:
     """Verify a token as the service would, and explain what the rules say; nobody is logged in, nothing is recorded.
 
-    The issuer's keys are fetched, and who is to be asked about the token is asked: so the file must be one that the
-    service would trust. What only a login can tell is taken to be in order, and the notes say so.
+    The issuer's keys are fetched, and who is to be asked about the token or the login is asked: so the file must be one
+    that the service would trust. What only a login can tell is taken to be in order, and the notes say so.
 
     Args:
         file: the policy file.
@@ -100,12 +103,14 @@ async def rehearse(
     name = _server(loaded.settings, server)
     access = _access(role, database, address, issuer=_hba_issuer(token, database, loaded.settings))
     now = time.time()
-    verifiers = build_verifiers(loaded.settings)
+    verifiers, panel = build_verifiers(loaded.settings), build_panel(loaded.settings)
     try:
         await verifiers.start()
-        judgement = await _judge(loaded.checked.policy, verifiers, LoginRequest(1, token, access), name, now)
+        judgement = await _judge(loaded.checked.policy, verifiers, panel, LoginRequest(1, token, access), name, now)
     finally:
         await verifiers.aclose()
+        if panel is not None:
+            await panel.aclose()
     peer = Peer(pid=os.getpid(), uid=os.geteuid(), gid=os.getegid())
     at = int(now * 1000)
     record = login_record(
@@ -116,7 +121,9 @@ async def rehearse(
     return _as_rehearsal(explained, name, address).entry()
 
 
-async def _judge(policy: Policy, verifiers: Verifiers, login: LoginRequest, server: str, now: float) -> Judgement:
+async def _judge(
+    policy: Policy, verifiers: Verifiers, panel: Panel | None, login: LoginRequest, server: str, now: float
+) -> Judgement:
     access = login.access
     try:
         verified = await verifiers.verify(
@@ -128,8 +135,13 @@ async def _judge(policy: Policy, verifiers: Verifiers, login: LoginRequest, serv
             raise UnreachableError("; ".join(faults) or denied.detail) from None
         return Judgement(reason=denied.reason, detail=denied.detail, authentic=denied.authentic)
     keys_age = verifiers.keys_age(verified.issuer)
-    outcome = decide(policy, verified, access, server=server, now=int(now), keys_age=keys_age)
-    judgement = judgement_of(outcome, verified, keys_age)
+    outcome = evaluate(policy, verified, access, server=server, now=int(now), keys_age=keys_age)
+    if isinstance(outcome, Ask):
+        heard = await hear(panel, outcome, login.token)
+        judgement = judgement_of(conclude(outcome, heard.advice), verified, keys_age)
+        judgement = replace(judgement, asked=heard.inquiries)
+    else:
+        judgement = judgement_of(outcome, verified, keys_age)
     if judgement.allow is not None and judgement.allow.critical:
         return await if_confirmed(verifiers, login.token, judgement, now)
     return judgement
