@@ -10,7 +10,7 @@ import pytest
 
 from pgbearer.tokens.github_actions import GITHUB_TEXTS
 from pgbearer.wire import Reason
-from tests.attacks.cases import Case, name_of, outcome
+from tests.attacks.cases import Case, Publish, name_of, outcome
 from tests.attacks.fix_door import Door
 from tests.issuer import ABSENT
 from tests.samples import (
@@ -38,6 +38,7 @@ def case(
     *,
     header: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    publish: Publish | None = None,
     **changes: Any,
 ) -> Case:
     """A documented token with some claims changed."""
@@ -46,9 +47,20 @@ def case(
         reason,
         lambda mint, now: sample.token(mint, now, header=header, **changes),
         {**sample.settings, **(settings or {})},
+        publish=publish,
         path=sample.path,
         no_login="" if sample.path in ("", ENTRA_PATH) else ANOTHER_PATH,
     )
+
+
+def keys_of(sample: Sample, *issuers: Any) -> Iterator[Case]:
+    """A documented token, whose key is published as one for the tokens of each of these."""
+    for issuer in issuers:
+
+        def publish(keys: list[dict[str, Any]], issuer: Any = issuer) -> list[dict[str, Any]]:
+            return [{**key, "issuer": issuer} for key in keys]
+
+        yield case(f"entra, a key of {issuer!a}"[:120], Reason.KEY_UNSUITABLE, sample, publish=publish)
 
 
 def each(name: str, reason: Reason, sample: Sample, claim: str, *values: Any) -> Iterator[Case]:
@@ -111,6 +123,16 @@ ENTRA = (
     case(
         "entra, a token of 90 minutes where 15 are allowed", Reason.LIFETIME_TOO_LONG, ENTRA_PERSON, exp=9_999_999_999
     ),
+    *keys_of(
+        ENTRA_PERSON,
+        "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
+        f"https://sso.example.com/{OTHER_TENANT}/v2.0",
+        "https://other.example/{tenantid}/v2.0",
+        "",
+        None,
+        ["https://sso.example.com/{tenantid}/v2.0"],
+    ),
+    *keys_of(ENTRA_1_PERSON, f"https://login.microsoftonline.com/{OTHER_TENANT}/v2.0", "{tenantid}/v2.0/x"),
     case("entra, for Graph", Reason.AUDIENCE_MISMATCH, ENTRA_PERSON, aud="00000003-0000-0000-c000-000000000000"),
 )
 

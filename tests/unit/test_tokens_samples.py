@@ -36,6 +36,21 @@ async def test_a_documented_token_is_accepted(sample: Sample) -> None:
     assert verified.identity == sample.identity
 
 
+@pytest.mark.parametrize("sample", [ENTRA_PERSON, ENTRA_1_PERSON])
+async def test_keys_at_entra_are_for_any_tenant_or_for_this_one(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its documents of version 2.0 say of each key."""
+    desk = await desk_for(sample)
+    path = urlsplit(desk.mint.url).path.strip("/").removesuffix("/v2.0")
+    for named in (path, "{tenantid}"):
+        issuer = f"https://{urlsplit(desk.mint.url).netloc}/{named}/v2.0"
+        published = {"keys": [{**key, "issuer": issuer} for key in desk.mint.jwks()["keys"]]}
+        monkeypatch.setattr(desk.mint, "jwks", lambda published=published: published)
+        await desk.fetch()
+        assert await desk.refusal(sample.token(desk.mint, NOW), now=float(NOW)) is Reason.ALLOWED
+
+
 async def test_what_is_known_of_a_person_at_entra() -> None:
     for sample, display in ((ENTRA_PERSON, "alice@contoso.com"), (ENTRA_1_PERSON, "alice@contoso.com")):
         desk = await desk_for(sample)

@@ -1,6 +1,6 @@
 """From an issuer to its jwks_uri: OpenID Connect Discovery 1.0 and RFC 8414, with nothing taken on trust."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -72,8 +72,10 @@ async def find_jwks_uri(settings: Issuer, fetcher: Getter) -> str:
     return jwks_uri
 
 
-async def fetch_keys(jwks_uri: str, fetcher: Getter) -> KeyDocument:
-    """The key set at `jwks_uri`.
+async def fetch_keys(
+    jwks_uri: str, fetcher: Getter, *, passed_over: Callable[[Mapping[str, object]], bool] | None = None
+) -> KeyDocument:
+    """The key set at `jwks_uri`; `passed_over` says of a JWK that it is for another issuer's tokens.
 
     Raises:
         FetchError: if no reply came.
@@ -81,7 +83,7 @@ async def fetch_keys(jwks_uri: str, fetcher: Getter) -> KeyDocument:
     """
     document = read_metadata(await fetcher.get(jwks_uri), jwks_uri)
     try:
-        return read_key_document(document)
+        return read_key_document(document, passed_over=passed_over)
     except KeyDocumentError as error:
         raise MetadataError(f"the key set {error}", where=jwks_uri) from error
 

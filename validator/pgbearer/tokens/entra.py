@@ -14,7 +14,7 @@ from pgbearer.tokens.claims import scope_tokens, strings
 from pgbearer.tokens.denied import Denied
 from pgbearer.wire import Reason
 
-__all__ = ["entra_claims_agree", "is_version_2"]
+__all__ = ["entra_claims_agree", "entra_key_is_anothers", "is_version_2"]
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -41,6 +41,22 @@ def entra_claims_agree(payload: Mapping[str, object], issuer: str) -> None:
         raise Denied(Reason.CLIENT_NOT_ALLOWED, "azp and appid name two clients")
     _one_kind(payload)
     _groups_are_all_there(payload)
+
+
+def entra_key_is_anothers(key: Mapping[str, object], issuer: str) -> bool:
+    """Whether a published key is for other tenants than the issuer's.
+
+    Microsoft publishes keys of several kinds of account side by side, each with the ``issuer`` that it signs for, in
+    which ``{tenantid}`` stands for any; a key for personal accounts must make no token of an organization's ("Validate
+    the signing key issuer" in "Validating claims"). Documents of version 1.0 do not say it.
+    """
+    if "issuer" not in key:
+        return False
+    named, tenant = key["issuer"], tenant_of(issuer)
+    if not isinstance(named, str) or tenant is None:
+        return True
+    named = named.replace("{tenantid}", tenant)
+    return named != issuer if is_version_2(issuer) else tenant_of(named) != tenant
 
 
 def _one_kind(payload: Mapping[str, object]) -> None:

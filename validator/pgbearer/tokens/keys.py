@@ -1,6 +1,6 @@
 """A JWKS document to the keys that may verify a token, and why the others may not."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,11 +55,17 @@ class KeyDocument:
     """Why a kid may not be used."""
 
 
-def read_key_document(document: Mapping[str, object], *, uses: Collection[object] = ("sig",)) -> KeyDocument:
+def read_key_document(
+    document: Mapping[str, object],
+    *,
+    uses: Collection[object] = ("sig",),
+    passed_over: Callable[[Mapping[str, object]], bool] | None = None,
+) -> KeyDocument:
     """The usable keys of a JWK set, and why the others are not.
 
-    A key is usable if it has a kid of its own, says ``use: sig``, or one of `uses` instead (and no ``key_ops``
-    without ``verify``), is public, and is RSA of 2048 to 8192 bits, EC on P-256, P-384 or P-521, Ed25519, or ML-DSA.
+    A key is usable if it has a kid of its own, says ``use: sig``, or one of `uses` instead (and no ``key_ops`` without
+    ``verify``), is not `passed_over` as another issuer's, is public, and is RSA of 2048 to 8192 bits, EC on P-256,
+    P-384 or P-521, Ed25519, or ML-DSA.
 
     Raises:
         KeyDocumentError: if the document has no list of at most 64 objects under ``keys``.
@@ -75,6 +81,9 @@ def read_key_document(document: Mapping[str, object], *, uses: Collection[object
         kid = entry.get("kid")
         if not isinstance(kid, str) or not 0 < len(kid) <= _MAX_KID:
             continue  # no token could select it
+        if passed_over is not None and passed_over(entry):
+            unusable[kid] = "it is for another issuer's tokens"
+            continue
         try:
             key = _key(kid, entry, uses)
         except _UnsuitableError as error:

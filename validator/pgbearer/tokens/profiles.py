@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pgbearer.tokens.entra import entra_claims_agree, is_version_2
+from pgbearer.tokens.entra import entra_claims_agree, entra_key_is_anothers, is_version_2
 from pgbearer.tokens.github_actions import GITHUB_TEXTS, github_claims_agree
 from pgbearer.tokens.okta import okta_claims_agree
 from pgbearer.tokens.service_account import service_account_claims
@@ -47,6 +47,8 @@ class Profile:
     """The claim that names the token."""
     own: Callable[[Mapping[str, object], str], None] | None = None
     """What must agree in payload and issuer that only this kind of server writes; raises `Denied`."""
+    key_is_anothers: Callable[[Mapping[str, object], str], bool] | None = None
+    """Whether a JWK among those that the server publishes is for tokens of another issuer than this."""
     namespace: str | None = None
     """The namespace of workload identities that its subjects are in; None: none of them."""
     workload: Callable[[Mapping[str, object]], Mapping[str, str]] | None = None
@@ -115,6 +117,7 @@ PROFILES: Final = {
         scopes="scp",
         names_it="uti",
         own=entra_claims_agree,
+        key_is_anothers=entra_key_is_anothers,
     ),
     # Okta, tokens of a custom authorization server.
     "okta": Profile(

@@ -1,6 +1,6 @@
 """Where an issuer's keys are, by profile: behind its metadata, or where a cluster keeps them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pgbearer.config.settings import Issuer
@@ -8,6 +8,7 @@ from pgbearer.tokens.api_server import ApiServer
 from pgbearer.tokens.bundle import LocalBundles, keys_in_bundle
 from pgbearer.tokens.discovery import Getter, MetadataError, fetch_keys, find_jwks_uri, read_metadata
 from pgbearer.tokens.keys import KeyDocument
+from pgbearer.tokens.profiles import profile_of
 from pgbearer.tokens.witness import Witness
 
 __all__ = ["open_source", "published_keys", "source_of"]
@@ -42,7 +43,12 @@ async def published_keys(issuer: Issuer, getter: Getter) -> KeyDocument:
         return await _keys_of_cluster(issuer, issuer.kubernetes.api_server.rstrip("/"), getter)
     if issuer.profile == "spiffe":
         return await keys_in_bundle(issuer, getter)
-    return await fetch_keys(await find_jwks_uri(issuer, getter), getter)
+    is_anothers = profile_of(issuer.profile, issuer.issuer).key_is_anothers
+
+    def passed_over(key: Mapping[str, object]) -> bool:
+        return is_anothers is not None and is_anothers(key, issuer.issuer)
+
+    return await fetch_keys(await find_jwks_uri(issuer, getter), getter, passed_over=passed_over)
 
 
 def source_of(issuer: Issuer) -> tuple[object, ...]:
