@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -101,6 +102,32 @@ def test_it_survives_being_killed_a_restart_and_reloads(service: Service, start_
     assert again.stop() == 0
     third = start_service()
     assert third.login(request)["decision"] == "allow"
+
+
+def test_what_is_lost_with_the_folder_is_told_of(service: Service, start_service: Start) -> None:
+    """It is not put back, but nobody loses it unnoticed; what is made anew is not missing at the next start."""
+    assert service.count("NOT IN FORCE") == 0
+    for subject in ("alice", "bob"):
+        assert pgbearer(service, "--sub", subject).returncode == 0
+    lost, lifted = (one["id"] for one in revoked(service))
+    assert pgbearer(service, "lift", lifted).returncode == 0
+    assert service.stop() == 0
+    shutil.rmtree(service.revocations_file.parent)
+    again = start_service()
+    again.await_line(f"revocations that {again.audit_file} tells of are not in .* and NOT IN FORCE: {lost};")
+    assert again.audit()[-1]["revocations_forgotten"] == [lost]
+    assert json.loads(again.http("/readyz")[1])["revocations_forgotten"] == 1
+    assert "pgbearer_revocations_forgotten 1.0" in again.http("/metrics")[1]
+    assert pgbearer(again, "--sub", "alice").returncode == 0
+    assert again.stop() == 0
+    third = start_service()
+    assert third.count("NOT IN FORCE") == 0
+    assert third.stop() == 0
+    shutil.rmtree(third.revocations_file.parent)
+    third.audit_file.rename(third.audit_file.with_suffix(".1"))
+    third.audit_file.write_bytes(third.audit_file.with_suffix(".1").read_bytes().splitlines(keepends=True)[-1])
+    third.audit_file.chmod(0o600)
+    start_service().await_line("if older audit files tell of some, they are NOT IN FORCE")
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"version":1,"revocations":[{}]}'])

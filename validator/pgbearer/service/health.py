@@ -22,9 +22,11 @@ class Health:
     Args:
         decider: holds the configuration in force.
         audit: must be writable.
+        forgotten: ids of revocations that the audit told of at start and the state folder did not have.
     """
 
-    def __init__(self, decider: Decider, audit: AuditLog) -> None:
+    def __init__(self, decider: Decider, audit: AuditLog, *, forgotten: tuple[str, ...] = ()) -> None:
+        self.forgotten = forgotten
         self.config_problems: tuple[str, ...] = ()
         """Why the file as it stands was refused; empty if it is in force."""
         self._decider = decider
@@ -101,6 +103,7 @@ class Health:
             "moves": moves_report(self.moves(), self._decider.logins, time.time()),
             "deciders": [asdict(decider) for decider in self.deciders()],
             "revocations": self.revocations(),
+            "revocations_forgotten": len(self.forgotten),
             "shadow": self.shadow.summary(),
             "audit": {"ok": self.audit_fault is None, "fault": self.audit_fault},
         }
@@ -112,3 +115,4 @@ class Health:
         metrics.config_ok.set(not self.config_problems)
         metrics.shadow_running.set(self.shadow.candidate is not None)
         metrics.revocations.set(self.revocations())
+        metrics.revocations_forgotten.set(len(self.forgotten))

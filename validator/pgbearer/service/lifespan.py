@@ -22,6 +22,7 @@ from pgbearer.service.admin import AdminHandler
 from pgbearer.service.app import make_app
 from pgbearer.service.audit_file import open_audit
 from pgbearer.service.decide import Decider
+from pgbearer.service.forgotten import look_for_forgotten
 from pgbearer.service.health import Health
 from pgbearer.service.limits import Slots
 from pgbearer.service.listeners import HttpListener, Places, UnixListener, open_places
@@ -67,7 +68,8 @@ async def _serve(path: Path, loaded: Loaded[Compiled]) -> None:
     with open_places(state) as places, closing(open_audit(state.settings.audit.file)) as audit:
         audit.limit(denials_per_minute=state.settings.limits.denials_per_identity_per_minute)
         state.revocations.open()
-        await Service(path, state, audit).run(places)
+        missing = look_for_forgotten(state.settings.audit.file, state.revocations)
+        await Service(path, state, audit, forgotten=missing).run(places)
 
 
 class Service:
@@ -77,13 +79,14 @@ class Service:
         path: the file, which is watched.
         state: what it came to at start.
         audit: open; the caller closes it.
+        forgotten: ids of revocations that the audit tells of and the state folder does not have.
     """
 
-    def __init__(self, path: Path, state: State, audit: AuditLog) -> None:
+    def __init__(self, path: Path, state: State, audit: AuditLog, *, forgotten: tuple[str, ...] = ()) -> None:
         self.metrics = Metrics()
         self.recent = Recent()
         self.decider = Decider(state, audit, self.recent, self.metrics)
-        self.health = Health(self.decider, audit)
+        self.health = Health(self.decider, audit, forgotten=forgotten)
         self.reloader = Reloader(path, self.decider, audit, self.health, self.metrics)
         self._path = path
         self._audit = audit
@@ -97,8 +100,10 @@ class Service:
         """Serve until a signal says to stop, then let the logins under way finish."""
         self._handle_signals()
         state = self.decider.state
-        revocations = len(state.revocations.current())
-        self._audit.note("start", policy=state.digest, pid=os.getpid(), revocations=revocations)
+        revocations, missing = len(state.revocations.current()), list(self.health.forgotten)
+        self._audit.note(
+            "start", policy=state.digest, pid=os.getpid(), revocations=revocations, revocations_forgotten=missing
+        )
         self.metrics.loaded(state.digest, state.loaded_at / 1000)
         for warning in state.warnings:
             _log.warning("%s", warning)

@@ -100,6 +100,11 @@ BREAKER_OPEN: Final = Measure(
 )
 ASKING: Final = Measure("pgbearer_decider_asking", "gauge", "Questions to a decider under way.", ("decider",))
 REVOCATIONS: Final = Measure("pgbearer_revocations", "gauge", "Revocations in force.")
+REVOCATIONS_FORGOTTEN: Final = Measure(
+    "pgbearer_revocations_forgotten",
+    "gauge",
+    "Revocations that the audit told of at the start and the state folder did not have.",
+)
 ADMIN_CALLS: Final = Measure(
     "pgbearer_admin_calls_total", "counter", "Questions and commands on the admin socket, by status.", ("status",)
 )
@@ -131,6 +136,7 @@ TABLE: Final = (
     BREAKER_OPEN,
     ASKING,
     REVOCATIONS,
+    REVOCATIONS_FORGOTTEN,
     ADMIN_CALLS,
 )
 """Every metric of ours, in the order of the reference page."""
@@ -173,6 +179,7 @@ class Metrics:
             buckets=_SECONDS,
         )
         self.revocations = self._gauge(REVOCATIONS)
+        self.revocations_forgotten = self._gauge(REVOCATIONS_FORGOTTEN)
         self.admin_calls = self._counter(ADMIN_CALLS)
 
     def decided(self, server: str | None, answer: Answer, *, seconds: float) -> None:

@@ -89,7 +89,9 @@ class RevocationFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
+        self.made = False
+        """True once `open` found no file, and so made the first."""
         self._path = folder / FILE
         self._lock: int | None = None
         self._current: Revocations | None = None
@@ -105,20 +107,21 @@ class RevocationFile:
             UsageError: the folder is not ours alone, the file is damaged, or either cannot be read or written.
         """
         try:
-            _own_folder(self._folder)
-            self._lock = _hold(self._folder / "lock")
+            _own_folder(self.folder)
+            self._lock = _hold(self.folder / "lock")
+            self.made = not os.path.lexists(self._path)
             found = self._read()
             self._write(found)
         except BlockingIOError:
             raise UsageError(
-                "another service keeps its state here", where=str(self._folder), hint="Stop it, or set state.folder."
+                "another service keeps its state here", where=str(self.folder), hint="Stop it, or set state.folder."
             ) from None
         except (OSError, StoreUnavailable) as error:
             what = error.what if isinstance(error, StoreUnavailable) else f"cannot be used: {error.strerror}"
             hint = (
                 "The service keeps revocations here; it must own the folder. Set state.folder to one that it may make."
             )
-            raise UsageError(what, where=str(self._folder), hint=hint) from None
+            raise UsageError(what, where=str(self.folder), hint=hint) from None
         self._current = found
 
     def current(self) -> Revocations:
@@ -191,7 +194,7 @@ class RevocationFile:
 
     def _write(self, revocations: Revocations) -> None:
         """Replace the file: whoever reads it, also after a crash, finds the old one or the new one."""
-        new = self._folder / f"{FILE}.new"
+        new = self.folder / f"{FILE}.new"
         try:
             new.unlink(missing_ok=True)
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -200,7 +203,7 @@ class RevocationFile:
                 file.flush()
                 os.fsync(fd)
             new.rename(self._path)
-            _sync_folder(self._folder)
+            _sync_folder(self.folder)
         except OSError as error:
             raise StoreUnavailable(f"cannot write: {error.strerror}", where=str(self._path)) from None
 
