@@ -9,6 +9,7 @@ from pgbearer.tokens.actors import MAX_CHAIN
 from pgbearer.wire import Reason
 from tests.attacks.cases import Case, claims, name_of, outcome
 from tests.attacks.fix_door import Door
+from tests.issuer import ABSENT
 
 ALICE = "f1a6bb5e-6f40-4b4e-8b55-5f2b29a35b2e"
 BOT = "0b8a3c52-1d43-4a0e-9d7c-2f6f0d6f9a11"
@@ -132,7 +133,21 @@ def test_refused_at_login(door: Door, case: Case) -> None:
     assert door.refusal(case) == case.reason
 
 
+AS_KEYCLOAK_26_8: dict[str, Any] = {
+    "jti": "trrtte:8d1c",  # of a session of its own, that nobody sees
+    "sid": ABSENT,
+    "act": {
+        **ACTING,
+        "iss": "https://sso.example.com/realms/demo",
+        "email": "bot@example.com",
+        "act": {"sub": "planner"},
+    },
+}
+
+
 async def test_the_same_unspoilt_are_accepted() -> None:
+    as_26_8 = claims("26.8", Reason.ALLOWED, settings=AGENTS, azp="notes-tools", **AS_KEYCLOAK_26_8)
+    assert await outcome(as_26_8) is Reason.ALLOWED
     assert await outcome(act("good", ACTING, Reason.ALLOWED)) is Reason.ALLOWED
     assert await outcome(act("long", nested(MAX_CHAIN), Reason.ALLOWED)) is Reason.ALLOWED
     assert (
