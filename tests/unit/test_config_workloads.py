@@ -165,6 +165,11 @@ DOMAIN_CHANGES = {
         "https://sso.example.com/realms/corp",
         ['issuers.corp.issuer: the same iss as issuer "prod"'],
     ),
+    "the iss of people, but for a slash": (
+        "https://oidc.prod.example",
+        "https://sso.example.com/realms/corp/",
+        ['issuers.corp.issuer: the same iss as issuer "prod"'],
+    ),
     "the iss of another trust domain": (
         BUNDLE,
         f'{BUNDLE}, iss: "https://oidc.prod.example"',

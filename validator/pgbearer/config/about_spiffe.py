@@ -63,7 +63,10 @@ def trust_domains_can_be_reached(settings: Settings) -> Iterator[Problem]:
 
 
 def issuers_are_named_once(settings: Settings) -> Iterator[Problem]:
-    """What ``iss`` of a trust domain's tokens says is nobody else's, or one token would be of two issuers."""
+    """What ``iss`` of a trust domain's tokens says is nobody else's, or one token would be of two issuers.
+
+    A slash at the end makes no other: an HBA line may name an issuer by its metadata, whose address is then the same.
+    """
     said: dict[str, str] = {}
     for name, issuer in settings.issuers.items():
         iss = _said(issuer)
@@ -72,12 +75,14 @@ def issuers_are_named_once(settings: Settings) -> Iterator[Problem]:
         elif iss is not None and issuer.profile == "spiffe":
             said[iss] = name
     for name, issuer in settings.issuers.items():
-        if issuer.profile != "spiffe" and issuer.issuer in said:
-            yield Problem(path=("issuers", name, "issuer"), message=f'the same iss as issuer "{said[issuer.issuer]}"')
+        address = issuer.issuer.rstrip("/")
+        if issuer.profile != "spiffe" and address in said:
+            yield Problem(path=("issuers", name, "issuer"), message=f'the same iss as issuer "{said[address]}"')
 
 
 def _said(issuer: Issuer) -> str | None:
-    return issuer.spiffe.iss if issuer.profile == "spiffe" and issuer.spiffe else None
+    said = issuer.spiffe.iss if issuer.profile == "spiffe" and issuer.spiffe else None
+    return said.rstrip("/") if said else None
 
 
 SPIFFE_CHECKS: Final = (
