@@ -228,3 +228,15 @@ async def test_a_rehearsal_asks_too(start_service: Start, decider: LyingDecider)
     assert "it said no (not_authorized)" in step["saw"]
     assert token not in str(explained)
     assert len(decider.questions) == 2
+
+
+def test_a_certificate_without_its_key_keeps_the_file_from_being_used(
+    start_service: Start, decider: LyingDecider, issuer_authority: Authority
+) -> None:
+    service = start_service()
+    one, other = (issuer_authority.client(f"asking-{name}") for name in ("one", "other"))
+    files = {"client_cert_file": str(one.cert_file), "client_key_file": str(other.key_file)}
+    service.change(deciders=section("opa", decider, **files), rules=[READERS, WRITERS])
+    service.await_line("the one before stays in force.*cannot use certificate and key")
+    assert service.login()["decision"] == "allow"
+    assert writes(service)["reason"] == "role_not_allowed"

@@ -77,27 +77,28 @@ def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> Stat
     """What a loaded file comes to on this machine; `previous` hands over revocations, and keys of unchanged issuers.
 
     Raises:
-        UsageError: a user or group does not exist, or two servers cannot be told apart.
+        UsageError: a user or group does not exist, two servers cannot be told apart, or a file that an issuer or a
+            decider names cannot be used.
     """
     settings = loaded.settings
     revocations = previous.revocations if previous else RevocationFile(settings.state.folder)
-    panel = build_panel(settings)
-    if panel is not None:
-        revocations.listeners.add(panel.forget_revoked)
     leeway = max(issuer.leeway for issuer in settings.issuers.values())
-    return State(
+    state = State(
         settings=settings,
         digest=loaded.digest,
         policy=loaded.checked.policy,
         verifiers=build_verifiers(
             settings, previous=previous.verifiers if previous else None, revoked=revocations.current
         ),
-        panel=panel,
+        panel=build_panel(settings),
         revocations=revocations,
         sockets=_sockets(settings),
         warnings=tuple(str(problem) for problem in loaded.warnings if problem.severity == "warning"),
         leeway=max(1.0, float(leeway)),  # a request takes time to arrive, whatever the issuer's leeway
     )
+    if state.panel is not None:
+        revocations.listeners.add(state.panel.forget_revoked)
+    return state
 
 
 def _sockets(settings: Settings) -> dict[Path, LoginSocket]:
