@@ -7,6 +7,10 @@ from datetime import datetime
 
 import pytest
 
+from pgbearer.config.settings import Issuer
+from pgbearer.http import Fetcher
+from pgbearer.tokens import KeySet
+from pgbearer.tokens.sources import open_source
 from tests.e2e.fix_kubernetes import AUDIENCE, Shop
 from tests.issuer import Mint
 from tests.klite.cluster import ISSUER
@@ -112,3 +116,16 @@ def test_an_api_server_that_hangs_is_a_denial(shop: Shop) -> None:
     finally:
         os.kill(shop.cluster.apiserver.pid, signal.SIGCONT)
     shop.login(token).close()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["with our token", "without"])
+async def test_keys_are_given_to_accounts_that_the_api_server_knows(shop: Shop, known: bool) -> None:
+    told = {"api_server": shop.cluster.url, **({"token_file": str(shop.token_file)} if known else {})}
+    given = {"profile": "kubernetes", "issuer": ISSUER, "audience": AUDIENCE, "identity": "{sub}"}
+    issuer = Issuer.model_validate({**given, "ca_file": shop.cluster.ca_file, "kubernetes": told}, strict=False)
+    keys = KeySet("cluster", issuer, open_source(issuer, Fetcher)[0])
+    await keys.refresh()
+    status = keys.status()
+    await keys.aclose()
+    assert bool(status.keys) is known
+    assert known or "answered 403" in str(status.last_error)
