@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pgbearer.deciders import No, Question, Yes
-from pgbearer.deciders.memory import MOST_REMEMBERED, Memory, keys_of
+from pgbearer.deciders.memory import MOST_REMEMBERED, Keys, Memory, keys_of
 from pgbearer.tokens import Revocation, Revocations
 from pgbearer.verified import Actor, Verified
 from pgbearer.wire import AccessRequest, Client, Hba, Replication, RoleAttributes, Tls
@@ -167,6 +167,47 @@ def test_an_answer_that_was_under_way_during_a_revocation_is_not_remembered() ->
     assert memory.last_yes_age(keys) is None
 
 
+@pytest.mark.parametrize("seconds", [0.0, 30.0])
+def test_a_yes_that_a_no_has_overtaken_is_not_remembered(seconds: float) -> None:
+    """Both were under way: which of them the decider said last is not known, so the no counts."""
+    memory = Memory(seconds=seconds, last_yes_seconds=600, steady=Clock())
+    keys = memory.keys_of(USUAL)
+    assert keys is not None
+    asked = memory.epoch
+    memory.remember(keys, USUAL, No(), epoch=asked)
+    memory.remember(keys, USUAL, Yes(), epoch=asked)
+    assert memory.last_yes_age(keys) is None
+    assert memory.recall(keys) == (No() if seconds else None)
+    memory.remember(keys, USUAL, Yes(), epoch=memory.epoch)
+    assert memory.last_yes_age(keys) == 0
+    assert memory.recall(keys) == (Yes() if seconds else None)
+
+
+def test_a_no_keeps_no_other_yes_from_being_remembered() -> None:
+    memory = Memory(seconds=30, last_yes_seconds=600, steady=Clock())
+    other = question(database="other")
+    keys, others = memory.keys_of(USUAL), memory.keys_of(other)
+    assert keys is not None
+    assert others is not None
+    asked = memory.epoch
+    memory.remember(others, other, No(), epoch=asked)
+    memory.remember(keys, USUAL, Yes(), epoch=asked)
+    assert memory.recall(keys) == Yes()
+    assert memory.last_yes_age(keys) == 0
+
+
+def test_a_no_that_was_forgotten_for_too_many_others_is_not_overtaken_either() -> None:
+    memory = Memory(seconds=0, last_yes_seconds=600, steady=Clock())
+    keys = memory.keys_of(USUAL)
+    assert keys is not None
+    asked = memory.epoch
+    memory.remember(keys, USUAL, No(), epoch=asked)
+    for number in range(MOST_REMEMBERED):
+        memory.remember(Keys(b"", number.to_bytes(4)), USUAL, No(), epoch=asked)
+    memory.remember(keys, USUAL, Yes(), epoch=asked)
+    assert memory.last_yes_age(keys) is None
+
+
 def test_only_the_keys_that_are_wanted_are_made() -> None:
     both = keys_of(USUAL)
     assert Memory(seconds=1, last_yes_seconds=1).keys_of(USUAL) == both
@@ -174,12 +215,27 @@ def test_only_the_keys_that_are_wanted_are_made() -> None:
     assert Memory(seconds=0, last_yes_seconds=1).keys_of(USUAL) == replace(both, answer=b"")
 
 
+def remember(memory: Memory, number: int, identity: str) -> Keys:
+    """An answer to some question about an identity."""
+    keys = Keys(b"%d %s" % (number, identity.encode()), b"%d %s" % (number, identity.encode()))
+    memory.remember(keys, question(identity=identity), Yes(), epoch=0)
+    return keys
+
+
 def test_memory_is_bounded() -> None:
     memory = Memory(seconds=60, last_yes_seconds=60, steady=Clock())
-    first = keys_of(USUAL)
-    memory.remember(first, USUAL, Yes(), epoch=0)
+    first = remember(memory, 0, "corp:first")
     for number in range(MOST_REMEMBERED):
-        keys = replace(first, answer=b"%d" % number, last_yes=b"%d" % number)
-        memory.remember(keys, USUAL, Yes(), epoch=0)
+        remember(memory, number, f"corp:{number}")
     assert memory.recall(first) is None
     assert memory.last_yes_age(first) is None
+
+
+def test_nobody_has_the_answers_of_others_forgotten() -> None:
+    memory = Memory(seconds=60, last_yes_seconds=60, steady=Clock())
+    bobs = remember(memory, 0, "corp:bob")
+    hers = [remember(memory, number, "corp:mallory") for number in range(MOST_REMEMBERED + 1)]
+    assert memory.recall(bobs) == Yes()
+    assert memory.last_yes_age(bobs) == 0.0
+    kept = [keys for keys in hers if memory.recall(keys)]
+    assert kept == hers[-MOST_OF_ONE:]

@@ -8,20 +8,22 @@ what differs between tokens of one session.
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any, Final
 
-from pgbearer.deciders.decider import Opinion, Question, Yes
+from pgbearer.deciders.decider import No, Opinion, Question, Yes
 from pgbearer.tokens import Revocations
 from pgbearer.tokens.steady import steady_seconds
 from pgbearer.verified import Verified
 
-__all__ = ["MOST_REMEMBERED", "Keys", "Memory", "keys_of"]
+__all__ = ["MOST_OF_ONE", "MOST_REMEMBERED", "Keys", "Memory", "keys_of"]
 
 MOST_REMEMBERED: Final = 10_000
 """Questions whose answers are remembered, each way; the least recently answered go first."""
+MOST_OF_ONE: Final = 64
+"""Of them about one identity: who asks under ever other names for the application has nobody else's answer forgotten."""
 
 _NEVER_ASKED: Final[Mapping[str, frozenset[str]]] = {
     "Verified": frozenset({"token_id", "token_ref", "key_id"}),
@@ -48,6 +50,38 @@ class _Known:
     at: float
 
 
+class _Shelf:
+    """Answers by key, bounded in all and for each identity; the oldest go first."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._of_one: dict[str, OrderedDict[bytes, None]] = {}
+
+    def get(self, key: bytes) -> _Known | None:
+        return self._known.get(key)
+
+    def items(self) -> Iterable[tuple[bytes, _Known]]:
+        return self._known.items()
+
+    def put(self, key: bytes, known: _Known) -> None:
+        self.drop(key)
+        self._known[key] = known
+        own = self._of_one.setdefault(known.verified.identity, OrderedDict())
+        own[key] = None
+        if len(own) > MOST_OF_ONE:
+            self.drop(next(iter(own)))
+        elif len(self._known) > MOST_REMEMBERED:
+            self.drop(next(iter(self._known)))
+
+    def drop(self, key: bytes) -> None:
+        known = self._known.pop(key, None)
+        if known is not None:
+            own = self._of_one[known.verified.identity]
+            del own[key]
+            if not own:
+                del self._of_one[known.verified.identity]
+
+
 class Memory:
     """One decider's answers. Of one generation of the settings: a reload begins with none. For one event loop.
 
@@ -63,10 +97,13 @@ class Memory:
         self._seconds = seconds
         self._last_yes_seconds = last_yes_seconds
         self._steady = steady
-        self._answers: OrderedDict[bytes, _Known] = OrderedDict()
-        self._yes: OrderedDict[bytes, _Known] = OrderedDict()
+        self._answers = _Shelf()
+        self._yes = _Shelf()
+        self._noes: OrderedDict[bytes, int] = OrderedDict()
+        self._ended = 0
         self.epoch = 0
-        """Goes up with every revocation: an answer to a question asked before one is not remembered."""
+        """Goes up with every no and every revocation. A yes to a question that was asked before a no to the same one
+        came, or before a revocation, is not remembered."""
 
     def keys_of(self, question: Question) -> Keys | None:
         """What its answer is remembered under; None if nothing is ever remembered."""
@@ -80,7 +117,7 @@ class Memory:
             return None
         if self._steady() < known.at + self._seconds:
             return known.opinion
-        del self._answers[keys.answer]
+        self._answers.drop(keys.answer)
         return None
 
     def last_yes_age(self, keys: Keys) -> float | None:
@@ -100,15 +137,19 @@ class Memory:
             opinion: that came.
             epoch: what `epoch` was when it was asked.
         """
-        self._yes.pop(keys.last_yes, None)
-        self._answers.pop(keys.answer, None)
-        if epoch != self.epoch:
+        if isinstance(opinion, Yes) and epoch < self._latest_no(keys):
+            return
+        self._yes.drop(keys.last_yes)
+        self._answers.drop(keys.answer)
+        if isinstance(opinion, No):
+            self._note_no(keys)
+        if epoch < self._ended:
             return
         known = _Known(opinion, question.verified, self._steady())
         if self._seconds > 0:
-            _put(self._answers, keys.answer, known)
+            self._answers.put(keys.answer, known)
         if self._last_yes_seconds > 0 and isinstance(opinion, Yes):
-            _put(self._yes, keys.last_yes, known)
+            self._yes.put(keys.last_yes, known)
 
     def forget_revoked(self, revocations: Revocations, now: float) -> None:
         """Forget what was said about tokens that these revoke.
@@ -118,9 +159,22 @@ class Memory:
             now: epoch seconds.
         """
         self.epoch += 1
-        for answers in (self._answers, self._yes):
-            for key in [key for key, known in answers.items() if revocations.of(known.verified, now)]:
-                del answers[key]
+        self._ended = self.epoch
+        for shelf in (self._answers, self._yes):
+            for key in [key for key, known in shelf.items() if revocations.of(known.verified, now)]:
+                shelf.drop(key)
+
+    def _latest_no(self, keys: Keys) -> int:
+        """The epoch of the last no to this question; 0 if there was none that matters."""
+        return max(self._noes.get(key, 0) for key in (keys.answer, keys.last_yes))
+
+    def _note_no(self, keys: Keys) -> None:
+        self.epoch += 1
+        for key in filter(None, (keys.answer, keys.last_yes)):
+            self._noes[key] = self.epoch
+            self._noes.move_to_end(key)
+        while len(self._noes) > MOST_REMEMBERED:  # whose no is not known any more, cannot have a late yes remembered
+            self._ended = max(self._ended, self._noes.popitem(last=False)[1])
 
 
 def keys_of(question: Question, *, answer: bool = True, last_yes: bool = True) -> Keys:
@@ -139,12 +193,6 @@ def keys_of(question: Question, *, answer: bool = True, last_yes: bool = True) -
 
 def _digest(asked: Any) -> bytes:
     return hashlib.sha256(json.dumps(asked, sort_keys=True, ensure_ascii=True).encode()).digest()
-
-
-def _put(answers: OrderedDict[bytes, _Known], key: bytes, known: _Known) -> None:
-    answers[key] = known
-    if len(answers) > MOST_REMEMBERED:
-        answers.popitem(last=False)
 
 
 def _plain(value: Any) -> Any:
