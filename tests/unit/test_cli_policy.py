@@ -113,6 +113,23 @@ def test_who_can_when_nobody_can(folder: Path, run: Run) -> None:
     )
 
 
+def test_what_has_expired_is_said_to_be_past(folder: Path, run: Run) -> None:
+    old, new = folder / "pgbearer.yaml", folder / "new.yaml"
+    over = "  - {name: over, roles: [late], databases: [closed], expires: 2020-01-31}\n"
+    new.write_text(old.read_text() + over)
+    new.chmod(0o600)
+    code, said = run("who-can", "late", "closed", "-c", new)
+    assert code == 1
+    assert "late in closed: nobody" in said
+    assert "no longer: until 2020-01-31" in said
+    assert '(rule "over" has expired)' in said
+    code, said = run("diff", old, new)
+    assert code == 0
+    assert 'the rule "over" of the new file expired on 2020-01-31' in said
+    assert json.loads(run("who-can", "late", "closed", "-c", new, "--json")[1])["past"][0]["rule"] == "over"
+    assert len(json.loads(run("diff", old, new, "--json")[1])["expired"]) == 1
+
+
 def test_the_same_file_twice_differs_in_nothing(folder: Path, run: Run) -> None:
     file = folder / "pgbearer.yaml"
     assert run("diff", file, file) == (0, "The rules give and refuse the same.\n")

@@ -1,10 +1,11 @@
 """Who can, and who gains and who loses between two policies: by the rules, and by decisions that were made."""
 
+from datetime import date
 from typing import Any
 
 import pytest
 
-from pgbearer.policy.diff import compare, elsewhere, replay
+from pgbearer.policy.diff import compare, elsewhere, expired, replay
 from pgbearer.policy.who_can import who_can
 from tests.unit.logins import READERS, compiled, settings
 from tests.unit.recorded_logins import recorded, recorded_outcome
@@ -45,6 +46,30 @@ def test_who_never_can_is_told_too() -> None:
     other = "{name: hr only, deny: true, databases: [payroll], any_role: [intern]}"
     found = who_can(settings(READERS, LEAVERS, other), "app_readonly", "appdb")
     assert [(way.rule, way.who) for way in found.never] == [("leavers", "group /leavers")]
+
+
+TODAY = date(2027, 2, 1)
+
+
+def test_an_expired_rule_is_no_way_and_keeps_nobody_out() -> None:
+    """It holds to the end of its last day."""
+    past, last_day = "expires: 2027-01-31", "expires: 2027-02-01"
+    rules = (READERS.replace("}", f", {past}}}"), WRITERS, LEAVERS.replace("}", f", {past}}}"))
+    found = who_can(settings(*rules), "app_readonly", "appdb", today=TODAY)
+    assert (found.ways, found.never) == ((), ())
+    assert [(way.rule, bool(way.session)) for way in found.past] == [("readers", True), ("leavers", False)]
+    found = who_can(settings(*(rule.replace(past, last_day) for rule in rules)), "app_readonly", "appdb", today=TODAY)
+    assert [way.rule for way in (*found.ways, *found.never)] == ["readers", "leavers"]
+    assert found.past == ()
+
+
+def test_an_expired_rule_is_no_gain_and_no_loss() -> None:
+    past, live = (settings(READERS.replace("}", f", expires: {day}}}")) for day in ("2027-01-31", "2027-02-01"))
+    assert compare(settings(), past, today=TODAY) == compare(past, settings(), today=TODAY) == ()
+    (gain,) = compare(past, live, today=TODAY)
+    assert (gain.kind, gain.why) == ("gains", 'the rule "readers" has changed: expires 2027-01-31 -> 2027-02-01')
+    assert expired(settings(), past, TODAY) == ('the rule "readers" of the new file expired on 2027-01-31',)
+    assert expired(live, settings(), TODAY) == ()
 
 
 def changes(old: list[str], new: list[str]) -> list[tuple[str, str, list[str]]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -90,15 +91,19 @@ def diff(
     """  # noqa: D301  \b is the character by which click keeps lines as they are
     before, after = _load(old), _load(new)
     from pgbearer.audit.reading import decisions_in
-    from pgbearer.policy.diff import compare, elsewhere, replay
+    from pgbearer.policy.diff import compare, elsewhere, expired, replay
 
-    changes, others = compare(before.settings, after.settings), elsewhere(before.settings, after.settings)
+    today = datetime.now(UTC).date()
+    changes = compare(before.settings, after.settings, today=today)
+    others = elsewhere(before.settings, after.settings)
+    past = expired(before.settings, after.settings, today)
     replayed = replay(before.checked.policy, after.checked.policy, decisions_in(audit)) if audit else None
     if json:
         listed = [asdict(change) for change in changes]
-        show.as_json({"changes": listed, "elsewhere": others, "recorded": replayed and asdict(replayed)})
+        recorded = replayed and asdict(replayed)
+        show.as_json({"changes": listed, "elsewhere": others, "expired": past, "recorded": recorded})
     else:
-        for line in (*_compared(changes, others), *(_replayed(replayed) if replayed else ())):
+        for line in (*_compared(changes, others, past), *(_replayed(replayed) if replayed else ())):
             show.line(line)
     return 1 if changes or others or (replayed and replayed.shifts) else 0
 
@@ -120,9 +125,9 @@ def who_can(
     loaded = _load(config)
     from pgbearer.policy import who_can as ways
 
-    found = ways.who_can(loaded.settings, role, database)
+    found = ways.who_can(loaded.settings, role, database, today=datetime.now(UTC).date())
     if json:
-        listed = {"ways": found.ways, "never": found.never}
+        listed = {"ways": found.ways, "never": found.never, "past": found.past}
         show.as_json({name: [{**asdict(way), "who": way.who} for way in few] for name, few in listed.items()})
         return 0 if found.ways else 1
     show.line(f"{role} in {database}: {'who meets any of these' if found.ways else 'nobody'}")
@@ -132,6 +137,8 @@ def who_can(
         show.line("but never who meets one of these")
         for way in found.never:
             show.line(f'  {way.who} ({"veto of" if way.veto else "deny"} rule "{way.rule}")')
+    for way in found.past:
+        show.line(f'{"no longer" if way.session else "refused no longer"}: {way.who} (rule "{way.rule}" has expired)')
     return 0 if found.ways else 1
 
 
@@ -181,7 +188,7 @@ _HEADS = {
 }
 
 
-def _compared(changes: Sequence["Change"], others: Sequence[str]) -> Iterator[str]:
+def _compared(changes: Sequence["Change"], others: Sequence[str], past: Sequence[str]) -> Iterator[str]:
     if not changes:
         yield "The rules give and refuse the same."
     for kind, alike in groupby(changes, key=lambda change: change.kind):
@@ -192,6 +199,9 @@ def _compared(changes: Sequence["Change"], others: Sequence[str]) -> Iterator[st
     if others:
         yield "ALSO DIFFERENT, outside of the rules"
         yield from (f"    {line}" for line in others)
+    if past:
+        yield "LEFT OUT, because what has expired gives and refuses nothing"
+        yield from (f"    {line}" for line in past)
 
 
 def _replayed(replayed: "Replayed") -> Iterator[str]:

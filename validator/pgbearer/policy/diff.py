@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from typing import Any, Final, Literal
 
@@ -11,9 +12,9 @@ from pgbearer.policy.evaluate import Policy
 from pgbearer.policy.fields import Asked
 from pgbearer.policy.outcome import Allow
 from pgbearer.policy.recorded import RecordError, decide_again, question_of
-from pgbearer.policy.ways import Place, Way, ways
+from pgbearer.policy.ways import Place, Way, is_past, ways
 
-__all__ = ["Change", "Kind", "Replayed", "Shift", "compare", "elsewhere", "replay"]
+__all__ = ["Change", "Kind", "Replayed", "Shift", "compare", "elsewhere", "expired", "replay"]
 
 Kind = Literal["gains", "loses", "session", "refused", "no longer refused"]
 _ORDER: Final[tuple[Kind, ...]] = ("gains", "loses", "refused", "no longer refused", "session")
@@ -46,13 +47,13 @@ class _Side:
         return _ways(rules, place, self.settings, deny=deny)
 
 
-def compare(old: Settings, new: Settings) -> tuple[Change, ...]:
+def compare(old: Settings, new: Settings, *, today: date | None = None) -> tuple[Change, ...]:
     """Who gains and who loses which role in which database, and by which rule.
 
     Rules are compared as text: a condition that is written otherwise is another one. A rule that is only renamed, moved
-    or split changes nothing.
+    or split changes nothing. A rule that has expired by `today` (UTC) gives and refuses nothing; None: none has.
     """
-    before, after = _sides(old, new)
+    before, after = _sides(old, new, today)
     found: dict[tuple[Kind, str, str], set[Place]] = {}
     for place in _places(before, after):
         for kind, way in _differences(before, after, place):
@@ -83,15 +84,27 @@ def elsewhere(old: Settings, new: Settings) -> tuple[str, ...]:
     )
 
 
-def _sides(old: Settings, new: Settings) -> tuple[_Side, _Side]:
+def expired(old: Settings, new: Settings, today: date) -> tuple[str, ...]:
+    """The rules of either file that have expired by `today` (UTC), a line for each: `compare` leaves them out."""
+    lines = (
+        f'the rule "{rule.name}" of the {which} file expired on {rule.expires}'
+        for which, settings in (("old", old), ("new", new))
+        for rule in settings.rules
+        if is_past(rule, today)
+    )
+    return tuple(lines)
+
+
+def _sides(old: Settings, new: Settings, today: date | None) -> tuple[_Side, _Side]:
     meant_before = {_meaning(rule, old) for rule in old.rules}
     meant_after = {_meaning(rule, new) for rule in new.rules}
-    return _side(old, meant_after), _side(new, meant_before)
+    return _side(old, meant_after, today), _side(new, meant_before, today)
 
 
-def _side(settings: Settings, others: set[str]) -> _Side:
-    same = [rule for rule in settings.rules if _meaning(rule, settings) in others]
-    changed = [rule for rule in settings.rules if _meaning(rule, settings) not in others]
+def _side(settings: Settings, others: set[str], today: date | None) -> _Side:
+    live = [rule for rule in settings.rules if not is_past(rule, today)]
+    same = [rule for rule in live if _meaning(rule, settings) in others]
+    changed = [rule for rule in live if _meaning(rule, settings) not in others]
     return _Side(settings, tuple(changed), tuple(same))
 
 

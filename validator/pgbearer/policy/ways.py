@@ -5,6 +5,7 @@ A way is one rule read as "whoever meets all of these". Nothing is evaluated: co
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import product
 from typing import Final
 
@@ -16,7 +17,7 @@ from pgbearer.policy.names import is_glob
 from pgbearer.policy.told import demand_of
 from pgbearer.policy.words import listed
 
-__all__ = ["Place", "Way", "is_pattern", "vetoed", "ways"]
+__all__ = ["Place", "Way", "is_past", "is_pattern", "vetoed", "ways"]
 
 
 IN_PERSON: Final = "in person"
@@ -60,6 +61,11 @@ class Way:
 def is_pattern(name: str) -> bool:
     """Whether a name in a rule stands for several: a glob or a template."""
     return is_glob(name) or "{" in name
+
+
+def is_past(rule: Rule, today: date | None) -> bool:
+    """Whether a rule has expired by `today` (UTC) and so leads nowhere and refuses nobody; None: it has not."""
+    return today is not None and rule.expires is not None and rule.expires < today
 
 
 def ways(rule: Rule, place: Place, settings: Settings, *, one_by_one: bool = False) -> Iterator[Way]:
