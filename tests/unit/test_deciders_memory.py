@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pgbearer.deciders import No, Question, Yes
-from pgbearer.deciders.memory import MOST_REMEMBERED, Keys, Memory, keys_of
+from pgbearer.deciders.memory import MOST_OF_ONE, MOST_REMEMBERED, Keys, Memory, keys_of
 from pgbearer.tokens import Revocation, Revocations
 from pgbearer.verified import Actor, Verified
 from pgbearer.wire import AccessRequest, Client, Hba, Replication, RoleAttributes, Tls

@@ -23,7 +23,7 @@ __all__ = ["MOST_OF_ONE", "MOST_REMEMBERED", "Keys", "Memory", "keys_of"]
 MOST_REMEMBERED: Final = 10_000
 """Questions whose answers are remembered, each way; the least recently answered go first."""
 MOST_OF_ONE: Final = 64
-"""Of them about one identity: who asks under ever other names for the application has nobody else's answer forgotten."""
+"""Of them about one identity: asking under ever other names for the application has nobody else's answer forgotten."""
 
 _NEVER_ASKED: Final[Mapping[str, frozenset[str]]] = {
     "Verified": frozenset({"token_id", "token_ref", "key_id"}),
