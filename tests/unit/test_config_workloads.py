@@ -170,6 +170,11 @@ DOMAIN_CHANGES = {
         "https://sso.example.com/realms/corp/",
         ['issuers.corp.issuer: the same iss as issuer "prod"'],
     ),
+    "the bundle of another trust domain": (
+        BUNDLE,
+        'bundle_url: "https://spire.prod.example:8443"',
+        ['issuers.partner.spiffe.bundle_url: the bundle of issuer "prod"; each trust domain has its own'],
+    ),
     "the iss of another trust domain": (
         BUNDLE,
         f'{BUNDLE}, iss: "https://oidc.prod.example"',

@@ -43,6 +43,17 @@ def bundles_have_one_source(settings: Settings) -> Iterator[Problem]:
             yield Problem(path=("issuers", name, "jwks_uri"), message="means nothing for profile spiffe")
 
 
+def bundles_are_of_one_domain(settings: Settings) -> Iterator[Problem]:
+    """Nothing in a bundle says whose it is, so a second trust domain with the same would be signed for by the first."""
+    used: dict[object, str] = {}
+    for name, issuer in settings.issuers.items():
+        for key in ("bundle_file", "bundle_url"):
+            bundle = getattr(issuer.spiffe, key) if issuer.profile == "spiffe" and issuer.spiffe else None
+            if bundle is not None and used.setdefault(bundle, name) != name:
+                message = f'the bundle of issuer "{used[bundle]}"; each trust domain has its own'
+                yield Problem(path=("issuers", name, "spiffe", key), message=message)
+
+
 def svids_can_be_signed(settings: Settings) -> Iterator[Problem]:
     """JWT-SVIDs are signed with RSA or ECDSA only; other algorithms in the list are passed over."""
     for name, issuer in settings.issuers.items():
@@ -88,6 +99,7 @@ def _said(issuer: Issuer) -> str | None:
 SPIFFE_CHECKS: Final = (
     trust_domains_are_strict,
     bundles_have_one_source,
+    bundles_are_of_one_domain,
     svids_can_be_signed,
     trust_domains_can_be_reached,
     issuers_are_named_once,
