@@ -364,6 +364,33 @@ def test_rules_that_decode_are_checked_although_others_do_not(write: Any) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("section", "complaint"),
+    [
+        ("limits: {in_fligt: 3}", 'limits.in_fligt: unknown key "in_fligt"; did you mean "in_flight"?'),
+        ("limits: {in_flight: many}", "limits.in_flight: must be a whole number"),
+        ("audit: {file: 7, fil: x}", 'audit.fil: unknown key "fil"; did you mean "file"?'),
+        ("http: {adress: '[::1]:1'}", 'http.adress: unknown key "adress"; did you mean "address"?'),
+        ("state: {folder: relative}", "state.folder: must be an absolute path"),
+    ],
+)
+def test_rules_are_checked_although_a_key_that_they_do_not_depend_on_is_wrong(
+    write: Any, section: str, complaint: str
+) -> None:
+    """Duplicate names and conditions: what takes more than decoding."""
+    rules = "  - {name: readers, databases: [x], roles: [z], when: clams}\n"
+    problems = found(write(GOOD + rules + section + "\n"))
+    for part in (complaint, 'another rule is called "readers"', 'unknown name "clams"'):
+        assert [part] == [part for problem in problems if part in problem], problems
+
+
+def test_a_key_that_others_are_held_against_is_not_guessed(write: Any) -> None:
+    """With a default in its place the decider would be found wrong, which it is not."""
+    decider = "deciders: {opa: {type: opa, url: https://127.0.0.1:8181/v1/data/a/allow, timeout: 10s}}\n"
+    rules = "  - {name: b, databases: [x], roles: [z], any_role: [r], ask: {all: [opa]}, when: clams}\n"
+    assert len(found(write(GOOD + rules + decider + "limits: {asking: soon}\n"))) == 1
+
+
 def test_no_half_policy_comes_out_of_a_bad_file(write: Any) -> None:
     loaded = load(write(GOOD.replace("    any_role: [db-read]", "    deny: true\n    when: clams", 1)), today=TODAY)
     with pytest.raises(ConfigError):

@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Any
 
@@ -34,6 +34,11 @@ _MOST_ERRORS = 20_000
 """Of pydantic's, which makes a list of all or of none: beyond this, the list costs more than what it says is worth."""
 _FIRST_RULES = 100
 
+_ALONE = frozenset({"audit", "admin", "state", "http", "limits"})
+"""Sections of which no rule, issuer or decider knows anything,"""
+_COMPARED = frozenset({("admin", "socket"), ("limits", "asking")})
+"""but for these keys: without them, others would be found wrong that are not."""
+
 S = typing.TypeVar("S", bound=Section)
 
 
@@ -48,8 +53,9 @@ class Decoded(typing.NamedTuple, typing.Generic[S]):
 
 
 def decode(document: Document, kind: type[S]) -> Decoded[S]:
-    """Decode a whole file of this `kind`; where only rules are wrong, the other rules are decoded all the same.
+    """Decode a whole file of this `kind`, and as much of it as can be if only some of it is wrong.
 
+    That is if only rules are wrong, and keys that nothing else depends on: the other rules are decoded all the same.
     What the YAML reader has refused is not complained of a second time.
     """
     decoded = _decode(document, kind)
@@ -87,8 +93,20 @@ def _decode(document: Document, kind: type[S]) -> Decoded[S]:
     if settings is None:
         wrong = {problem.path[1] for problem in problems if problem.path[:1] == ("rules",) and len(problem.path) > 1}
         indices = tuple(index for index in indices if index not in wrong)
-        settings, _ = _validate(kind, {**document.value, "rules": tuple(rules[index] for index in indices)}, document)
+        value = {**document.value, "rules": tuple(rules[index] for index in indices)}
+        settings, _ = _validate(kind, _without(value, problems) if kind is Settings else value, document)
     return Decoded(settings, problems, indices)
+
+
+def _without(value: dict[str, Any], problems: Iterable[Problem]) -> dict[str, Any]:
+    """The file without wrong keys that nothing else is held against, so that everything else can still be looked at."""
+    for problem in problems:
+        match problem.path:
+            case (str(section), str(key), *_) if section in _ALONE and (section, key) not in _COMPARED:
+                there = value.get(section)
+                if isinstance(there, dict):
+                    value = {**value, section: {name: one for name, one in there.items() if name != key}}
+    return value
 
 
 def _validate(kind: type[S], value: Mapping[str, Any], document: Document) -> tuple[S | None, tuple[Problem, ...]]:
