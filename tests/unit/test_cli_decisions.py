@@ -105,6 +105,38 @@ def test_another_file_is_no_page_of_findings(
     ]
 
 
+@pytest.mark.parametrize("words", [["list"], ["show", "d1"]])
+def test_a_file_that_is_no_audit_is_not_taken_for_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, audit: Path, words: list[str]
+) -> None:
+    other = tmp_path / "other.log"
+    other.write_text('no line of an audit\n{"level": "info", "message": "listening"}\n[7]\n')
+    assert fails(monkeypatch, "decisions", *words, "--file", audit, "--file", other) == 2
+    assert f"{other}: no audit file: none of its lines is one of an audit" in capsys.readouterr().err
+
+
+def test_an_audit_without_decisions_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    fresh = tmp_path / "fresh.jsonl"
+    for text in ("", '{"seq":1,"prev":"","kind":"start"}\n'):
+        fresh.write_text(text)
+        assert found(monkeypatch, capsys, "--file", fresh) == []
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_of_nothing_the_chain_does_not_hold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, option: list[str]
+) -> None:
+    """Whoever can write the file can empty it."""
+    empty = tmp_path / "audit.jsonl"
+    empty.touch()
+    assert fails(monkeypatch, "decisions", "verify", empty, *option) == 1
+    said = capsys.readouterr().out
+    assert "holds" not in said
+    assert json.loads(said)["ok"] is False if option else "NOTHING TO VERIFY" in said
+
+
 def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("explain", "--token-file", "-", "--role", "r", "--database", "d", "--address", "10.0.0.0/8")
     assert fails(monkeypatch, *words) == 2

@@ -35,14 +35,33 @@ def decisions_in(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
     What stands before a line's JSON is skipped: ``kubectl logs`` can be told to put a time or a pod's name there.
     A file may come from anywhere: what is yielded has a time that can be compared, text where text belongs or nothing,
     and names of rules in a list. Members beyond these are as the file has them.
+
+    Raises:
+        UsageError: a file cannot be read, or has lines and none of them is an audit's: it is another file.
     """
-    for line in lines_of(paths):
-        try:
-            entry = json.loads(line[max(line.find(b"{"), 0) :])
-        except (ValueError, RecursionError):
-            continue  # torn by a crash, or none of ours; `verify_chain` is for judging that
-        if isinstance(entry, dict) and entry.get("kind") == "decision" and _well_formed(entry):
-            yield entry
+    for path in paths:
+        lines = entries = 0
+        for line in lines_of([path]):
+            lines += not line.isspace()
+            entry = _entry(line)
+            if entry is not None:
+                entries += 1
+                if entry["kind"] == "decision" and _well_formed(entry):
+                    yield entry
+        if lines and not entries:
+            raise UsageError(
+                "no audit file: none of its lines is one of an audit",
+                where="standard input" if str(path) == "-" else str(path),
+                hint="An audit is what audit.file of the settings names, or what is in its place on standard output.",
+            )
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line[max(line.find(b"{"), 0) :])
+    except (ValueError, RecursionError):
+        return None  # torn by a crash, or none of ours; `verify_chain` is for judging that
+    return entry if isinstance(entry, dict) and isinstance(entry.get("kind"), str) else None
 
 
 _TEXTS: Final = ("decision_id", "reason", "role", "database", "identity", "display", "issuer", "token_ref", "detail")

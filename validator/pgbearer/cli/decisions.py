@@ -108,8 +108,9 @@ def verify(
 ) -> int:
     """Check that nothing in the audit was changed, removed or put in.
 
-    Exits 0 if the chain holds, 1 if it does not. What was cut off at either end leaves no trace in the lines that are
-    left: look whether they begin with number 1, and compare the last number and the head with what you noted elsewhere.
+    Exits 0 if the chain holds, 1 if it does not or there is none. What was cut off at either end leaves no trace in the
+    lines that are left: look whether they begin with number 1, and compare the last number and the head with what you
+    noted elsewhere.
 
     \b
     Example:
@@ -124,8 +125,11 @@ def verify(
     if as_json:
         listed = [{"line": finding.line, "what": finding.what} for finding in findings]
         numbers = {name: getattr(extent, name, None) for name in ("first", "last", "head")}
-        output.as_json({"ok": not findings, "lines": len(lines), **numbers, "findings": listed})
-        return 1 if findings else 0
+        output.as_json({"ok": bool(lines) and not findings, "lines": len(lines), **numbers, "findings": listed})
+        return 1 if findings or not lines else 0
+    if not lines:
+        typer.echo("no lines, and so NOTHING TO VERIFY: a service writes its first line when it starts")
+        return 1
     for finding in findings[:_MOST_FINDINGS]:
         typer.echo(f"line {finding.line} {finding.what}")
     if len(findings) > _MOST_FINDINGS:
