@@ -94,4 +94,4 @@ def _go_through(stack: Stack, chapter: Chapter, source: DeviceSource) -> Told:
 
 def _decided_by(decision: Mapping[str, Any]) -> str:
     asked = [f"{each['decider']} said {each['answer']} in {each['ms']:.0f} ms" for each in decision["asked"]]
-    return f"the rules; {', '.join(asked)}" if asked else "the rules, which ask nobody"
+    return f"the rules; {', '.join(asked)}" if asked else "the rules; nobody else was asked"

@@ -119,7 +119,11 @@ def test_a_good_file(tmp_path: Path) -> None:
             "    client_cert_file: /etc/hostname\n",
             "deciders.opa: client_cert_file and client_key_file go together",
         ),
-        ("    cache: 30s\n", "    ca_file: /nonexistent/ca.crt\n", "deciders.opa.ca_file: cannot be read"),
+        (
+            "    cache: 30s\n",
+            "    ca_file: /nonexistent/ca.crt\n",
+            "deciders.opa.ca_file: /nonexistent/ca.crt cannot be read",
+        ),
         ("    type: opa\n", "    type: oqa\n", "deciders.opa"),
         ("    type: opa\n", "", "deciders.opa"),
         (

@@ -488,9 +488,19 @@ class TestTrust:
             ca.write_text("")
             ca.chmod(mode)
         problems = found(write(GOOD.replace("    clients:", f"    ca_file: {ca}\n    clients:")))
-        expected = {0o644: [], 0o666: ["writable by group or others"], None: ["cannot be read: No such file"]}[mode]
+        missing = f"{ca} cannot be read: No such file"
+        expected = {0o644: [], 0o666: ["writable by group or others"], None: [missing]}[mode]
         assert len(problems) == len(expected)
         assert all(part in line for part, line in zip(expected, problems, strict=True))
+
+    def test_who_only_asks_needs_none_of_the_files_it_names(self, write: Any) -> None:
+        path = write(GOOD.replace("    clients:", "    ca_file: /nonexistent/ca.crt\n    clients:"))
+        loaded = load(path, in_force=False)
+        assert [str(one).partition("ca_file: ")[2] for one in loaded.warnings] == [
+            "warning: /nonexistent/ca.crt cannot be read: No such file or directory"
+        ]
+        with pytest.raises(ConfigError):
+            load(path)
 
     @pytest.mark.parametrize("kind", ["missing", "folder", "too large"])
     def test_a_file_that_cannot_be_read(self, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,8 @@ def load(
             is given what could be decoded, so that its problems join the list.
         today: the day by which expired rules are reported (UTC); default: the current day.
         in_force: False for files that only questions are answered from, such as a checkout that a team can write: who
-            could have written them is then a warning. Nobody may be let in by what was loaded so.
+            could have written them is then a warning, and so is that the files they name (an authority, a secret) are
+            not on this machine. Nobody may be let in by what was loaded so.
 
     Raises:
         ConfigError: with every problem, if any is an error. Nothing is half loaded.
@@ -116,7 +117,7 @@ def load(
         checked = check(settings)
         problems += _sorted_out([*found, *checked.problems], parts)
     if not in_force:
-        problems = [replace(problem, severity="warning") if problem.about_trust else problem for problem in problems]
+        problems = [replace(one, severity="warning") if one.about_trust or one.about_files else one for one in problems]
     problems.sort(key=lambda problem: _order(problem, path))
     if settings is None or any(problem.is_error for problem in problems):
         raise ConfigError(str(path), problems)
@@ -197,7 +198,8 @@ def _untrusted_files(settings: Settings) -> Iterable[Problem]:
                 message = "everybody on this machine can read it"
                 yield Problem(path=path, message=message, hint="chmod o-r", severity="warning")
         except OSError as error:
-            yield Problem(path=path, message=f"cannot be read: {error.strerror or error}")
+            message = f"{file} cannot be read: {error.strerror or error}"
+            yield Problem(path=path, message=message, about_files=True)
 
 
 _SECRETS: Final = frozenset({"client_secret_file", "password_file", "secret_file", "bearer_file", "client_key_file"})

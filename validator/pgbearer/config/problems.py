@@ -35,6 +35,8 @@ class Problem:
     column: int | None = None
     about_trust: bool = False
     """It is about who could write the file, not about what the file says."""
+    about_files: bool = False
+    """It is about a file that the settings name, which this machine may not have: another one runs the service."""
 
     @property
     def is_error(self) -> bool:
