@@ -84,6 +84,6 @@ def test_login_is_there(absent: list[str]) -> None:
 
 
 def test_an_audit_can_be_read(absent: list[str], tmp_path: Path) -> None:
-    (tmp_path / "audit.jsonl").touch()
+    (tmp_path / "audit.jsonl").write_text(f'{{"seq":1,"prev":"{"0" * 64}","kind":"start"}}\n')
     assert run(absent, "decisions", "verify", str(tmp_path / "audit.jsonl")).returncode == 0
     assert run(absent, "decisions", "list", "--file", str(tmp_path / "audit.jsonl")).returncode == 0

@@ -1,6 +1,7 @@
 """When keys are fetched, for whom, and how long they last, by a clock that the test turns."""
 
 import asyncio
+import logging
 from itertools import pairwise
 
 import pytest
@@ -276,3 +277,42 @@ async def test_a_bug_in_refreshing_is_told(mint: Mint, caplog: pytest.LogCapture
     assert shelf.keys.status().last_error == "refreshing stopped: TypeError"
     assert "no longer refreshed" in caplog.text
     await shelf.keys.aclose()
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "pgbearer")
+    return caplog
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, mint: Mint, *more: dict[str, object]) -> None:
+    """Beside the mint's own keys."""
+    published = [*mint.jwks()["keys"], *more]
+    monkeypatch.setattr(mint, "jwks", lambda: {"keys": published})
+
+
+async def test_a_key_that_is_passed_over_is_named_with_why(
+    shelf: Shelf, mint: Mint, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+) -> None:
+    """Once, not at every fetch; and no kid steers a terminal or forges a line."""
+    publish(monkeypatch, mint, {"kid": "enc\n\x1b[2J\u202e", "use": "enc"}, {"kid": "odd", "use": "sig", "kty": "oct"})
+    for _ in range(2):
+        await shelf.keys.refresh()
+    (message,) = told.messages
+    assert message == (
+        "keys of issuer corp: 1 to verify with, 2 passed over: "
+        r"kid 'enc\n\x1b[2J\u202e' (not marked use=sig), kid 'odd' (its kty is none of RSA, EC, OKP and AKP)"
+    )
+
+
+async def test_an_issuer_without_a_key_to_verify_with_is_warned_of(
+    shelf: Shelf, mint: Mint, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        mint, "jwks", lambda: {"keys": [{"kid": f"k{number:02}", "use": "enc"} for number in range(20)]}
+    )
+    await shelf.keys.refresh()
+    (record,) = told.records
+    assert record.levelno == logging.WARNING
+    assert record.message.startswith("keys of issuer corp: 0 to verify with, 20 passed over: kid 'k00' ")
+    assert record.message.endswith("kid 'k07' (not marked use=sig), 12 more")

@@ -7,7 +7,7 @@ an unreachable issuer would stop every login. So cache headers are not looked at
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -26,6 +26,8 @@ REFETCH_INTERVAL: Final = 10.0
 """Seconds between two fetches that unknown kids may cause, however many logins bring them."""
 REFETCH_WAIT: Final = 2.0
 """Seconds that a login with an unknown kid waits for such a fetch; the fetch itself goes on."""
+_MOST_NAMED: Final = 8
+"""So many keys that are not used are named in the log, at most."""
 RETRY_FIRST: Final = 1.0
 RETRY_MOST: Final = 30.0
 """Seconds from a failed fetch to the next try: doubled each time, up to this."""
@@ -268,7 +270,13 @@ class KeySet:
         kept = {kid: known[kid] if known.get(kid) == key else key for kid, key in document.usable.items()}
         generation = before.generation + 1 if before else 1
         self._snapshot = Snapshot(KeyDocument(kept, document.unusable), began, generation)
-        _log.info("keys of issuer %s: %d to verify with, %d passed over", self._name, len(kept), len(document.unusable))
+        _log.log(
+            logging.INFO if kept else logging.WARNING,
+            "keys of issuer %s: %d to verify with%s",
+            self._name,
+            len(kept),
+            _passed_over(document.unusable),
+        )
 
     async def _keep_fresh(self) -> None:
         """Refresh ahead of time, early by up to a fifth; after a failure sooner, ever less often."""
@@ -293,3 +301,12 @@ class KeySet:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._tally.last_error = f"refreshing stopped: {type(error).__name__}"
             _log.error("keys of issuer %s are no longer refreshed", self._name, exc_info=error)
+
+
+def _passed_over(unusable: Mapping[str, str]) -> str:
+    """Which published keys are not used and why, for the log; an issuer chooses the kids, so they are escaped."""
+    if not unusable:
+        return ""
+    named = [f"kid {printable(repr(kid))} ({why})" for kid, why in sorted(unusable.items())[:_MOST_NAMED]]
+    more = [f"{len(unusable) - _MOST_NAMED} more"] if len(unusable) > _MOST_NAMED else []
+    return f", {len(unusable)} passed over: {', '.join([*named, *more])}"
