@@ -70,7 +70,7 @@ def test_good(tmp_path: Path) -> None:
         ("      client_id: db:pay-eu\n", "", "introspection.client_id: required, but not given"),
         ("      client_secret_file: SECRET\n", "", "introspection.client_secret_file: required, but not given"),
         ("client_secret_file", "client_secret", 'unknown key "client_secret"; did you mean "client_secret_file"?'),
-        ("SECRET", "/nowhere/secret", "introspection.client_secret_file: cannot be read: No such file"),
+        ("SECRET", "/nowhere/secret", "introspection.client_secret_file: /nowhere/secret cannot be read: No such file"),
         ("when: critical", "when: never", "introspection.when: must be 'always' or 'critical'"),
         ("when: critical", "timeout: 11s", "introspection.timeout: must be at most 10s"),
         ("when: critical", "cache: 61s", "introspection.cache: must be at most 1m"),

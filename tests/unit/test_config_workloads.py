@@ -144,11 +144,11 @@ DOMAIN_CHANGES = {
     ),
     "no bundle": (f"    spiffe: {{{BUNDLE}}}\n", "", ["issuers.partner.spiffe: needs one of bundle_file, bundle_url"]),
     "two bundles": (BUNDLE, f"{BUNDLE}, bundle_file: /nowhere", ["spiffe: needs one of", "cannot be read"]),
-    "a file that is not there": (BUNDLE, "bundle_file: /nowhere", ["spiffe.bundle_file: cannot be read"]),
+    "a file that is not there": (BUNDLE, "bundle_file: /nowhere", ["spiffe.bundle_file: /nowhere cannot be read"]),
     "a socket's folder that is not there": (
         BUNDLE,
         "workload_api: /nowhere/s",
-        ["spiffe.workload_api: cannot be read"],
+        ["spiffe.workload_api: /nowhere cannot be read"],
     ),
     "a socket's folder that anybody can write": (
         BUNDLE,
