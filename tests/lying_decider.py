@@ -253,6 +253,22 @@ class LyingDecider:
 
         self._misbehave = crosswise
 
+    def twice(self, *, apart: bool) -> None:
+        """Answer no and, in one piece with it, yes to a question that is still to come.
+
+        `apart`: each in a TLS record of its own.
+        """
+
+        def say(handler: "_Handler", asked: Asked) -> None:
+            answers = [_raw(self.no(asked)), _raw(self.yes(asked))]
+            handler.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            for record in answers if apart else [b"".join(answers)]:
+                handler.wfile.write(record)
+            handler.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+            handler.close_connection = False
+
+        self._misbehave = say
+
     # its life
 
     def answer(self, handler: "_Handler", asked: Asked) -> None:
@@ -299,6 +315,13 @@ def _about(asked: Asked, other: str) -> Asked:
 def _padded(reply: Reply, size: int) -> Reply:
     members = json.loads(reply.body) | {"padding": "x" * size}
     return Reply(reply.status, json.dumps(members).encode(), reply.headers)
+
+
+def _raw(reply: Reply) -> bytes:
+    """A whole answer as it goes over the wire."""
+    members = {**reply.headers, "content-length": str(len(reply.body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in members.items())
+    return f"HTTP/1.1 {reply.status} as asked\r\n{head}\r\n".encode() + reply.body
 
 
 class _Handler(BaseHTTPRequestHandler):

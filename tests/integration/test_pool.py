@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pgbearer.errors import UsageError
-from pgbearer.http import Fault, FetchError, Pool
+from pgbearer.http import Fault, FetchError, Pool, leftover
 from pgbearer.http import pool as pool_module
 from tests.lying_decider import LyingDecider
 from tests.parts.authority import Authority
@@ -92,6 +92,31 @@ async def test_a_header_that_is_none_is_in_no_message(pool: Pool, lying_decider:
     assert refused.value.kind is Fault.PROTOCOL
     assert SECRET not in refused.value.diagnostics()
     assert lying_decider.questions == []
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_what_comes_after_an_answer_is_no_answer_to_the_next_question(
+    pool: Pool, lying_decider: LyingDecider, apart: bool
+) -> None:
+    for connections in (1, 2):
+        lying_decider.twice(apart=apart)
+        with pytest.raises(FetchError, match="more than it was asked") as refused:
+            await post(pool, url(lying_decider))
+        assert refused.value.kind is Fault.PROTOCOL
+        assert lying_decider.connections == connections
+    lying_decider.deny()
+    assert b'"allow": false' in (await post(pool, url(lying_decider))).body
+    await post(pool, url(lying_decider))
+    assert lying_decider.connections == 3
+
+
+async def test_a_connection_that_cannot_be_looked_into_is_not_kept(
+    pool: Pool, lying_decider: LyingDecider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftover, "_behind_the_answer", lambda _response: None)
+    for connections in (1, 2):
+        assert (await post(pool, url(lying_decider))).status == 200
+        assert lying_decider.connections == connections
 
 
 @pytest.mark.parametrize("to", ["http://127.0.0.1/", "https://user@127.0.0.1/", "ftp://x/", "https://"])

@@ -10,6 +10,7 @@ from pgbearer.errors import UsageError
 from pgbearer.http.bare import httpx
 from pgbearer.http.exchange import HEADERS, checked_url, read_reply, tls_context
 from pgbearer.http.fault import Fault, FetchError, fault_of
+from pgbearer.http.leftover import require_nothing_more
 from pgbearer.http.reply import Reply
 
 __all__ = ["Pool"]
@@ -85,7 +86,9 @@ class Pool:
                 self._client.stream(method, target, content=body, headers=headers) as response,
             ):
                 _require_valid(response, url)
-                return await read_reply(response, url=url, max_bytes=self._max_bytes)
+                reply = await read_reply(response, url=url, max_bytes=self._max_bytes)
+                await require_nothing_more(response, url=url)
+                return reply
         except TimeoutError:
             raise FetchError(Fault.TIMEOUT, f"no complete answer within {self._timeout:g} s", url=url) from None
         except httpx.ConnectTimeout:
