@@ -49,7 +49,5 @@ def _in_the_next_record(tls: ssl.SSLObject) -> bool:
     """Whether there is plaintext that was received and not read yet."""
     try:
         return bool(tls.read(1))
-    except (
-        ssl.SSLError
-    ):  # nothing but "come back later", or that the server closes: the connection's own next read says
+    except ssl.SSLError:  # "come back later"; or the server closes, which the connection sees for itself
         return False
