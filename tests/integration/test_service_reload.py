@@ -71,6 +71,18 @@ def test_a_file_that_others_may_write_is_refused(service: Service) -> None:
     assert service.login()["decision"] == "allow"
 
 
+def test_a_mode_that_lets_others_write_is_noticed_without_a_signal_and_mended_so(service: Service) -> None:
+    service.file.chmod(0o620)
+    service.await_metric("pgbearer_config_ok 0.0")
+    assert service.login()["decision"] == "allow"
+    service.file.chmod(0o600)
+    service.await_metric("pgbearer_config_ok 1.0")
+    assert [line["kind"] for line in service.audit() if line["kind"].startswith("reload")] == [
+        "reload_refused",
+        "reload",
+    ]
+
+
 def test_another_place_takes_a_restart(service: Service) -> None:
     service.change(audit={"file": str(service.audit_file.with_name("other.jsonl"))})
     service.await_line("That takes a restart")

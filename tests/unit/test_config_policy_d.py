@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgbearer import policy
-from pgbearer.config import ConfigError, Loaded, load, look, read_digest
+from pgbearer.config import ConfigError, Loaded, load, look, read_fingerprint
 from pgbearer.config.patterns import covers
 from pgbearer.policy import Compiled
 from pgbearer.policy.names import Glob
@@ -290,17 +290,17 @@ class TestDigest:
         path = write(payments=PAYMENTS, a=other)
         named = {"pgbearer.yaml": MAIN, "policy.d/a.yaml": other, "policy.d/payments.yaml": PAYMENTS}
         lines = "".join(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in named.items())
-        assert loaded(path).digest == hashlib.sha256(lines.encode()).hexdigest() == read_digest(path)
+        assert loaded(path).digest == hashlib.sha256(lines.encode()).hexdigest() == read_fingerprint(path)[0]
 
     def test_every_change_changes_it_and_what_is_seen_at_a_look(self, write: Write) -> None:
-        seen = {(read_digest(path := write()), look(path))}
+        seen = {(read_fingerprint(path := write()), look(path))}
         for files in ({"a": PAYMENTS}, {"a": PAYMENTS + "\n"}, {"b": PAYMENTS}, {"a": None}, {"b": MAIN}):
             path = write(**files)
-            seen.add((read_digest(path), look(path)))
+            seen.add((read_fingerprint(path), look(path)))
         assert len({digest for digest, _ in seen}) == len({look for _, look in seen}) == 6
 
     def test_of_no_file_is_empty(self, tmp_path: Path) -> None:
-        assert read_digest(tmp_path / "pgbearer.yaml") == ""
+        assert read_fingerprint(tmp_path / "pgbearer.yaml")[0] == ""
 
 
 PATTERN = st.text(alphabet="ab*?", max_size=6)

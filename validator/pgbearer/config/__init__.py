@@ -7,7 +7,7 @@ from pgbearer.config.problems import ConfigError, KeyPath, Problem, did_you_mean
 from pgbearer.config.rules import FileLimits, PolicyFile, Rule, RuleSession
 from pgbearer.config.section import Section
 from pgbearer.config.settings import Issuer, Server, Session, Settings
-from pgbearer.config.sources import FOLDER, look, read_digest
+from pgbearer.config.sources import FOLDER, look, read_fingerprint
 from pgbearer.config.template import Template, TemplateError, parse_template
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     "load",
     "look",
     "parse_template",
-    "read_digest",
+    "read_fingerprint",
     "render_path",
     "within",
 ]

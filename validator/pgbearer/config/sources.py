@@ -11,7 +11,7 @@ from typing import Final
 from pgbearer.config.permissions import read_trusted, untrusted
 from pgbearer.config.problems import ConfigError, Problem
 
-__all__ = ["FOLDER", "MAX_BYTES", "MAX_FILES", "Source", "Sources", "look", "read_digest", "read_sources"]
+__all__ = ["FOLDER", "MAX_BYTES", "MAX_FILES", "Source", "Sources", "look", "read_fingerprint", "read_sources"]
 
 FOLDER: Final = "policy.d"
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -79,22 +79,35 @@ def read_sources(path: Path) -> Sources:
     return Sources(main, tuple(others), tuple(problems))
 
 
-def read_digest(path: Path) -> str:
-    """`Sources.digest` as it would be now; empty if pgbearer.yaml cannot be read."""
+def read_fingerprint(path: Path) -> tuple[str, tuple[Problem, ...]]:
+    """`Sources.digest` as it would be now, and what is wrong with the files themselves, such as who may write them.
+
+    The digest is empty if pgbearer.yaml cannot be read.
+    """
     try:
-        return read_sources(path).digest
-    except ConfigError:
-        return ""
+        sources = read_sources(path)
+    except ConfigError as error:
+        return "", error.problems
+    each = (source.problems for source in (sources.main, *sources.others))
+    return sources.digest, (*sources.problems, *(problem for problems in each for problem in problems))
 
 
 def look(path: Path) -> tuple[object, ...]:
-    """Something that is another as soon as a file of the settings at `path` may be. Reads none of them."""
+    """Something that is another as soon as a file of the settings at `path` may be, or who may write it. Reads none.
+
+    Two changes within one tick of the file system's clock look like one.
+    """
     folder = path.parent / FOLDER
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208 -- names only
     except OSError as error:
-        return _stat(path), _stat(folder), error.errno
-    return _stat(path), _stat(folder), tuple((name, _stat(folder / name)) for name in names[: 2 * MAX_FILES])
+        return _stat(path), _keepers(path.parent), _stat(folder), error.errno
+    return (
+        _stat(path),
+        _keepers(path.parent),
+        _stat(folder),
+        tuple((name, _stat(folder / name)) for name in names[: 2 * MAX_FILES]),
+    )
 
 
 def _stat(path: Path) -> tuple[int, ...]:
@@ -103,6 +116,15 @@ def _stat(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return (found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _keepers(folder: Path) -> tuple[int, ...]:
+    """Who may replace what is in a folder; other files in it may come and go."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return ()
+    return (found.st_dev, found.st_ino, found.st_mode, found.st_uid)
 
 
 def _listed(folder: Path) -> tuple[list[Path], list[Problem]]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
+from typing import Final
 
 from pgbearer.audit import AuditLog, AuditUnavailable
-from pgbearer.config import FOLDER, ConfigError, look, read_digest
+from pgbearer.config import FOLDER, ConfigError, look, read_fingerprint
 from pgbearer.errors import PgbearerError, UsageError
 from pgbearer.service.decide import Decider
 from pgbearer.service.health import Health
@@ -14,6 +16,10 @@ from pgbearer.service.metrics import Metrics
 from pgbearer.service.state import KEYS_SECONDS, State, build_state, read_file
 
 __all__ = ["Reloader", "watch"]
+
+SETTLING: Final = 3.0
+"""Seconds after a change for which the files are read at each look: another change within one tick of the file system's
+clock (two seconds on the coarsest) leaves size and times as they are."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,13 +42,15 @@ class Reloader:
         self._health = health
         self._metrics = metrics
         self._one_at_a_time = asyncio.Lock()
-        self._seen = decider.state.digest
+        self._seen: object = (decider.state.digest, ())
         self._looked: tuple[object, ...] | None = None
+        self._changed = 0.0
 
     async def reload(self) -> bool:
         """Read the file and put it in force if all of it is good; False if it was refused."""
         async with self._one_at_a_time:
-            self._looked = look(self._path)
+            self._looked, self._changed = look(self._path), time.monotonic()
+            self._seen = await asyncio.to_thread(read_fingerprint, self._path)
             try:
                 state = await self._read()
             except PgbearerError as error:
@@ -62,20 +70,21 @@ class Reloader:
             return True
 
     async def reload_if_changed(self) -> None:
-        """Reload unless the files hold the same bytes as at the last reading, good or bad."""
-        looks = look(self._path)
-        if looks == self._looked:
+        """Reload unless the files hold the same bytes, and are as safe, as at the last reading, good or bad."""
+        looks, now = look(self._path), time.monotonic()
+        changed = looks != self._looked
+        if changed:
+            self._looked, self._changed = looks, now
+        elif now - self._changed > SETTLING:
             return
-        self._looked = looks
-        digest = await asyncio.to_thread(read_digest, self._path)  # empty if there is none: reload() says why
-        if digest != self._seen:
-            self._seen = digest
+        retry = changed and bool(self._health.config_problems)  # what was wrong may have been in another file
+        if retry or await asyncio.to_thread(read_fingerprint, self._path) != self._seen:
             await self.reload()
 
     async def _read(self) -> State:
         present = self._decider.state
         loaded = await asyncio.to_thread(read_file, self._path)
-        self._seen = loaded.digest
+        self._seen = (loaded.digest, ())
         state = build_state(loaded, present)
         try:
             self._stays_in_place(state, present)
@@ -93,7 +102,6 @@ class Reloader:
 
     def _refused(self, error: PgbearerError) -> None:
         problems = tuple(str(problem) for problem in error.problems) if isinstance(error, ConfigError) else ()
-        self._seen = ""  # whatever comes next is read, also if it is what was there before
         self._health.config_problems = problems or (error.diagnostics(),)
         self._metrics.reloads.labels("refused").inc()
         _log.error("the new file is refused, the one before stays in force: %s", error.diagnostics())
