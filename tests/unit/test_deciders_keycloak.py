@@ -138,6 +138,21 @@ async def test_what_is_about_us_is_misconfigured(status: int, error: object) -> 
         await ask(json_reply({"error": error}, status))
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("invalid_client", "answered 400 (invalid_client)"),
+        ("ey_j.a.b", "answered 400"),
+        ("a" * 40, "answered 400"),
+        ("Invalid client", "answered 400"),
+    ],
+)
+async def test_of_what_is_about_us_only_a_code_is_said(error: str, said: str) -> None:
+    with pytest.raises(DeciderMisconfigured) as caught:
+        await ask(json_reply({"error": error, "error_description": "eyJ"}, 400))
+    assert str(caught.value) == said
+
+
 @pytest.mark.parametrize("status", [400, 401])
 async def test_an_error_that_cannot_be_read_is_no_fault_that_others_may_answer_for(status: int) -> None:
     with pytest.raises(DeciderMisconfigured):

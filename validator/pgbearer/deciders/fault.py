@@ -6,7 +6,7 @@ __all__ = ["DeciderError", "DeciderFault", "DeciderMisconfigured", "QuestionUnas
 
 
 class DeciderError(PgbearerError):
-    """A question without an opinion. `what` is safe to log: no token, no credential, no text of the answer."""
+    """A question without an opinion. `what` is safe to log: no token, no credential, no text but an error code."""
 
 
 class DeciderFault(DeciderError):  # noqa: N818 - a state of the world, named for what is said about it

@@ -77,5 +77,5 @@ def _refusal(reply: Reply) -> No:
         answer = {}
     error = shown(answer.get("error"))
     if reply.status != 403 and (reply.status, error) not in _REFUSALS:
-        raise refused(reply)
+        raise refused(reply, error)
     return No(reason=shown(answer.get("error_description")) or error)

@@ -1,5 +1,6 @@
 """What deciders answer: read strictly, and put into words that are safe to log."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -11,6 +12,8 @@ __all__ = ["MAX_REASON", "refused", "shown", "strict_object"]
 
 MAX_REASON: Final = 200
 """Characters of a decider's reason that are kept."""
+_CODE: Final = re.compile(r"[a-z]+(_[a-z]+){1,4}")
+"""Such as ``invalid_client``; no token looks like that."""
 
 
 def strict_object(reply: Reply) -> Mapping[str, object]:
@@ -27,11 +30,18 @@ def strict_object(reply: Reply) -> Mapping[str, object]:
         raise DeciderFault(f"answered {reply.status} with JSON that cannot be read: {error}") from None
 
 
-def refused(reply: Reply) -> DeciderError:
-    """The error for a status that is no documented answer of a decider's protocol; to be raised."""
+def refused(reply: Reply, error: str | None = None) -> DeciderError:
+    """The error for a status that is no documented answer of a decider's protocol; to be raised.
+
+    Args:
+        reply: its status counts.
+        error: what the answer gives as its error; said where it is a code of OAuth's (RFC 6749, section 5.2), which can
+            hold nothing of the question.
+    """
+    code = f" ({error})" if error is not None and _CODE.fullmatch(error) else ""
     if 400 <= reply.status < 500:
-        return DeciderMisconfigured(f"answered {reply.status}")
-    return DeciderFault(f"answered {reply.status}")
+        return DeciderMisconfigured(f"answered {reply.status}{code}")
+    return DeciderFault(f"answered {reply.status}{code}")
 
 
 def shown(text: object) -> str | None:

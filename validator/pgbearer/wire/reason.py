@@ -267,12 +267,12 @@ class Reason(StrEnum):
     DECIDER_UNAVAILABLE = (
         "decider_unavailable",
         "A decider that a rule asks could not be asked in time, or gave no usable answer.",
-        "The record says what was wrong; see /readyz and the decider itself.",
+        "See that the decider runs and that its url and ca_file lead to it; the record says what was wrong.",
     )
     DECIDER_MISCONFIGURED = (
         "decider_misconfigured",
         "A decider that a rule asks answers, but not to us: it refuses our credentials, or its address is wrong.",
-        "Correct its url and credentials under deciders: in pgbearer.yaml.",
+        "Correct its url, its credentials, or whom it is asked for (audience, path) under deciders: in pgbearer.yaml.",
     )
     CLIENT_NOT_CRITICAL = (
         "client_not_critical",
