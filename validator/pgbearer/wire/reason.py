@@ -231,7 +231,7 @@ class Reason(StrEnum):
     )
     POLICY_ERROR = (
         "policy_error",
-        "A deny rule's condition could not be evaluated, so it counts as matched.",
+        "The condition of a deny rule, or of one with a veto, could not be evaluated, so it counts as matched.",
         "Correct the condition named in the decision record.",
     )
     NAME_NOT_EXPRESSIBLE = (
