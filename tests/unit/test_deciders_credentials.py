@@ -165,8 +165,9 @@ async def test_a_refused_token_is_replaced_before_the_next_question(secret: Path
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 async def test_a_client_that_is_not_known_is_ours_to_mend(secret: Path, status: int) -> None:
-    with pytest.raises(DeciderMisconfigured):
+    with pytest.raises(DeciderMisconfigured) as caught:
         await credentials_of(client(secret), Scripted([json_reply({"error": "invalid_client"}, status)]).line).headers()
+    assert caught.value.what == f"the authorization server answered {status}"  # not the decider, which was not asked
 
 
 @pytest.mark.parametrize(

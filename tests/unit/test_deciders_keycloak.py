@@ -150,7 +150,8 @@ async def test_what_is_about_us_is_misconfigured(status: int, error: object) -> 
 async def test_of_what_is_about_us_only_a_code_is_said(error: str, said: str) -> None:
     with pytest.raises(DeciderMisconfigured) as caught:
         await ask(json_reply({"error": error, "error_description": "eyJ"}, 400))
-    assert str(caught.value) == said
+    assert caught.value.what == said
+    assert str(caught.value.where).endswith("/protocol/openid-connect/token")
 
 
 @pytest.mark.parametrize("status", [400, 401])

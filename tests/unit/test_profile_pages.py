@@ -11,7 +11,7 @@ from tests.unit.test_config_settings import found, write
 __all__ = ["write"]
 
 ELSEWHERE = {
-    "kubernetes": ("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",),
+    "kubernetes": ("/etc/pgbearer/cluster-ca.crt",),
     "spiffe": ("/etc/pgbearer/partner-ca.crt", "/run/spire/agent/public/api.sock"),
 }
 """Files that must be there for a file to be good."""

@@ -48,11 +48,12 @@ class AuthZen:
         """One evaluation; see `Decider.ask`."""
         body = json.dumps(self._shape.body(question)).encode()
         headers = {**await self._credentials.headers(), "x-request-id": question.decision_id}
-        reply = await self._line.post(await self._endpoint.url(), body, headers=headers)
+        url = await self._endpoint.url()
+        reply = await self._line.post(url, body, headers=headers)
         if reply.status != 200:
             if reply.status == 401:
                 self._credentials.refused()
-            raise refused(reply)
+            raise refused(reply, where=url)
         return self._opinion(reply, question.decision_id)
 
     def _opinion(self, reply: Reply, decision_id: str) -> Opinion:
@@ -113,7 +114,7 @@ def _metadata_url(settings: AuthZenDecider) -> str | None:
 def _endpoint_in(reply: Reply, pdp: str) -> str:
     """Section 9.1.2: the metadata must be of the very point that it was asked for; it may not send us elsewhere."""
     if reply.status != 200:
-        raise refused(reply)
+        raise refused(reply, by="its metadata's address")
     said = strict_object(reply)
     endpoint = said.get("access_evaluation_endpoint")
     if said.get("policy_decision_point") != pdp:

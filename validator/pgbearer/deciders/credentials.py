@@ -145,15 +145,15 @@ class Fresh:
         asked_at = time.monotonic()
         kind = "application/x-www-form-urlencoded"
         reply = await self._line.post(self._url, self._form, content_type=kind, headers=self._authorization)
-        token, lifetime = _token_in(reply)
+        token, lifetime = _token_in(reply, self._url)
         self._renew_at = asked_at + lifetime * _RENEW_AT
         return {"authorization": f"Bearer {token}"}
 
 
-def _token_in(reply: Reply) -> tuple[str, int]:
+def _token_in(reply: Reply, url: str) -> tuple[str, int]:
     """The token of a successful answer (RFC 6749 section 5.1) and its lifetime in seconds: 0 if none is named."""
     if reply.status != 200:
-        raise refused(reply)
+        raise refused(reply, by="the authorization server", where=url)
     answer = strict_object(reply)
     token, lifetime = answer.get("access_token"), answer.get("expires_in", 0)
     if not isinstance(token, str) or not _PRINTABLE.fullmatch(token):

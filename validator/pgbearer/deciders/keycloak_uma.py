@@ -52,7 +52,7 @@ class KeycloakUma:
         headers = {"authorization": f"Bearer {self._token(question)}", "x-request-id": question.decision_id}
         kind = "application/x-www-form-urlencoded"
         reply = await self._line.post(self._url, urlencode(form).encode(), content_type=kind, headers=headers)
-        return _granted(reply) if reply.status == 200 else _refusal(reply)
+        return _granted(reply) if reply.status == 200 else _refusal(reply, self._url)
 
     def _token(self, question: Question) -> str:
         """The person's token, which only the realm that issued it may be shown."""
@@ -69,7 +69,7 @@ def _granted(reply: Reply) -> Yes:
     return Yes()
 
 
-def _refusal(reply: Reply) -> No:
+def _refusal(reply: Reply, url: str) -> No:
     """A refusal is a decision, also where it cannot be read: taken for a fault, something else would answer for it."""
     try:
         answer = strict_object(reply)
@@ -77,5 +77,5 @@ def _refusal(reply: Reply) -> No:
         answer = {}
     error = shown(answer.get("error"))
     if reply.status != 403 and (reply.status, error) not in _REFUSALS:
-        raise refused(reply, error)
+        raise refused(reply, error, where=url)
     return No(reason=shown(answer.get("error_description")) or error)

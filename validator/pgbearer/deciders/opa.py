@@ -44,7 +44,7 @@ class Opa:
         if reply.status != 200:
             if reply.status == 401:
                 self._credentials.refused()
-            raise refused(reply)
+            raise refused(reply, where=self._url)
         result = strict_object(reply).get("result", _ABSENT)
         if result is _ABSENT:
             return No(reason=f"{self._path} is undefined")

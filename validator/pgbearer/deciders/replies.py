@@ -30,18 +30,19 @@ def strict_object(reply: Reply) -> Mapping[str, object]:
         raise DeciderFault(f"answered {reply.status} with JSON that cannot be read: {error}") from None
 
 
-def refused(reply: Reply, error: str | None = None) -> DeciderError:
+def refused(reply: Reply, error: str | None = None, *, by: str | None = None, where: str | None = None) -> DeciderError:
     """The error for a status that is no documented answer of a decider's protocol; to be raised.
 
     Args:
         reply: its status counts.
         error: what the answer gives as its error; said where it is a code of OAuth's (RFC 6749, section 5.2), which can
             hold nothing of the question.
+        by: who answered, if not the decider itself.
+        where: the address that was asked.
     """
     code = f" ({error})" if error is not None and _CODE.fullmatch(error) else ""
-    if 400 <= reply.status < 500:
-        return DeciderMisconfigured(f"answered {reply.status}{code}")
-    return DeciderFault(f"answered {reply.status}{code}")
+    what = f"{by} answered {reply.status}{code}" if by else f"answered {reply.status}{code}"
+    return (DeciderMisconfigured if 400 <= reply.status < 500 else DeciderFault)(what, where=where)
 
 
 def shown(text: object) -> str | None:
