@@ -136,6 +136,34 @@ async def test_questions_at_a_time_are_bounded_and_all_are_answered(lying_decide
     assert 1 <= lying_decider.connections <= 3
 
 
+async def test_no_place_is_lost_to_an_exchange_that_is_cancelled(lying_decider: LyingDecider) -> None:
+    """At whatever step of the event loop that happens: while it connects, asks or reads."""
+    made = Pool(ca_file=lying_decider.ca_file, timeout=5.0, max_bytes=1000, connections=1)
+    try:
+        for steps in range(40):
+            exchange = asyncio.create_task(post(made, url(lying_decider)))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            exchange.cancel()
+            await asyncio.gather(exchange, return_exceptions=True)
+            assert (await post(made, url(lying_decider))).status == 200
+    finally:
+        await made.aclose()
+
+
+async def test_nothing_is_asked_once_it_is_closed(lying_decider: LyingDecider) -> None:
+    made = Pool(ca_file=lying_decider.ca_file, timeout=5.0, max_bytes=1000, connections=2)
+    await post(made, url(lying_decider))
+    lying_decider.hang()
+    exchange = asyncio.create_task(post(made, url(lying_decider)))
+    await asyncio.to_thread(lying_decider.await_questions, 2)
+    await made.aclose()
+    for late in (exchange, post(made, url(lying_decider))):
+        with pytest.raises(FetchError):
+            await late
+    assert len(lying_decider.questions) == 2
+
+
 def test_files_that_do_not_belong_together(issuer_authority: Authority, tmp_path: Path) -> None:
     one, other = (issuer_authority.client(f"pool-{name}") for name in ("one", "other"))
     for certificate, key in ((one.cert_file, other.key_file), (tmp_path / "none", one.key_file)):

@@ -3,7 +3,9 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from pgbearer.errors import UsageError
@@ -25,6 +27,10 @@ class Pool:
     Nothing is sent twice: only connecting is tried a second time. Redirects are not followed, environment and
     ``.netrc`` not honoured, answers read raw. A connection outlives its certificate no more than one exchange: each
     reply is taken only if the certificate that it came under is valid at that moment. For one event loop.
+
+    Every connection has a client of its own, and what did not end well is thrown away with it. httpcore's pool (1.0.9)
+    keeps the place of an exchange that is cancelled at the wrong moment, as a database's client that leaves or a limit
+    of time does, for ever: after as many as there are places nobody would be answered any more.
 
     Args:
         ca_file: PEM certificates to trust instead of the system's; None for the system's.
@@ -48,19 +54,14 @@ class Pool:
     ) -> None:
         self._timeout = timeout
         self._max_bytes = max_bytes
-        context = tls_context(ca_file)
+        self._context = tls_context(ca_file)
         if certificate is not None:
-            _present(context, *certificate)
-        limits = httpx.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=_IDLE_SECONDS
-        )
-        self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits, retries=1),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(timeout, connect=timeout / 3),
-            headers=HEADERS,
-        )
+            _present(self._context, *certificate)
+        self._places = asyncio.Semaphore(connections)
+        self._idle: deque[tuple[float, httpx.AsyncClient]] = deque()
+        self._busy: set[httpx.AsyncClient] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def get(self, url: str, *, headers: Mapping[str, str]) -> Reply:
         """GET `url`; any status but 3xx is a reply.
@@ -76,14 +77,19 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close the connections, also those in use."""
-        await self._client.aclose()
+        self._closed = True
+        for client in (*self._busy, *(client for _, client in self._idle)):
+            self._throw_away(client)
+        self._idle.clear()
+        await asyncio.gather(*self._closing)
 
     async def _exchange(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         target = checked_url(url)
         try:
             async with (
                 asyncio.timeout(self._timeout),
-                self._client.stream(method, target, content=body, headers=headers) as response,
+                self._connection(url) as client,
+                client.stream(method, target, content=body, headers=headers) as response,
             ):
                 _require_valid(response, url)
                 reply = await read_reply(response, url=url, max_bytes=self._max_bytes)
@@ -97,6 +103,56 @@ class Pool:
             raise FetchError(Fault.PROTOCOL, "the question cannot be put into HTTP", url=url) from None
         except (httpx.HTTPError, ssl.SSLError) as error:
             raise fault_of(error, url=url) from None
+
+    @asynccontextmanager
+    async def _connection(self, url: str) -> AsyncIterator[httpx.AsyncClient]:
+        """A client for one exchange, kept only if that ends well."""
+        async with self._places:
+            if self._closed:
+                raise FetchError(Fault.CONNECT, "not asked any more", url=url)
+            self._forget_unused()
+            client = self._idle.pop()[1] if self._idle else self._client()
+            self._busy.add(client)
+            try:
+                yield client
+            except BaseException:
+                self._throw_away(client)
+                raise
+            finally:
+                self._busy.discard(client)
+            self._keep(client)
+
+    def _keep(self, client: httpx.AsyncClient) -> None:
+        if self._closed:
+            self._throw_away(client)
+        else:
+            self._idle.append((asyncio.get_running_loop().time(), client))
+
+    def _forget_unused(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._idle and self._idle[0][0] + _IDLE_SECONDS < now:
+            self._throw_away(self._idle.popleft()[1])
+
+    def _throw_away(self, client: httpx.AsyncClient) -> None:
+        """Close it beside what goes on: whoever is cancelled has no time to wait for that."""
+        task = asyncio.create_task(_close(client))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_IDLE_SECONDS)
+        return httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(verify=self._context, trust_env=False, limits=limits, retries=1),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(self._timeout, connect=self._timeout / 3),
+            headers=HEADERS,
+        )
+
+
+async def _close(client: httpx.AsyncClient) -> None:
+    with suppress(httpx.HTTPError, OSError):  # ssl.SSLError is one: what broke off need not end well either
+        await client.aclose()
 
 
 def _present(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
