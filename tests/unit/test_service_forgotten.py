@@ -14,8 +14,8 @@ NOW = 1_800_000_000
 
 def revocation(name: str, value: str, **changes: Any) -> Revocation:
     """Of a subject, until it is lifted."""
-    members: dict[str, Any] = {"id": name * 12, "kind": "sub", "value": value, "made_at": NOW - 60, "until": None, "peer_uid": 0}
-    return Revocation(**(members | changes))
+    members: dict[str, Any] = {"id": name * 12, "kind": "sub", "value": value, "made_at": NOW - 60}
+    return Revocation(**(members | {"until": None, "peer_uid": 0} | changes))
 
 
 def line(kind: str, one: Revocation) -> bytes:
