@@ -124,6 +124,11 @@ def test_a_good_file(tmp_path: Path) -> None:
             "    ca_file: /nonexistent/ca.crt\n",
             "deciders.opa.ca_file: /nonexistent/ca.crt cannot be read",
         ),
+        (
+            "on_fault: {last_known: {max_age: 10m}}",
+            "on_fault: allow",
+            "deciders.opa.on_fault: must be a mapping of keys to values; its keys are last_known, rule",
+        ),
         ("    type: opa\n", "    type: oqa\n", "deciders.opa"),
         ("    type: opa\n", "", "deciders.opa"),
         (

@@ -17,6 +17,7 @@ __all__ = [
     "clients_are_ids",
     "entra_issuers_are_tenants",
     "github_rules_say_whose_jobs",
+    "okta_issuers_are_custom",
     "tenant_of",
 ]
 
@@ -60,6 +61,17 @@ def entra_issuers_are_tenants(settings: Settings) -> Iterator[Problem]:
                 path=("issuers", name, "issuer"),
                 message="names no tenant by its id",
                 hint="https://login.microsoftonline.com/TENANT/v2.0, with the tenant's id in lower case",
+            )
+
+
+def okta_issuers_are_custom(settings: Settings) -> Iterator[Problem]:
+    """The organization's own server has a bare address; its tokens are for Okta's API, and nobody else checks them."""
+    for name, issuer in settings.issuers.items():
+        if issuer.profile == "okta" and not urlsplit(issuer.issuer).path.startswith("/oauth2/"):
+            yield Problem(
+                path=("issuers", name, "issuer"),
+                message="names no custom authorization server",
+                hint="https://example.okta.com/oauth2/default, as the server's page in Okta's console says",
             )
 
 

@@ -24,6 +24,7 @@ from pgbearer.config.about_profiles import (
     clients_are_ids,
     entra_issuers_are_tenants,
     github_rules_say_whose_jobs,
+    okta_issuers_are_custom,
 )
 from pgbearer.config.about_spiffe import SPIFFE_CHECKS
 from pgbearer.config.about_workloads import (
@@ -363,6 +364,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     rules_follow_a_move,
     clients_are_ids,
     entra_issuers_are_tenants,
+    okta_issuers_are_custom,
     github_rules_say_whose_jobs,
     introspection_fits_its_issuer,
     rule_names_are_unique,

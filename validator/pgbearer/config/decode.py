@@ -33,6 +33,8 @@ _BOUNDS = {"greater_than_equal": ("at least", "ge"), "less_than_equal": ("at mos
 _MOST_ERRORS = 20_000
 """Of pydantic's, which makes a list of all or of none: beyond this, the list costs more than what it says is worth."""
 _FIRST_RULES = 100
+_FEW_KEYS = 6
+"""So many are shown to who wrote something else in place of a section; docs/settings.md has the others."""
 
 _ALONE = frozenset({"audit", "admin", "state", "http", "limits"})
 """Sections of which no rule, issuer or decider knows anything,"""
@@ -151,6 +153,9 @@ def _problem(section: type[Section], details: ErrorDetails, document: Document) 
     if kind == "literal_error":
         hint = did_you_mean(str(details["input"]), re.findall("'([^']*)'", details["ctx"]["expected"]))
         return Problem(path=path, message=f"must be {details['ctx']['expected']}", hint=hint)
+    if kind == "model_type" and (keys := keys_of(path, section)):
+        hint = f"its keys are {', '.join(keys)}" if len(keys) <= _FEW_KEYS else None
+        return Problem(path=path, message=_WORDS[kind], hint=hint)
     if kind in _BOUNDS:
         word, key = _BOUNDS[kind]
         bound = details["ctx"][key]
