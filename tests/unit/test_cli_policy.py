@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_used_ends_with_2(folder: Path, run: Run, words: l
 def test_who_can(folder: Path, run: Run) -> None:
     code, said = run("who-can", "payroll_owner", "payroll", "-c", folder / "pgbearer.yaml")
     assert code == 0
-    assert 'token role dba, server pay-eu, from 10.0.0.0/8, when claims.acr == "mfa", until 2027-01-31' in said
+    assert 'token role dba, server pay-eu, from 10.0.0.0/8, when claims.acr == "mfa", until 2035-01-31' in said
     assert 'group /leavers (deny rule "leavers")' in said
     code, said = run("who-can", "payroll_owner", "payroll", "-c", folder / "pgbearer.yaml", "--json")
     assert [way["rule"] for way in json.loads(said)["ways"]] == ["payroll admins"]
