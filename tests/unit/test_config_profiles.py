@@ -85,7 +85,7 @@ def test_good_with_a_condition(tmp_path: Path) -> None:
             "",
             "issuers.x.clients: required for profile okta: the ids of clients",
         ),
-        (OKTA, "/oauth2/default", "", "issuers.x.issuer: names no custom authorization server; https"),
+        (OKTA, "/oauth2/default", "", "issuers.x.issuer: warning: names no custom authorization server"),
         (OKTA, "{uid}", "{sub}", "issuers.x.identity: warning: does not hold {uid}, which alone is stable"),
         (OKTA, "profile", "implied_scopes: [db]\nprofile", "tokens of profile okta say their scopes themselves"),
         (

@@ -72,6 +72,7 @@ def okta_issuers_are_custom(settings: Settings) -> Iterator[Problem]:
                 path=("issuers", name, "issuer"),
                 message="names no custom authorization server",
                 hint="https://example.okta.com/oauth2/default, as the server's page in Okta's console says",
+                severity="warning",
             )
 
 
