@@ -39,7 +39,7 @@ class Revocation(Section):
     """Of the header's ``kid``, or of the claim; empty for kind ``before``."""
     before: _Moment | None = None
     """Only tokens issued (``iat``) before this moment, epoch seconds. With kinds ``before`` and ``sub``."""
-    issuer: Annotated[str, Field(max_length=2048)] | None = None
+    issuer: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
     """Only tokens with this ``iss``; None: those of every issuer. Not the name in pgbearer.yaml, which can change."""
     made_at: _Moment
     """Epoch seconds."""
