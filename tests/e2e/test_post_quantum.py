@@ -8,6 +8,7 @@ import pytest
 import pgbearer
 from pgbearer.client import TokenRefusedError
 from pgbearer.http import FetchError, SyncFetcher
+from tests.e2e.fix_debian_server import INSIDE
 from tests.e2e.fix_post_quantum import GROUP, PostQuantum
 from tests.issuer import SigningKey
 
@@ -80,7 +81,7 @@ def test_keys_and_deciders_are_fetched_by_it(post_quantum: PostQuantum) -> None:
     """The one fetcher, for issuers and deciders alike, with a Python whose OpenSSL has it."""
     listener, port = post_quantum.listen(GROUP)
     try:
-        ca_file, url = "/mnt/work/python/ca.crt", f"https://127.0.0.1:{port}/"
+        ca_file, url = f"{INSIDE}/python/ca.crt", f"https://127.0.0.1:{port}/"
         fetched = post_quantum.run("python3", "-c", FETCH, ca_file, url)
         assert fetched.stdout.strip() == "200", fetched
         refused = post_quantum.run("python3", "-c", FETCH, ca_file, url, groups="X25519")
@@ -107,7 +108,7 @@ def test_this_python_says_whether_it_has_it(post_quantum: PostQuantum) -> None:
 def _psql(post_quantum: PostQuantum, groups: str | None = None) -> str:
     """What psql in the root says to a login for which it has no token."""
     where = f"host=localhost port={post_quantum.server.port} dbname=appdb user=app_readonly"
-    tls = "sslmode=verify-full sslrootcert=/mnt/work/python/ca.crt require_auth=oauth"
+    tls = f"sslmode=verify-full sslrootcert={INSIDE}/python/ca.crt require_auth=oauth"
     done = post_quantum.run("psql", "-X", "-d", f"{where} {tls}", "-c", "SELECT 1", groups=groups)
     assert done.returncode == 2
     return done.stderr
