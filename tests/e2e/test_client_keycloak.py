@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from pgbearer.client import AccessToken, DeviceCode, LoginRefusedError, audience_in, claims_in
-from pgbearer.client.device import DeviceLogin, device_login
-from pgbearer.client.steps import run
+from pgbearer.client.login.device import DeviceLogin, device_login
+from pgbearer.client.login.steps import run
 from pgbearer.http import SyncFetcher
 from tests.e2e.fix_keycloak import person
 from tests.parts.device_pages import approve, deny

@@ -25,9 +25,9 @@ from pgbearer.client import (
     TokenRefusedError,
     UnsafeServerError,
     check_server,
-    libpq,
 )
-from pgbearer.client.hook import CARRIER, Offer, _Hook, _offers, offer
+from pgbearer.client.connection import libpq
+from pgbearer.client.connection.hook import CARRIER, Offer, _Hook, _offers, offer
 from pgbearer.errors import PgbearerError, UsageError
 from tests.fake_postgres import FakePostgres
 from tests.parts.authority import Authority

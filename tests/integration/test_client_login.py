@@ -26,8 +26,8 @@ from pgbearer.client import (
     TokenRefusedError,
     UnsafeServerError,
 )
-from pgbearer.client.device import DeviceLogin, device_login
-from pgbearer.client.steps import run
+from pgbearer.client.login.device import DeviceLogin, device_login
+from pgbearer.client.login.steps import run
 from pgbearer.http import SyncFetcher
 from tests.device_issuer import DeviceIssuer
 from tests.integration.fix_postgres import ISSUER, LOCAL, BearerServer, module_settings

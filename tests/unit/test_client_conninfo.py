@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pgbearer.client import oauth_settings
-from pgbearer.client.conninfo import resolve, uses_only_unix_sockets
+from pgbearer.client.connection.conninfo import resolve, uses_only_unix_sockets
 from pgbearer.errors import UsageError
 
 SERVICE = """\

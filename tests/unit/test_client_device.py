@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pgbearer.client import AccessToken, LoginRefusedError, MetadataError
-from pgbearer.client.device import DeviceLogin, Pace, device_login
-from pgbearer.client.steps import DeviceCode, Steps, run, run_async
+from pgbearer.client.login.device import DeviceLogin, Pace, device_login
+from pgbearer.client.login.steps import DeviceCode, Steps, run, run_async
 from pgbearer.errors import PgbearerError, UsageError
 from pgbearer.http import Fault, FetchError, Reply
 

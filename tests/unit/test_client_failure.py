@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from pgbearer.client import AccessToken, ServerUnreachableError, TokenRefusedError, UnsafeServerError
-from pgbearer.client.failure import explained, hints
-from pgbearer.client.hook import Offer
+from pgbearer.client.connection.failure import explained, hints
+from pgbearer.client.connection.hook import Offer
 from pgbearer.client.peek import audience_in, claims_in, issuer_in
 from tests.issuer import Mint
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from psycopg import pq
 
-from pgbearer.client import LibpqTooOldError, connect, libpq
+from pgbearer.client import LibpqTooOldError, connect
+from pgbearer.client.connection import libpq
 
 
 @pytest.fixture

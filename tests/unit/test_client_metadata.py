@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pgbearer.client import MetadataError
-from pgbearer.client.metadata import Metadata, check_issuer, discover, issuer_of, well_known_urls
-from pgbearer.client.steps import Get, run
+from pgbearer.client.login.metadata import Metadata, check_issuer, discover, issuer_of, well_known_urls
+from pgbearer.client.login.steps import Get, run
 from pgbearer.errors import UsageError
 from pgbearer.http import Reply
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pgbearer.client import UnsafeServerError
-from pgbearer.client.known import KnownServers
-from pgbearer.client.pinned import check_channel, check_server_issuer, pin, safe_parameters
+from pgbearer.client.connection.known import KnownServers
+from pgbearer.client.connection.pinned import check_channel, check_server_issuer, pin, safe_parameters
 from pgbearer.errors import UsageError
 
 ISSUER = "https://sso.test/realms/corp"

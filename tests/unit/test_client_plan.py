@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pgbearer.client.pinned import UnsafeServerError
-from pgbearer.client.plan import Plan, Plans
+from pgbearer.client.connection.pinned import UnsafeServerError
+from pgbearer.client.connection.plan import Plan, Plans
 
 ISSUER = "https://sso.test/realms/corp"
 

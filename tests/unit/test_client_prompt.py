@@ -7,7 +7,7 @@ import pytest
 import segno
 
 from pgbearer.client import DeviceCode, TerminalPrompt
-from pgbearer.client.prompt import browser_is_sensible
+from pgbearer.client.login.prompt import browser_is_sensible
 
 CODE = DeviceCode("https://sso.test/device", "ABCD-EFGH", 119.6)
 

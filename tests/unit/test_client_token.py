@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pgbearer.client import AccessToken, StaticSource, TokenFormatError
-from pgbearer.client.hook import Offer
+from pgbearer.client.connection.hook import Offer
 from pgbearer.client.token import MAX_TOKEN_BYTES
 
 SECRET = "eyJhbGciOiJub25l.c2VjcmV0.c2lnbmF0dXJl"

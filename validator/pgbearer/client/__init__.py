@@ -1,17 +1,17 @@
 """Log in, hold the token, and connect with it."""
 
-from pgbearer.client.connect import check_server, connect, connect_async
-from pgbearer.client.conninfo import OAuthSettings, oauth_settings
-from pgbearer.client.failure import ServerUnreachableError, TokenRefusedError
-from pgbearer.client.libpq import LibpqTooOldError
-from pgbearer.client.metadata import MetadataError
+from pgbearer.client.connection.connect import check_server, connect, connect_async
+from pgbearer.client.connection.conninfo import OAuthSettings, oauth_settings
+from pgbearer.client.connection.failure import ServerUnreachableError, TokenRefusedError
+from pgbearer.client.connection.libpq import LibpqTooOldError
+from pgbearer.client.connection.pinned import UnsafeServerError
+from pgbearer.client.login.metadata import MetadataError
+from pgbearer.client.login.prompt import TerminalPrompt
+from pgbearer.client.login.refusal import LoginRefusedError
+from pgbearer.client.login.steps import DeviceCode
 from pgbearer.client.peek import audience_in, claims_in, issuer_in
-from pgbearer.client.pinned import UnsafeServerError
 from pgbearer.client.plain import plain
-from pgbearer.client.prompt import TerminalPrompt
-from pgbearer.client.refusal import LoginRefusedError
-from pgbearer.client.source import DeviceSource, StaticSource, TokenSource
-from pgbearer.client.steps import DeviceCode
+from pgbearer.client.sources import DeviceSource, StaticSource, TokenSource
 from pgbearer.client.store import MemoryStore, TokenKey, TokenStore
 from pgbearer.client.token import AccessToken, TokenFormatError
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
+from pgbearer.client.login.steps import DeviceCode
 from pgbearer.client.plain import plain
-from pgbearer.client.steps import DeviceCode
 
 __all__ = ["TerminalPrompt", "browser_is_sensible"]
 

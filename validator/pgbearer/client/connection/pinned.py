@@ -7,8 +7,8 @@ about the very connection that is to get the token, and that answer is the one t
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from pgbearer.client.conninfo import NO_PASSFILE, uses_only_unix_sockets
-from pgbearer.client.metadata import check_issuer, issuer_of
+from pgbearer.client.connection.conninfo import NO_PASSFILE, uses_only_unix_sockets
+from pgbearer.client.login.metadata import check_issuer, issuer_of
 from pgbearer.client.plain import plain
 from pgbearer.errors import UsageError
 

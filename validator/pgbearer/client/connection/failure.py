@@ -5,9 +5,9 @@ from typing import Final
 
 import psycopg
 
-from pgbearer.client.hook import Offer
+from pgbearer.client.connection.hook import Offer
+from pgbearer.client.connection.pinned import UnsafeServerError
 from pgbearer.client.peek import audience_in, claims_in
-from pgbearer.client.pinned import UnsafeServerError
 from pgbearer.client.plain import plain
 from pgbearer.client.token import AccessToken
 from pgbearer.errors import PgbearerError, UnreachableError

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from pgbearer.client import libpq
-from pgbearer.client.pinned import check_channel, check_server_issuer
+from pgbearer.client.connection import libpq
+from pgbearer.client.connection.pinned import check_channel, check_server_issuer
 from pgbearer.client.token import AccessToken
 
 __all__ = ["CARRIER", "NothingToGiveError", "Offer", "offer"]

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import psycopg
 
-from pgbearer.client.failure import TokenRefusedError, explained, without_token
-from pgbearer.client.hook import CARRIER, NothingToGiveError, Offer, offer
-from pgbearer.client.known import KnownServers
+from pgbearer.client.connection.failure import TokenRefusedError, explained, without_token
+from pgbearer.client.connection.hook import CARRIER, NothingToGiveError, Offer, offer
+from pgbearer.client.connection.known import KnownServers
+from pgbearer.client.connection.pinned import pin
+from pgbearer.client.connection.plan import Plan, Plans
 from pgbearer.client.peek import issuer_in
-from pgbearer.client.pinned import pin
-from pgbearer.client.plan import Plan, Plans
-from pgbearer.client.source import StaticSource, TokenSource
+from pgbearer.client.sources import StaticSource, TokenSource
 from pgbearer.client.token import AccessToken
 from pgbearer.errors import UsageError
 

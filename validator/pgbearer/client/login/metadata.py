@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from pgbearer.client.login.steps import Get, Steps, ask
 from pgbearer.client.plain import plain
-from pgbearer.client.steps import Get, Steps, ask
 from pgbearer.errors import UnreachableError, UsageError
 from pgbearer.http import Reply
 

@@ -7,8 +7,8 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgbearer.client import libpq
-from pgbearer.client.metadata import issuer_of
+from pgbearer.client.connection import libpq
+from pgbearer.client.login.metadata import issuer_of
 from pgbearer.client.plain import plain
 from pgbearer.errors import UsageError
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from psycopg import pq
 
-from pgbearer.client.conninfo import ConnectionParameter, resolve
-from pgbearer.client.pinned import pin, safe_parameters
+from pgbearer.client.connection.conninfo import ConnectionParameter, resolve
+from pgbearer.client.connection.pinned import pin, safe_parameters
 
 __all__ = ["Plan", "Plans"]
 

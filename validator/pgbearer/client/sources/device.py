@@ -1,64 +1,21 @@
-"""Where `connect` gets its token from: one protocol, a token in hand, and a login by device code."""
+"""A person who logs in by device code."""
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
-from pgbearer.client.device import DeviceLogin, device_login
-from pgbearer.client.peek import issuer_in
-from pgbearer.client.prompt import TerminalPrompt
-from pgbearer.client.steps import DeviceCode, Steps, run, run_async
+from pgbearer.client.login.device import DeviceLogin, device_login
+from pgbearer.client.login.prompt import TerminalPrompt
+from pgbearer.client.login.steps import DeviceCode, Steps, run, run_async
 from pgbearer.client.store import MemoryStore, TokenKey, TokenStore
 from pgbearer.client.token import AccessToken
 from pgbearer.http import Fetcher, SyncFetcher
 
-__all__ = ["DeviceSource", "StaticSource", "TokenSource"]
+__all__ = ["DeviceSource"]
 
 _MARGIN = 30.0  # seconds that a kept token must still have, so that it does not end on its way to the server
-
-
-class TokenSource(Protocol):
-    """Gives a token that is good now. `connect` calls `token`, `connect_async` calls `token_async`, once each."""
-
-    @property
-    def issuer(self) -> str | None:
-        """The issuer whose tokens it gives; None if it cannot tell."""
-
-    def token(self) -> AccessToken:
-        """Return a token; may block, for minutes if a person has to act. Raises PgbearerError."""
-
-    async def token_async(self) -> AccessToken:
-        """Return a token without blocking the event loop. Raises PgbearerError."""
-
-
-class StaticSource:
-    """Gives the one token it was made with. Safe in threads and tasks.
-
-    Args:
-        token: the token, or its text; raises TokenFormatError if that is none.
-    """
-
-    def __init__(self, token: AccessToken | str) -> None:
-        try:
-            self._token = AccessToken(token) if isinstance(token, str) else token
-        finally:
-            del token  # a traceback that shows locals would show it
-
-    @property
-    def issuer(self) -> str | None:
-        """The token's ``iss``, where it is a JWT that says so: read, not verified, for it can only narrow."""
-        return issuer_in(self._token)
-
-    def token(self) -> AccessToken:
-        """As `TokenSource.token`; never blocks."""
-        return self._token
-
-    async def token_async(self) -> AccessToken:
-        """As `TokenSource.token_async`."""
-        return self._token
 
 
 class DeviceSource:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pgbearer.client.metadata import Metadata, MetadataError, discover, json_object
+from pgbearer.client.login.metadata import Metadata, MetadataError, discover, json_object
+from pgbearer.client.login.refusal import LoginRefusedError
+from pgbearer.client.login.steps import DeviceCode, Post, Show, Steps, Wait, ask
 from pgbearer.client.plain import plain
-from pgbearer.client.refusal import LoginRefusedError
-from pgbearer.client.steps import DeviceCode, Post, Show, Steps, Wait, ask
 from pgbearer.client.token import AccessToken, TokenFormatError
 from pgbearer.errors import PgbearerError, UsageError
 from pgbearer.http import Fault, FetchError, Reply

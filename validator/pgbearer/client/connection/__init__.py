@@ -1,0 +1,1 @@
+"""psycopg connections that log in with a token, and where a token may go."""

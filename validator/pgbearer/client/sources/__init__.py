@@ -1,0 +1,7 @@
+"""Where a token comes from: a token in hand, a person who logs in."""
+
+from pgbearer.client.sources.device import DeviceSource
+from pgbearer.client.sources.source import TokenSource
+from pgbearer.client.sources.static import StaticSource
+
+__all__ = ["DeviceSource", "StaticSource", "TokenSource"]
