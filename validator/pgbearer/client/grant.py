@@ -13,6 +13,8 @@ class Grant:
     """The answer of a token endpoint (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3). Immutable."""
 
     access: AccessToken
+    client_id: str
+    """The client that got it, and that alone may renew it (RFC 6749 section 6)."""
     refresh: Secret | None = None
     """Gets the next access token (RFC 6749 section 6); None if the issuer gave none."""
     refresh_expires_at: float | None = None
