@@ -234,6 +234,13 @@ class Issuer(Mint):
         del path, fields
         return None
 
+    def answer_post(
+        self, path: str, fields: Mapping[str, str], headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, Any]] | None:
+        """As `answer_form`, for who looks at the headers too; their names are in lower case."""
+        del headers
+        return self.answer_form(path, fields)
+
     def misbehaviour(self) -> _Misbehaviour | None:
         """How it answers now, if not well."""
         return self._misbehave
@@ -400,7 +407,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"])).decode()
-        answer = self.server.issuer.answer_form(self.path, dict(parse_qsl(body, keep_blank_values=True)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.issuer.answer_post(self.path, dict(parse_qsl(body, keep_blank_values=True)), headers)
         self._reply(None if answer is None else _Answer(json.dumps(answer[1]).encode(), answer[0]))
 
     def _reply(self, found: _Answer | None) -> None:

@@ -1,11 +1,16 @@
 """Both fetchers against a server that answers well and badly, over TLS."""
 
 import asyncio
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+from pgbearer.errors import UsageError
 from pgbearer.http import Fault, Fetcher, FetchError, Reply, SyncFetcher
 from tests.issuer import Issuer
 from tests.parts.authority import Authority
@@ -98,3 +103,46 @@ def test_closing_twice_is_closing_once(issuer: Issuer) -> None:
     fetcher.close()
     fetcher.close()
     assert "pgbearer-fetch" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_headers_go_with_a_form_and_the_reply_comes_back(
+    issuer_authority: Authority,
+) -> None:
+    heard: list[str | None] = []
+
+    class Hearing(Issuer):
+        def answer_post(
+            self, path: str, fields: Mapping[str, str], headers: Mapping[str, str]
+        ) -> tuple[int, Mapping[str, Any]]:
+            heard.append(headers.get("authorization"))
+            return 200, fields
+
+    with Hearing(issuer_authority) as hearing, SyncFetcher(hearing.ca_file) as fetcher:
+        assert fetcher.post_form(hearing.url, {"a": "1"}, {"authorization": "Basic abc"}).body == b'{"a": "1"}'
+        fetcher.post_form(hearing.url, {"a": "2"})
+        with pytest.raises(FetchError, match="cannot be put into HTTP") as caught:
+            fetcher.post_form(hearing.url, {}, {"authorization": "a-secret\n"})
+    assert heard == ["Basic abc", None]
+    assert "a-secret" not in str(caught.value)
+
+
+def test_a_certificate_of_our_own(issuer: Issuer, issuer_authority: Authority) -> None:
+    issuer.context.load_verify_locations(issuer_authority.ca_file)
+    issuer.context.verify_mode = ssl.CERT_REQUIRED
+    ours = issuer_authority.client("fetcher")
+    with SyncFetcher(issuer.ca_file, certificate=(ours.cert_file, ours.key_file)) as fetcher:
+        assert fetcher.get(issuer.well_known).status == 200
+    with SyncFetcher(issuer.ca_file) as fetcher, pytest.raises(FetchError):
+        fetcher.get(issuer.well_known)
+
+
+def test_a_locked_key_is_refused_and_nobody_is_asked_for_its_password(
+    issuer_authority: Authority, tmp_path: Path
+) -> None:
+    ours = issuer_authority.client("locked")
+    key = serialization.load_pem_private_key(ours.key_file.read_bytes(), None)
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked = tmp_path / "locked.key"
+    locked.write_bytes(key.private_bytes(pem, pkcs8, serialization.BestAvailableEncryption(b"password")))
+    with pytest.raises(UsageError, match="certificate and key"):
+        SyncFetcher(certificate=(ours.cert_file, locked))

@@ -55,7 +55,8 @@ class World:
     def get(self, url: str) -> Reply:
         return self._reply(self.metadata)
 
-    def post_form(self, url: str, fields: Mapping[str, str]) -> Reply:
+    def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Reply:
+        assert headers == {}
         self.forms.append((url, dict(fields)))
         if url.endswith("/device"):
             return self._reply(self.code)
@@ -82,8 +83,8 @@ class AsyncWorld:
     async def get(self, url: str) -> Reply:
         return self.world.get(url)
 
-    async def post_form(self, url: str, fields: Mapping[str, str]) -> Reply:
-        return self.world.post_form(url, fields)
+    async def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Reply:
+        return self.world.post_form(url, fields, headers)
 
     async def sleep(self, seconds: float) -> None:
         self.world.waits.append(seconds)

@@ -35,7 +35,7 @@ class Pages:
             return body
         return Reply(404, {}, b"") if body is None else Reply(200, {}, json.dumps(body).encode())
 
-    def post_form(self, url: str, fields: Mapping[str, str]) -> Reply:
+    def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Reply:
         raise AssertionError(f"discovery sent a form to {url}")
 
 

@@ -39,11 +39,15 @@ def checked_url(url: str) -> httpx.URL:
     return parsed
 
 
-def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def tls_context(ca_file: Path | None, certificate: tuple[Path, Path] | None = None) -> ssl.SSLContext:
     """TLS 1.2 or later that trusts `ca_file` alone, or the system's store if it is None.
 
+    Args:
+        ca_file: PEM certificates.
+        certificate: files with our own certificate and its key (PEM), for servers that ask for one.
+
     Raises:
-        UsageError: if the file cannot be read or holds no certificate.
+        UsageError: a file cannot be read, or holds no certificate, or a key that is locked or another's.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
@@ -52,6 +56,8 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
             "cannot read certificates", where=str(ca_file), hint="Give a file of PEM certificates."
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate is not None:
+        _present(context, *certificate)
     return context
 
 
@@ -71,3 +77,12 @@ async def read_reply(response: httpx.Response, *, url: str, max_bytes: int) -> R
         if len(body) > max_bytes:
             raise FetchError(Fault.TOO_LARGE, f"answered more than {max_bytes} bytes", url=url)
     return Reply(response.status_code, dict(response.headers), bytes(body))
+
+
+def _present(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    try:
+        context.load_cert_chain(certificate, key, password="")  # without one OpenSSL asks at the terminal
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            "cannot use certificate and key", where=str(certificate), hint="Give PEM files that belong together."
+        ) from error

@@ -23,16 +23,24 @@ class Fetcher:
         ca_file: PEM certificates to trust instead of the system's; None for the system's.
         timeout: seconds for one whole exchange, from the name look-up to the last byte.
         max_bytes: the largest body that is read.
+        certificate: files with our own certificate and its key (PEM), for servers that ask for one.
 
     Raises:
-        UsageError: if `ca_file` is not usable.
+        UsageError: a file is not usable.
     """
 
-    def __init__(self, ca_file: Path | None = None, timeout: float = 5.0, max_bytes: int = 512 * 1024) -> None:
+    def __init__(
+        self,
+        ca_file: Path | None = None,
+        timeout: float = 5.0,
+        max_bytes: int = 512 * 1024,
+        *,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
         self._timeout = timeout
         self._max_bytes = max_bytes
         self._client = httpx.AsyncClient(
-            verify=tls_context(ca_file),
+            verify=tls_context(ca_file, certificate),
             trust_env=False,
             follow_redirects=False,
             timeout=timeout,
@@ -46,26 +54,33 @@ class Fetcher:
         Raises:
             FetchError: if no usable reply came; its `kind` says why.
         """
-        return await self._exchange("GET", url, None)
+        return await self._exchange("GET", url, None, {})
 
-    async def post_form(self, url: str, fields: Mapping[str, str]) -> Reply:
+    async def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
         """POST `fields` as ``application/x-www-form-urlencoded``; any status but 3xx is a reply.
 
         Raises:
-            FetchError: if no usable reply came; its `kind` says why. The fields are in no message.
+            FetchError: if no usable reply came; its `kind` says why. Fields and headers are in no message.
         """
-        return await self._exchange("POST", url, fields)
+        return await self._exchange("POST", url, fields, headers or {})
 
     async def aclose(self) -> None:
         """Close the connections that are kept open."""
         await self._client.aclose()
 
-    async def _exchange(self, method: str, url: str, fields: Mapping[str, str] | None) -> Reply:
+    async def _exchange(
+        self, method: str, url: str, fields: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> Reply:
         target = checked_url(url)
         try:
-            async with asyncio.timeout(self._timeout), self._client.stream(method, target, data=fields) as response:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream(method, target, data=fields, headers=headers) as response,
+            ):
                 return await read_reply(response, url=url, max_bytes=self._max_bytes)
         except TimeoutError as error:
             raise FetchError(Fault.TIMEOUT, f"no complete answer within {self._timeout:g} s", url=url) from error
+        except httpx.LocalProtocolError:  # its text quotes the header that is none
+            raise FetchError(Fault.PROTOCOL, "the question cannot be put into HTTP", url=url) from None
         except (httpx.HTTPError, ssl.SSLError) as error:
             raise fault_of(error, url=url) from error

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from pgbearer.errors import UsageError
 from pgbearer.http.bare import httpx
 from pgbearer.http.exchange import HEADERS, checked_url, read_reply, tls_context
 from pgbearer.http.fault import Fault, FetchError, fault_of
@@ -54,9 +53,7 @@ class Pool:
     ) -> None:
         self._timeout = timeout
         self._max_bytes = max_bytes
-        self._context = tls_context(ca_file)
-        if certificate is not None:
-            _present(self._context, *certificate)
+        self._context = tls_context(ca_file, certificate)
         self._places = asyncio.Semaphore(connections)
         self._idle: deque[tuple[float, httpx.AsyncClient]] = deque()
         self._busy: set[httpx.AsyncClient] = set()
@@ -153,15 +150,6 @@ class Pool:
 async def _close(client: httpx.AsyncClient) -> None:
     with suppress(httpx.HTTPError, OSError):  # ssl.SSLError is one: what broke off need not end well either
         await client.aclose()
-
-
-def _present(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    try:
-        context.load_cert_chain(certificate, key)
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(
-            "cannot use certificate and key", where=str(certificate), hint="Give PEM files that belong together."
-        ) from error
 
 
 def _require_valid(response: httpx.Response, url: str) -> None:

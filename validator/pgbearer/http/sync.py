@@ -21,8 +21,15 @@ class SyncFetcher:
     from inside a running event loop (which it blocks). The arguments are those of `Fetcher`.
     """
 
-    def __init__(self, ca_file: Path | None = None, timeout: float = 5.0, max_bytes: int = 512 * 1024) -> None:
-        self._fetcher = Fetcher(ca_file, timeout, max_bytes)
+    def __init__(
+        self,
+        ca_file: Path | None = None,
+        timeout: float = 5.0,
+        max_bytes: int = 512 * 1024,
+        *,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        self._fetcher = Fetcher(ca_file, timeout, max_bytes, certificate=certificate)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="pgbearer-fetch", daemon=True)
         self._thread.start()
@@ -31,9 +38,9 @@ class SyncFetcher:
         """As `Fetcher.get`."""
         return self._run(self._fetcher.get(url))
 
-    def post_form(self, url: str, fields: Mapping[str, str]) -> Reply:
+    def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
         """As `Fetcher.post_form`."""
-        return self._run(self._fetcher.post_form(url, fields))
+        return self._run(self._fetcher.post_form(url, fields, headers))
 
     def close(self) -> None:
         """Close the connections and end the thread; a second call does nothing."""

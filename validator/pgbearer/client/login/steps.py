@@ -48,10 +48,12 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Send `fields` as a form to `url`; answered like `Get`. The fields hold the device code, so repr omits them."""
+    """Send `fields` as a form to `url`; answered like `Get`. They and the headers hold secrets, so repr omits them."""
 
     url: str
     fields: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Beside what every request has, e.g. ``authorization``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Fetch(Protocol):
     def get(self, url: str) -> Reply:
         """Fetch `url`; raises FetchError."""
 
-    def post_form(self, url: str, fields: Mapping[str, str]) -> Reply:
+    def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Reply:
         """Send a form; raises FetchError."""
 
 
@@ -88,7 +90,7 @@ class FetchAsync(Protocol):
     async def get(self, url: str) -> Reply:
         """Fetch `url`; raises FetchError."""
 
-    async def post_form(self, url: str, fields: Mapping[str, str]) -> Reply:
+    async def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Reply:
         """Send a form; raises FetchError."""
 
 
@@ -153,7 +155,7 @@ def _perform(
             case Get(url):
                 return fetch.get(url)
             case Post():  # its fields are bound to no name: a traceback with locals would show the device code
-                return fetch.post_form(step.url, step.fields)
+                return fetch.post_form(step.url, step.fields, step.headers)
             case Show(code):
                 show(code)
             case Wait(seconds):
@@ -171,7 +173,7 @@ async def _perform_async(
             case Get(url):
                 return await fetch.get(url)
             case Post():  # its fields are bound to no name: a traceback with locals would show the device code
-                return await fetch.post_form(step.url, step.fields)
+                return await fetch.post_form(step.url, step.fields, step.headers)
             case Show(code):
                 await asyncio.to_thread(show, code)
             case Wait(seconds):
