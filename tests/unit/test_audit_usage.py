@@ -102,7 +102,8 @@ def test_the_lines_that_the_service_writes_tell_it(write: Callable[..., Path], t
 
 def test_the_command_shows_them_with_their_place(write: Callable[..., Path]) -> None:
     settings, audit = write("pgbearer.yaml", SETTINGS), write("audit.jsonl", *LINES)
-    words = ["config", "check", str(settings), "--audit", str(audit), "--unused-days", "300", "--json"]
+    days = (datetime.now(UTC) - datetime(2026, 1, 15, tzinfo=UTC)).days  # the command asks the clock; "old" was later
+    words = ["config", "check", str(settings), "--audit", str(audit), "--unused-days", str(days), "--json"]
     result = CliRunner().invoke(app, words, standalone_mode=False)
     assert result.return_value == 0
     (problem,) = json.loads(result.output)["problems"]
