@@ -20,6 +20,7 @@ __all__ = [
     "NPM",
     "ROOT",
     "SANITIZER",
+    "SECRET_SERVICE",
     "X86_64",
     "MissingError",
     "Need",
@@ -147,4 +148,10 @@ FUZZER = Need(
     "the module's parsers are fuzzed with it",
     "Install it with: apt-get install clang libclang-rt-dev (or dnf install clang compiler-rt).",
     _links("clang", "-fsanitize=address,undefined,fuzzer"),
+)
+SECRET_SERVICE = Need(
+    "gnome-keyring and dbus-run-session",
+    "logins are kept in a real Secret Service",
+    "Install them with: apt-get install gnome-keyring dbus (or dnf install gnome-keyring dbus-daemon).",
+    lambda: all(shutil.which(name) for name in ("gnome-keyring-daemon", "dbus-run-session")),
 )

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pgbearer.client import AccessToken, DeviceSource, MemoryStore, StaticSource, TokenKey
+from pgbearer.client.grant import Grant
 from tests.issuer import Mint
 
 KEY = TokenKey("https://sso.test", "cli", None)
@@ -23,21 +24,10 @@ def test_a_jwt_in_hand_names_its_issuer() -> None:
 
 async def test_a_kept_token_spares_the_person_another_login() -> None:
     store = MemoryStore()
-    store.save(KEY, AccessToken("kept", expires_at=4e9))
+    store.save(KEY, Grant(AccessToken("kept", expires_at=4e9), "cli"))
     source = DeviceSource(*KEY, store=store)
     assert source.held is None
     assert source.token() == await source.token_async() == source.held == AccessToken("kept")
-
-
-def test_the_memory_store() -> None:
-    store = MemoryStore()
-    assert store.load(KEY) is None
-    store.save(KEY, AccessToken("a"))
-    assert store.load(KEY) == AccessToken("a")
-    assert store.load(KEY._replace(scope="more")) is None
-    store.remove(KEY)
-    store.remove(KEY)
-    assert store.load(KEY) is None
 
 
 @pytest.mark.parametrize("heavy", ["psycopg", "httpx", "segno", "pgbearer.client"])

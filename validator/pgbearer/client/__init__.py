@@ -5,27 +5,46 @@ from pgbearer.client.connection.conninfo import OAuthSettings, oauth_settings
 from pgbearer.client.connection.failure import ServerUnreachableError, TokenRefusedError
 from pgbearer.client.connection.libpq import LibpqTooOldError
 from pgbearer.client.connection.pinned import UnsafeServerError
+from pgbearer.client.grant import Grant
 from pgbearer.client.login.metadata import MetadataError
 from pgbearer.client.login.prompt import TerminalPrompt
 from pgbearer.client.login.refusal import LoginRefusedError
 from pgbearer.client.login.steps import DeviceCode
 from pgbearer.client.peek import audience_in, claims_in, issuer_in
 from pgbearer.client.plain import plain
+from pgbearer.client.secret import Secret
 from pgbearer.client.sources import DeviceSource, StaticSource, TokenSource
-from pgbearer.client.store import MemoryStore, TokenKey, TokenStore
+from pgbearer.client.store import (
+    FileStore,
+    KeyringStore,
+    MemoryStore,
+    StoreError,
+    StoreKind,
+    StoreLock,
+    TokenKey,
+    TokenStore,
+    open_store,
+)
 from pgbearer.client.token import AccessToken, TokenFormatError
 
 __all__ = [
     "AccessToken",
     "DeviceCode",
     "DeviceSource",
+    "FileStore",
+    "Grant",
+    "KeyringStore",
     "LibpqTooOldError",
     "LoginRefusedError",
     "MemoryStore",
     "MetadataError",
     "OAuthSettings",
+    "Secret",
     "ServerUnreachableError",
     "StaticSource",
+    "StoreError",
+    "StoreKind",
+    "StoreLock",
     "TerminalPrompt",
     "TokenFormatError",
     "TokenKey",
@@ -40,5 +59,6 @@ __all__ = [
     "connect_async",
     "issuer_in",
     "oauth_settings",
+    "open_store",
     "plain",
 ]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pgbearer.client.grant import Grant
 from pgbearer.client.login.device import DeviceLogin, device_login
 from pgbearer.client.login.prompt import TerminalPrompt
 from pgbearer.client.login.steps import DeviceCode, Steps, run, run_async
@@ -91,12 +92,12 @@ class DeviceSource:
 
     def _kept(self) -> AccessToken | None:
         kept = self._store.load(self._key)
-        if kept is None or kept.expired(time.time(), margin=_MARGIN):
+        if kept is None or kept.access.expired(time.time(), margin=_MARGIN):
             return None
-        self._held = kept
-        return kept
+        self._held = kept.access
+        return kept.access
 
     def _keep(self, token: AccessToken) -> AccessToken:
-        self._store.save(self._key, token)
+        self._store.save(self._key, Grant(token, self._login.client_id))
         self._held = token
         return token

@@ -1,0 +1,49 @@
+"""Which store a setting means."""
+
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+from pgbearer.client.notice import Notice, notice_on_stderr
+from pgbearer.client.store.files import FileStore
+from pgbearer.client.store.folder import StateFolder
+from pgbearer.client.store.memory import MemoryStore
+from pgbearer.client.store.private import PrivateFolder
+from pgbearer.client.store.store import StoreError, TokenStore
+from pgbearer.client.store.system_keyring import KeyringStore, find_keyring
+
+__all__ = ["StoreKind", "open_store"]
+
+StoreKind = Literal["auto", "keyring-only", "file", "memory"]
+"""``auto``: the system's keyring where there is one, else a file, which is then said."""
+
+
+def open_store(
+    kind: StoreKind = "auto", *, folder: Path | None = None, notice: Notice = notice_on_stderr
+) -> TokenStore:
+    """The store that `kind` means.
+
+    A keyring that is there and does not open is an error, not a reason to write a file instead. May block for as long
+    as the keyring takes to be found.
+
+    Args:
+        kind: which one.
+        folder: for files and locks; the platform's folder for pgbearer's state if None.
+        notice: told what the person should know of it.
+
+    Raises:
+        StoreError: ``keyring-only``, and there is no keyring.
+    """
+    if kind == "memory":
+        return MemoryStore()
+    state = StateFolder(PrivateFolder(folder or platformdirs.user_state_path("pgbearer")))
+    backend = None if kind == "file" else find_keyring()
+    if backend is not None:
+        return KeyringStore(backend, state, notice=notice)
+    if kind == "keyring-only":
+        raise StoreError(
+            "there is no system keyring here, and this profile keeps logins nowhere else",
+            hint='Start one (Secret Service: gnome-keyring, KWallet, KeePassXC), or allow a file: store = "auto".',
+        )
+    return FileStore(state, announce=kind == "auto", notice=notice)
