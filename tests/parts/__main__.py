@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tests.klite import programs
-from tests.parts import cerbos, debian, keycloak, module, opa, postgres, tls_postgres
+from tests.parts import cerbos, debian, drivers, keycloak, module, opa, postgres, tls_postgres
 from tests.parts.needs import MissingError
 from tests.parts.progress import say
 
@@ -21,6 +21,10 @@ PARTS: dict[str, Callable[[], object]] = {
     "Keycloak": keycloak.distribution,
     "Cerbos": cerbos.program,
     "OPA": opa.program,
+    "the JDBC driver": drivers.jdbc_driver,
+    "node-postgres": drivers.node_postgres,
+    "pgx": drivers.pgx_program,
+    "older psql, and PgBouncer": lambda: debian.DebianRoot.of(debian.OLD_CLIENTS),
     "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
     "Debian's PostgreSQL 18": lambda: debian.DebianRoot.of(debian.COMPILE_18),
     "Debian's PostgreSQL 19": lambda: debian.DebianRoot.of(debian.COMPILE_19),

@@ -2,29 +2,28 @@
 
 import json
 import platform
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from tests.parts import npm
 from tests.parts.authority import Authority
 from tests.parts.cache import cached
 from tests.parts.needs import NPM, X86_64, demand
 from tests.parts.ports import free_port
 from tests.parts.processes import Running, launch, wait_until
-from tests.parts.progress import step
 
 __all__ = ["Cerbos", "CerbosError", "check", "program", "start", "version"]
 
 _LOCK = Path(__file__).parents[2] / "requirements" / "cerbos"
-_PACKAGE = "node_modules/@cerbos/cerbos-linux-x64"
+_PACKAGE = "@cerbos/cerbos-linux-x64"
 _READY_SECONDS = 60.0
 
 
 class CerbosError(Exception):
-    """Cerbos could not be fetched or did not start; the message ends with what was said."""
+    """Cerbos did not start; the message ends with its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,7 @@ class Cerbos:
 
 def version() -> str:
     """The pinned version."""
-    lock = json.loads((_LOCK / "package-lock.json").read_text())
-    return str(lock["packages"][_PACKAGE]["version"])
+    return npm.version(_LOCK, _PACKAGE)
 
 
 def program() -> Path:
@@ -52,11 +50,14 @@ def program() -> Path:
 
     Raises:
         MissingError: no npm, or not the processor that the program is for.
-        CerbosError: npm could not fetch it, or what it fetched has another hash.
+        NpmError: npm could not fetch it, or what it fetched has another hash.
     """
     demand(X86_64, NPM)
     lock = (_LOCK / "package-lock.json").read_text()
-    return cached(f"cerbos-{version()}", f"{platform.machine()} {lock}", _fetch) / _PACKAGE / "cerbos-linux-x64"
+    folder = cached(
+        f"cerbos-{version()}", f"{platform.machine()} {lock}", lambda into: npm.install(_LOCK, into, "Cerbos (32 MB)")
+    )
+    return folder / "node_modules" / _PACKAGE / "cerbos-linux-x64"
 
 
 def check(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -73,8 +74,8 @@ def start(folder: Path, authority: Authority, policies: Path) -> Cerbos:
         policies: a folder of Cerbos policies.
 
     Raises:
-        MissingError: as `program`.
-        CerbosError: it could not be fetched, or ended; its log is in the message.
+        MissingError, NpmError: as `program`.
+        CerbosError: it ended; its log is in the message.
         TimeUpError: it did not answer in a minute.
     """
     port = free_port()
@@ -113,13 +114,3 @@ def _answers(port: int) -> bool:
     except httpx.HTTPError:
         return False
     return True
-
-
-def _fetch(folder: Path) -> None:
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(_LOCK / name, folder)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    with step("npm fetches Cerbos (32 MB)"):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise CerbosError(f"npm could not fetch Cerbos: {done.stderr.strip()[-2000:]}")

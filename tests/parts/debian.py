@@ -1,4 +1,5 @@
-"""A Debian root with PostgreSQL as Debian ships it: psql with its device flow, and servers to compile the module for.
+"""A Debian root with PostgreSQL as Debian ships it: psql with its device flow, clients that are older, and servers to
+compile the module for.
 
 A root is made once by debootstrap and never written to again. Each command runs in mount and process namespaces of its
 own: what it needs of this run (the authority it trusts, folders, /tmp) is mounted over the root, and no mount and no
@@ -15,7 +16,7 @@ from pathlib import Path
 from tests.parts.cache import cached
 from tests.parts.needs import DEBOOTSTRAP, ROOT, demand
 
-__all__ = ["CLIENT", "COMPILE_18", "COMPILE_19", "DebianError", "DebianRoot", "Recipe"]
+__all__ = ["CLIENT", "COMPILE_18", "COMPILE_19", "OLD_CLIENTS", "DebianError", "DebianRoot", "Recipe"]
 
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
@@ -67,6 +68,8 @@ COMPILE_19 = Recipe(
     ("postgresql-19", "postgresql-server-dev-19", "postgresql-client-19", "libpq5", "libpq-dev"),
 )
 """The same for the pre-release 19."""
+OLD_CLIENTS = Recipe("bookworm", ("postgresql-client-15", "pgbouncer"))
+"""psql and pg_dump from before OAuth, and PgBouncer, which has none either."""
 
 
 @dataclass(frozen=True, slots=True)

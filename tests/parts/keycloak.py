@@ -4,7 +4,6 @@ Keycloak augments itself for its build options; doing that once (`kc.sh build`) 
 shared distribution unwritten, so that a demo and a test run can live side by side.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.parts import container
+from tests.parts import container, maven
 from tests.parts.archives import unpack
 from tests.parts.authority import Authority, Certificate
 from tests.parts.cache import cached
@@ -48,7 +47,7 @@ RUNTIME = Need(
 
 
 class KeycloakError(Exception):
-    """Keycloak could not be fetched or did not start; the message ends with the tail of its log."""
+    """Keycloak could not be built or did not start; the message ends with the tail of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,8 @@ def distribution() -> Path:
 
     Raises:
         MissingError: no Java or no Maven.
-        KeycloakError: Maven could not fetch it, or what it fetched is not what is pinned here.
+        MavenError: Maven could not fetch it, or what it fetched is not what is pinned here.
+        KeycloakError: its build failed.
     """
     demand(JAVA, MAVEN)
     return cached(f"keycloak-{VERSION}", " ".join((_SHA256, *_BUILD)), _fetch_and_build)
@@ -103,7 +103,8 @@ def start(
 
     Raises:
         MissingError: no Java or no Maven, and no container engine either.
-        KeycloakError: it could not be fetched, it ended, or was not ready in three minutes.
+        MavenError: it could not be fetched.
+        KeycloakError: it could not be built, it ended, or was not ready in three minutes.
     """
     ports = _Ports(port or free_port(), free_port())
     certificate = authority.server("keycloak")
@@ -195,20 +196,8 @@ def _await_ready(keycloak: Keycloak) -> None:
 
 
 def _fetch_and_build(folder: Path) -> None:
-    unpack(_fetch(folder), folder)
+    unpack(maven.fetch(_ARTIFACT, _SHA256, folder, "176 MB"), folder)
     _run([folder / "bin" / "kc.sh", "build", "--cache=local", *_BUILD], "Keycloak's build")
-
-
-def _fetch(folder: Path) -> Path:
-    copy = ["mvn", "-B", "-q", "dependency:copy", f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={folder}"]
-    with step(f"Maven fetches {_ARTIFACT} (176 MB, or what it already has)"):
-        _run(copy, "Maven")
-    archive = folder / f"keycloak-quarkus-dist-{VERSION}.tar.gz"
-    with archive.open("rb") as handle:
-        found = hashlib.file_digest(handle, "sha256").hexdigest()
-    if found != _SHA256:
-        raise KeycloakError(f"{archive.name} is not the pinned one: sha256 {found}, expected {_SHA256}")
-    return archive
 
 
 def _run(command: Sequence[str | Path], who: str) -> None:

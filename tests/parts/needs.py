@@ -16,6 +16,7 @@ __all__ = [
     "DEBOOTSTRAP",
     "FUZZER",
     "JAVA",
+    "JDK",
     "MAVEN",
     "NPM",
     "ROOT",
@@ -113,15 +114,21 @@ JAVA = Need(
     "Install it with: apt-get install default-jre-headless (or dnf install java-21-openjdk-headless).",
     lambda: _java_version() >= _JAVA_AT_LEAST,
 )
+JDK = Need(
+    f"a Java compiler, {_JAVA_AT_LEAST} or newer",
+    "Java runs the source of a program with the JDBC driver",
+    "Install it with: apt-get install default-jdk-headless (or dnf install java-21-openjdk-devel).",
+    lambda: shutil.which("javac") is not None and _java_version() >= _JAVA_AT_LEAST,
+)
 MAVEN = Need(
     "Maven",
-    "it fetches Keycloak",
+    "it fetches Keycloak and the JDBC driver",
     "Install it with: apt-get install maven (or dnf install maven).",
     _tool("mvn"),
 )
 NPM = Need(
     "npm",
-    "it fetches Cerbos",
+    "it fetches Cerbos and node-postgres",
     "Install it with: apt-get install npm (or dnf install npm).",
     _tool("npm"),
 )

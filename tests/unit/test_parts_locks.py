@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import cerbos, golang, opa
+from tests.parts import cerbos, drivers, golang, opa
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
-LOCK = json.loads((REQUIREMENTS / "cerbos" / "package-lock.json").read_text())
 
 
 def test_no_lock_names_a_host() -> None:
@@ -18,17 +17,22 @@ def test_no_lock_names_a_host() -> None:
             assert not re.search(r"https?://|--index-url|\"resolved\"", file.read_text()), file.name
 
 
-def test_every_package_of_npm_has_its_hash() -> None:
-    packages = [package for name, package in LOCK["packages"].items() if name]
+@pytest.mark.parametrize("folder", ["cerbos", "node"])
+def test_every_package_of_npm_has_its_hash(folder: str) -> None:
+    lock = json.loads((REQUIREMENTS / folder / "package-lock.json").read_text())
+    packages = [package for name, package in lock["packages"].items() if name]
     assert packages
     assert all(package["integrity"].startswith("sha512-") for package in packages)
 
 
 def test_the_versions_are_those_of_the_locks() -> None:
-    (wanted,) = json.loads((REQUIREMENTS / "cerbos" / "package.json").read_text())["dependencies"].values()
-    assert cerbos.version() == wanted
+    versions = drivers.versions()
+    for folder, version in (("cerbos", cerbos.version()), ("node", versions["node-postgres"])):
+        (wanted,) = json.loads((REQUIREMENTS / folder / "package.json").read_text())["dependencies"].values()
+        assert version == wanted
     sums = (REQUIREMENTS / "opa" / "go.sum").read_text()
     assert f"github.com/open-policy-agent/opa v{opa.version()} h1:" in sums
+    assert f"github.com/jackc/pgx/v5 v{versions['pgx']} h1:" in (drivers.PROGRAMS / "pgx" / "go.sum").read_text()
 
 
 @pytest.mark.parametrize(
