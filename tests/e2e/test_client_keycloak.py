@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from pgbearer.client import AccessToken, DeviceCode, LoginRefusedError, audience_in, claims_in
-from pgbearer.client.login.device import DeviceLogin, device_login
+from pgbearer.client.login.device import device_login
+from pgbearer.client.login.request import LoginRequest
 from pgbearer.client.login.steps import run
 from pgbearer.http import SyncFetcher
 from tests.e2e.fix_keycloak import person
@@ -25,9 +26,9 @@ def log_in(keycloak: Keycloak) -> LogIn:
         def at_the_page(code: DeviceCode) -> None:
             answer(code.verification_uri, person("alice"), ca_file=keycloak.ca_file, user_code=code.user_code)
 
-        steps = device_login(DeviceLogin(keycloak.issuer(), client_id, scope), monotonic=lambda: 0, wall=lambda: 0)
+        steps = device_login(LoginRequest(keycloak.issuer(), client_id, scope), monotonic=lambda: 0, wall=lambda: 0)
         with SyncFetcher(keycloak.ca_file, timeout=20) as fetcher:
-            return run(steps, fetcher, at_the_page, sleep=lambda _seconds: None)
+            return run(steps, fetcher, at_the_page, sleep=lambda _seconds: None).access
 
     return log_in
 

@@ -26,7 +26,8 @@ from pgbearer.client import (
     TokenRefusedError,
     UnsafeServerError,
 )
-from pgbearer.client.login.device import DeviceLogin, device_login
+from pgbearer.client.login.device import device_login
+from pgbearer.client.login.request import LoginRequest
 from pgbearer.client.login.steps import run
 from pgbearer.http import SyncFetcher
 from tests.device_issuer import DeviceIssuer
@@ -126,9 +127,9 @@ def device_issuer(one_issuer: DeviceIssuer) -> DeviceIssuer:
 
 
 def log_in(issuer: DeviceIssuer, shown: list[DeviceCode]) -> AccessToken:
-    steps = device_login(DeviceLogin(issuer.url, "pgbearer-cli", "openid"), monotonic=lambda: 0.0, wall=lambda: 0.0)
+    steps = device_login(LoginRequest(issuer.url, "pgbearer-cli", "openid"), monotonic=lambda: 0.0, wall=lambda: 0.0)
     with SyncFetcher(issuer.ca_file) as fetcher:
-        return run(steps, fetcher, shown.append, sleep=lambda _seconds: None)
+        return run(steps, fetcher, shown.append, sleep=lambda _seconds: None).access
 
 
 def test_a_device_login_over_https(device_issuer: DeviceIssuer) -> None:

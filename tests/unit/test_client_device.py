@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from pgbearer.client import AccessToken, LoginRefusedError, MetadataError
-from pgbearer.client.login.device import DeviceLogin, Pace, device_login
+from pgbearer.client.grant import Grant
+from pgbearer.client.login.device import Pace, device_login
+from pgbearer.client.login.request import LoginRequest
 from pgbearer.client.login.steps import DeviceCode, Steps, run, run_async
 from pgbearer.errors import PgbearerError, UsageError
 from pgbearer.http import Fault, FetchError, Reply
@@ -29,7 +31,7 @@ CODE: dict[str, Any] = {
     "interval": 5,
 }
 TOKEN = {"access_token": "a.token", "token_type": "Bearer", "expires_in": 300, "scope": "openid db"}
-LOGIN = DeviceLogin(ISSUER, "pgbearer-cli", "openid db")
+LOGIN = LoginRequest(ISSUER, "pgbearer-cli", "openid db")
 
 
 def fault(kind: Fault) -> FetchError:
@@ -67,11 +69,11 @@ class World:
             raise answer
         return answer if isinstance(answer, Reply) else Reply(200, {}, json.dumps(answer).encode())
 
-    def steps(self) -> Steps[AccessToken]:
+    def steps(self) -> Steps[Grant]:
         return device_login(LOGIN, monotonic=lambda: sum(self.waits), wall=lambda: 1_000_000 + sum(self.waits))
 
     def log_in(self) -> AccessToken:
-        return run(self.steps(), self, self.shown.append, sleep=self.waits.append)
+        return run(self.steps(), self, self.shown.append, sleep=self.waits.append).access
 
 
 class AsyncWorld:
@@ -115,13 +117,13 @@ async def test_the_asynchronous_shell_does_the_same() -> None:
     blocking, waiting = play(), play()
     expected = blocking.log_in()
     outside = AsyncWorld(waiting)
-    token = await run_async(waiting.steps(), outside, waiting.shown.append, sleep=outside.sleep)
-    assert token == expected
+    grant = await run_async(waiting.steps(), outside, waiting.shown.append, sleep=outside.sleep)
+    assert grant.access == expected
     assert (waiting.waits, waiting.forms, waiting.shown) == (blocking.waits, blocking.forms, blocking.shown)
 
 
 def test_no_scope_is_sent_when_none_is_asked_for() -> None:
-    assert DeviceLogin(ISSUER, "c").fields() == {"client_id": "c"}
+    assert LoginRequest(ISSUER, "c").fields() == {"client_id": "c"}
 
 
 PENDING, SLOW, LATE = error("authorization_pending"), error("slow_down"), fault(Fault.TIMEOUT)

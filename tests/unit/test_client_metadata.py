@@ -50,7 +50,9 @@ def test_both_places() -> None:
 
 @pytest.mark.parametrize("place", [OPENID, OAUTH])
 def test_metadata_is_found_in_either_place(place: str) -> None:
-    assert discovered({place: GOOD}) == Metadata(ISSUER, f"{ISSUER}/token", f"{ISSUER}/device")
+    assert discovered({place: GOOD}) == Metadata(
+        ISSUER, f"{ISSUER}/token", device_authorization_endpoint=f"{ISSUER}/device"
+    )
 
 
 def test_the_first_place_that_answers_is_believed() -> None:

@@ -6,9 +6,9 @@ from pgbearer.client.connection.failure import ServerUnreachableError, TokenRefu
 from pgbearer.client.connection.libpq import LibpqTooOldError
 from pgbearer.client.connection.pinned import UnsafeServerError
 from pgbearer.client.grant import Grant
-from pgbearer.client.login.metadata import MetadataError
+from pgbearer.client.login.answer import MetadataError
 from pgbearer.client.login.prompt import TerminalPrompt
-from pgbearer.client.login.refusal import LoginRefusedError
+from pgbearer.client.login.refusal import LoginEndedError, LoginRefusedError
 from pgbearer.client.login.steps import DeviceCode
 from pgbearer.client.peek import audience_in, claims_in, issuer_in
 from pgbearer.client.plain import plain
@@ -35,6 +35,7 @@ __all__ = [
     "Grant",
     "KeyringStore",
     "LibpqTooOldError",
+    "LoginEndedError",
     "LoginRefusedError",
     "MemoryStore",
     "MetadataError",

@@ -9,12 +9,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pgbearer.client.secret import Secret
 from pgbearer.client.token import AccessToken
 
 __all__ = ["audience_in", "claims_in", "issuer_in"]
 
 
-def claims_in(token: AccessToken) -> Mapping[str, Any]:
+def claims_in(token: AccessToken | Secret) -> Mapping[str, Any]:
     """The unverified claims of a JWT (RFC 7519), or nothing if `token` is not one."""
     parts = token.reveal().split(".")
     if len(parts) != 3:

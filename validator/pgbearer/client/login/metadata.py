@@ -1,37 +1,49 @@
 """Where an issuer wants to be asked for tokens: its metadata, as a client reads it (RFC 8414, OpenID Discovery)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from pgbearer.client.login.answer import MetadataError, json_object
 from pgbearer.client.login.steps import Get, Steps, ask
 from pgbearer.client.plain import plain
-from pgbearer.errors import UnreachableError, UsageError
+from pgbearer.errors import UsageError
 from pgbearer.http import Reply
 
-__all__ = ["Metadata", "MetadataError", "check_issuer", "discover", "issuer_of", "json_object", "well_known_urls"]
+__all__ = ["Metadata", "check_issuer", "discover", "issuer_of", "well_known_urls"]
 
 _WELL_KNOWN: Final = "/.well-known/"
 _OPENID: Final = "openid-configuration"
 _OAUTH: Final = "oauth-authorization-server"
 _NOT_FOUND: Final = 404
-
-
-class MetadataError(UnreachableError):
-    """The issuer answered, but not with metadata that a client may act on."""
+_ENDPOINTS: Final = (
+    "token_endpoint",
+    "authorization_endpoint",
+    "device_authorization_endpoint",
+    "revocation_endpoint",
+    "end_session_endpoint",
+)
+_NAMES_ITSELF: Final = "authorization_response_iss_parameter_supported"
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The part of an issuer's metadata that a device login uses. Every URL in it is https."""
+    """The part of an issuer's metadata that a login uses. Every URL in it is https; None if it offers no such thing."""
 
     issuer: str
     token_endpoint: str
-    device_authorization_endpoint: str | None
-    """None if the issuer offers no device authorization grant (RFC 8628 section 4)."""
+    authorization_endpoint: str | None = None
+    """Where a browser begins (RFC 6749 section 3.1)."""
+    device_authorization_endpoint: str | None = None
+    """Where a device code is had (RFC 8628 section 4)."""
+    revocation_endpoint: str | None = None
+    """Where a token is revoked (RFC 7009)."""
+    end_session_endpoint: str | None = None
+    """Where a session is ended (OpenID Connect RP-Initiated Logout section 2.1)."""
+    names_itself: bool = False
+    """Whether it promises ``iss`` in each answer through the browser (RFC 9207 section 3)."""
 
 
 def check_issuer(issuer: str) -> str:
@@ -100,28 +112,6 @@ def discover(issuer: str) -> Steps[Metadata]:
     )
 
 
-class JsonObject(dict[str, Any]):
-    """A JSON object that an issuer sent. It may hold a token or a code, so its repr has the names only."""
-
-    def __repr__(self) -> str:
-        return f"<JSON object of {sorted(self)}>"
-
-
-def json_object(reply: Reply, where: str) -> JsonObject:
-    """The reply's body as a JSON object.
-
-    Raises:
-        MetadataError: it is none. The body is not repeated: it may hold a token.
-    """
-    try:
-        value = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise MetadataError(f"answered {reply.status} with something that is not a JSON object", where=where)
-    return JsonObject(value)
-
-
 def _decode(issuer: str, reply: Reply, url: str) -> Metadata:
     if reply.status != 200:
         raise MetadataError(f"answered {reply.status} when asked for the issuer's metadata", where=url)
@@ -133,10 +123,11 @@ def _decode(issuer: str, reply: Reply, url: str) -> Metadata:
             where=url,
             hint="Give the issuer exactly as the server writes it: scheme, host, port, path, trailing slash.",
         )
-    token, device = (_endpoint(document, name, url) for name in ("token_endpoint", "device_authorization_endpoint"))
+    endpoints = {name: _endpoint(document, name, url) for name in _ENDPOINTS}
+    token = endpoints.pop("token_endpoint")
     if token is None:
         raise MetadataError("the metadata names no token_endpoint", where=url)
-    return Metadata(issuer, token, device)
+    return Metadata(issuer, token, **endpoints, names_itself=document.get(_NAMES_ITSELF) is True)
 
 
 def _endpoint(document: Mapping[str, Any], name: str, url: str) -> str | None:

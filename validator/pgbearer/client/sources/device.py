@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pgbearer.client.grant import Grant
-from pgbearer.client.login.device import DeviceLogin, device_login
+from pgbearer.client.login.device import device_login
 from pgbearer.client.login.prompt import TerminalPrompt
+from pgbearer.client.login.request import LoginRequest
 from pgbearer.client.login.steps import DeviceCode, Steps, run, run_async
 from pgbearer.client.store import MemoryStore, TokenKey, TokenStore
 from pgbearer.client.token import AccessToken
@@ -46,7 +47,7 @@ class DeviceSource:
         store: TokenStore | None = None,
         timeout: float = 10.0,
     ) -> None:
-        self._login = DeviceLogin(issuer, client_id, scope)
+        self._login = LoginRequest(issuer, client_id, scope)
         self._key = TokenKey(issuer, client_id, scope)
         self._ca_file = ca_file
         self._show = show or TerminalPrompt()
@@ -87,7 +88,7 @@ class DeviceSource:
             finally:
                 await fetcher.aclose()
 
-    def _steps(self) -> Steps[AccessToken]:
+    def _steps(self) -> Steps[Grant]:
         return device_login(self._login, monotonic=time.monotonic, wall=time.time)
 
     def _kept(self) -> AccessToken | None:
@@ -97,7 +98,7 @@ class DeviceSource:
         self._held = kept.access
         return kept.access
 
-    def _keep(self, token: AccessToken) -> AccessToken:
-        self._store.save(self._key, Grant(token, self._login.client_id))
-        self._held = token
-        return token
+    def _keep(self, grant: Grant) -> AccessToken:
+        self._store.save(self._key, grant)
+        self._held = grant.access
+        return grant.access
