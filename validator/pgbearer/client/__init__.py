@@ -13,7 +13,16 @@ from pgbearer.client.login.steps import DeviceCode
 from pgbearer.client.peek import audience_in, claims_in, issuer_in
 from pgbearer.client.plain import plain
 from pgbearer.client.secret import Secret
-from pgbearer.client.sources import DeviceSource, StaticSource, TokenSource
+from pgbearer.client.sources import (
+    CommandSource,
+    DeviceSource,
+    FileSource,
+    KubernetesSource,
+    NoTokenError,
+    SpiffeSource,
+    StaticSource,
+    TokenSource,
+)
 from pgbearer.client.store import (
     FileStore,
     KeyringStore,
@@ -29,19 +38,24 @@ from pgbearer.client.token import AccessToken, TokenFormatError
 
 __all__ = [
     "AccessToken",
+    "CommandSource",
     "DeviceCode",
     "DeviceSource",
+    "FileSource",
     "FileStore",
     "Grant",
     "KeyringStore",
+    "KubernetesSource",
     "LibpqTooOldError",
     "LoginEndedError",
     "LoginRefusedError",
     "MemoryStore",
     "MetadataError",
+    "NoTokenError",
     "OAuthSettings",
     "Secret",
     "ServerUnreachableError",
+    "SpiffeSource",
     "StaticSource",
     "StoreError",
     "StoreKind",
