@@ -1,10 +1,11 @@
 """Log in, hold the token, and connect with it."""
 
-from pgbearer.client.connection.connect import check_server, connect, connect_async
+from pgbearer.client.connection.connect import AsyncConnection, Connection, check_server, connect, connect_async
 from pgbearer.client.connection.conninfo import OAuthSettings, oauth_settings
 from pgbearer.client.connection.failure import ServerUnreachableError, TokenRefusedError
 from pgbearer.client.connection.libpq import LibpqTooOldError
 from pgbearer.client.connection.pinned import UnsafeServerError
+from pgbearer.client.connection.session import SessionEndedError
 from pgbearer.client.grant import Grant
 from pgbearer.client.login.answer import MetadataError
 from pgbearer.client.login.prompt import TerminalPrompt
@@ -38,7 +39,9 @@ from pgbearer.client.token import AccessToken, TokenFormatError
 
 __all__ = [
     "AccessToken",
+    "AsyncConnection",
     "CommandSource",
+    "Connection",
     "DeviceCode",
     "DeviceSource",
     "FileSource",
@@ -55,6 +58,7 @@ __all__ = [
     "OAuthSettings",
     "Secret",
     "ServerUnreachableError",
+    "SessionEndedError",
     "SpiffeSource",
     "StaticSource",
     "StoreError",
