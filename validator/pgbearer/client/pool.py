@@ -1,8 +1,8 @@
 """psycopg's pools, with a fresh token for each new connection and no connection that outlives its session.
 
-A pool of psycopg looks at the age of a connection when it comes back, not while it waits; after a failed check it pauses,
-longer each time. Connections that were opened with one token end together, so one that is over means that all are: the
-pool is drained, its workers open new ones at once, and whoever waits gets the first.
+A pool of psycopg looks at the age of a connection when it comes back, not while it waits; and after failed checks it
+pauses, longer each time. Connections that were opened with one token end together, so one that is over means that all
+are: the pool is drained, its workers open new ones at once, and whoever waits gets the first.
 """
 
 import time
@@ -109,7 +109,7 @@ class _Drains:
     def __init__(self) -> None:
         self._last = float("-inf")
 
-    def due(self, connection: BearerSession) -> bool:
+    def due(self, connection: BearerSession[Any]) -> bool:
         """Whether those that wait may be as old as `connection`, which is over."""
         if connection.opened_at is not None and connection.opened_at <= self._last:
             return False

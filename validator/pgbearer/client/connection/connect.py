@@ -13,7 +13,7 @@ from pgbearer.client.token import AccessToken
 __all__ = ["AsyncConnection", "Connection", "check_server", "connect", "connect_async"]
 
 
-class Connection(BearerSession, psycopg.Connection[Row]):
+class Connection(BearerSession[Row], psycopg.Connection[Row]):
     """A `psycopg.Connection` that was opened with a token, for whatever takes a class of connections.
 
     Once it is open it has nothing to do with the token any more. The session ends when the server says so.
@@ -87,7 +87,9 @@ class Connection(BearerSession, psycopg.Connection[Row]):
         return connection
 
     def check_session(self) -> None:
-        """Say whether the connection, which must be idle, can be given work; takes microseconds, and asks nobody.
+        """Say whether the connection, which must be idle, can be given work; if not, it is closed.
+
+        Takes microseconds, and asks nobody. For a pool of another make than ours: ``check=Connection.check_session``.
 
         Raises:
             SessionEndedError: the server has ended the session, or the token that opened it ends within a tenth of the
@@ -98,7 +100,7 @@ class Connection(BearerSession, psycopg.Connection[Row]):
         check(self)
 
 
-class AsyncConnection(BearerSession, psycopg.AsyncConnection[Row]):
+class AsyncConnection(BearerSession[Row], psycopg.AsyncConnection[Row]):
     """A `Connection` for asyncio: a `psycopg.AsyncConnection` that was opened with a token."""
 
     @classmethod

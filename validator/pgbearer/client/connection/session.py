@@ -8,10 +8,11 @@ asking it: it has sent its farewell, and the socket has something to read.
 
 import select
 import time
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import pq
+from psycopg.rows import Row
 
 from pgbearer.client.peek import expiry_in
 from pgbearer.client.token import AccessToken
@@ -31,10 +32,8 @@ class SessionEndedError(PgbearerError, psycopg.OperationalError):
     """
 
 
-class BearerSession:
+class BearerSession(psycopg.BaseConnection[Row]):
     """What a connection remembers of its login, which is not the token. Nothing of it changes after the login."""
-
-    pgconn: pq.abc.PGconn
 
     token_ref: str | None = None
     """Names the token that opened the session in the server's log and audit."""
@@ -46,7 +45,7 @@ class BearerSession:
     """When to replace it, in seconds of `time.monotonic`: shortly before the token's end; None if that is not known."""
 
 
-def remember(session: BearerSession, token: AccessToken) -> None:
+def remember(session: BearerSession[Any], token: AccessToken) -> None:
     """Note what `token` says, on the `session` that it has just opened.
 
     A token that the server took although it is over by our clock says that our clock is wrong, and nothing else.
@@ -60,8 +59,10 @@ def remember(session: BearerSession, token: AccessToken) -> None:
         session.fresh_until = session.opened_at + left - min(_LONGEST_MARGIN, left * _MARGIN)
 
 
-def check(session: BearerSession) -> None:
-    """Say whether an idle `session` can be given work; takes microseconds, and asks nobody.
+def check(session: BearerSession[Any]) -> None:
+    """Say whether an idle `session` can be given work, else close it; takes microseconds, and asks nobody.
+
+    A pool that is told no looks at the connection, and would take an open one back.
 
     Raises:
         SessionEndedError: the server has ended it, or its token ends.
@@ -69,20 +70,41 @@ def check(session: BearerSession) -> None:
     Not safe while another thread uses the connection.
     """
     if session.fresh_until is not None and time.monotonic() >= session.fresh_until:
-        raise SessionEndedError("the token that opened the session ends, or has ended", hint="Connect anew.")
-    if _hung_up(session.pgconn):
-        raise SessionEndedError("the server has ended the session", hint="Connect anew.")
+        what = "the token that opened the session ends, or has ended"
+    elif _said_farewell(session):
+        what = "the server has ended the session"
+    else:
+        return
+    session.pgconn.finish()
+    raise SessionEndedError(what, hint="Connect anew.")
 
 
-def _hung_up(conn: pq.abc.PGconn) -> bool:
-    """Whether the server has closed an idle connection; asks nobody, and never waits."""
+def _said_farewell(session: BearerSession[Any]) -> bool:
+    """Whether the server has ended an idle session; asks nobody, and never waits."""
+    said: list[str | None] = []
+
+    def hear(notice: psycopg.errors.Diagnostic) -> None:
+        said.append(notice.severity_nonlocalized)
+
+    session.add_notice_handler(hear)
     try:
         reader = select.poll()
-        reader.register(conn.socket, select.POLLIN)
+        reader.register(session.pgconn.socket, select.POLLIN)
         for _ in range(_MOST_READS):
             if not reader.poll(0):
                 break
-            conn.consume_input()  # a notice stays in libpq's buffer; at the end of the stream it raises
+            session.pgconn.consume_input()  # raises at the end of the stream
+            session.pgconn.is_busy()  # lets libpq read what has come: of an idle session, an error comes as a notice
+            _hand_on_notifications(session.pgconn)
     except psycopg.OperationalError:
         return True
-    return conn.status != pq.ConnStatus.OK
+    finally:
+        session.remove_notice_handler(hear)
+    return "FATAL" in said or session.closed
+
+
+def _hand_on_notifications(conn: pq.abc.PGconn) -> None:
+    """As psycopg does after a statement; its own wait for them would not see what has been read already."""
+    while heard := conn.notifies():
+        if conn.notify_handler is not None:
+            conn.notify_handler(heard)
