@@ -7,7 +7,7 @@ from typing import Any, Final, LiteralString
 
 from demo import service
 from demo.state import Stack
-from pgbearer.client import DeviceCode, DeviceSource, TokenRefusedError, connect
+from pgbearer.client import DeviceCode, PersonSource, TokenRefusedError, connect
 from tests.parts.device_pages import Person, approve
 from tests.parts.progress import say
 
@@ -66,7 +66,7 @@ def tell(stack: Stack) -> Iterator[Told]:
         yield _go_through(stack, chapter, sources[chapter.person])
 
 
-def _source(stack: Stack, username: str) -> DeviceSource:
+def _source(stack: Stack, username: str) -> PersonSource:
     """A device login in which `username` does in a browser what the page asks."""
     person = Person(username, f"demo-password-{username}")
     ca_file = Path(stack.ca_file)
@@ -75,10 +75,18 @@ def _source(stack: Stack, username: str) -> DeviceSource:
         say(f"{username} logs in at {code.verification_uri}: this script approves the page, the client polls every 5 s")
         approve(code.verification_uri, person, ca_file=ca_file, user_code=code.user_code)
 
-    return DeviceSource(stack.issuer, "pgbearer-cli", "db:demo", ca_file=ca_file, show=browse)
+    return PersonSource(
+        stack.issuer,
+        scope="db:demo",
+        device_client_id="pgbearer-cli",
+        how="device",
+        show=browse,
+        store="memory",
+        ca_file=ca_file,
+    )
 
 
-def _go_through(stack: Stack, chapter: Chapter, source: DeviceSource) -> Told:
+def _go_through(stack: Stack, chapter: Chapter, source: PersonSource) -> Told:
     try:
         with connect(stack.conninfo(chapter.role), source=source, autocommit=True) as connection:
             who = connection.execute("SELECT system_user, current_user").fetchone()

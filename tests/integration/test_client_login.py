@@ -21,7 +21,6 @@ import pgbearer
 from pgbearer.client import (
     AccessToken,
     DeviceCode,
-    DeviceSource,
     LoginRefusedError,
     TokenRefusedError,
     UnsafeServerError,
@@ -151,25 +150,15 @@ def test_a_denied_login_over_https(device_issuer: DeviceIssuer) -> None:
         log_in(device_issuer, [])
 
 
-async def test_a_source_logs_in_once_for_all_who_wait(device_issuer: DeviceIssuer) -> None:
-    device_issuer.changes["interval"] = 1
-    shown: list[DeviceCode] = []
-    source = DeviceSource(device_issuer.url, "pgbearer-cli", ca_file=device_issuer.ca_file, show=shown.append)
-    held = await asyncio.gather(*(source.token_async() for _ in range(5)))
-    assert {token.reveal() for token in held} == set(device_issuer.issued)
-    assert (len(shown), len(device_issuer.issued)) == (1, 1)
-    assert source.token() == held[0]
-    assert len(shown) == 1
-
-
 # the commands
 
 
 @pytest.fixture
-def environment(device_issuer: DeviceIssuer) -> dict[str, str]:
+def environment(device_issuer: DeviceIssuer, tmp_path: Path) -> dict[str, str]:
     device_issuer.changes["interval"] = 1
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return kept | {"PGBEARER_ISSUER": device_issuer.url, "PGBEARER_CA_FILE": str(device_issuer.ca_file)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "DBUS_"))}
+    where = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    return kept | where | {"PGBEARER_ISSUER": device_issuer.url, "PGBEARER_CA_FILE": str(device_issuer.ca_file)}
 
 
 def command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:

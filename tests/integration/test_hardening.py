@@ -15,8 +15,8 @@ _LOOK = (
     [
         "from pgbearer.hardening import forbid_dumps; forbid_dumps()",
         (
-            "from pgbearer.cli.asking import device_source; "
-            "device_source('https://sso.example.com', None, None, ca_file=None, qr=False, no_browser=True)"
+            "from pgbearer.cli.asking import person_source; "
+            "person_source('https://sso.example.com', None, None, ca_file=None, qr=False, no_browser=True)"
         ),
     ],
     ids=["the function", "a command before it asks for a token"],

@@ -5,11 +5,8 @@ import sys
 
 import pytest
 
-from pgbearer.client import AccessToken, DeviceSource, MemoryStore, StaticSource, TokenKey
-from pgbearer.client.grant import Grant
+from pgbearer.client import AccessToken, StaticSource
 from tests.issuer import Mint
-
-KEY = TokenKey("https://sso.test", "cli", None)
 
 
 async def test_a_token_in_hand() -> None:
@@ -20,14 +17,6 @@ async def test_a_token_in_hand() -> None:
 
 def test_a_jwt_in_hand_names_its_issuer() -> None:
     assert StaticSource(Mint("https://sso.test/r").token()).issuer == "https://sso.test/r"
-
-
-async def test_a_kept_token_spares_the_person_another_login() -> None:
-    store = MemoryStore()
-    store.save(KEY, Grant(AccessToken("kept", expires_at=4e9), "cli"))
-    source = DeviceSource(*KEY, store=store)
-    assert source.held is None
-    assert source.token() == await source.token_async() == source.held == AccessToken("kept")
 
 
 @pytest.mark.parametrize("heavy", ["psycopg", "httpx", "segno", "pgbearer.client"])

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pgbearer.client import DeviceSource
+    from pgbearer.client import PersonSource
 
-__all__ = ["CaFile", "ClientId", "Device", "Issuer", "Json", "NoBrowser", "Qr", "Scope", "device_source"]
+__all__ = ["CaFile", "ClientId", "Device", "Issuer", "Json", "NoBrowser", "Qr", "Scope", "person_source"]
 
 Issuer = Annotated[
     str | None,
@@ -60,9 +60,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _CLIENT_ID = "pgbearer-cli"
 
 
-def device_source(
+def person_source(
     issuer: str | None, client_id: str | None, scope: str | None, *, ca_file: Path | None, qr: bool, no_browser: bool
-) -> "DeviceSource":
+) -> "PersonSource":
     """The source that these options describe; it prompts on standard error.
 
     From here on this process, which will hold the token, keeps its memory to itself.
@@ -70,7 +70,7 @@ def device_source(
     Raises:
         UsageError: no issuer is given.
     """
-    from pgbearer.client import DeviceSource, TerminalPrompt
+    from pgbearer.client import PersonSource, TerminalPrompt
     from pgbearer.errors import UsageError
     from pgbearer.hardening import forbid_dumps
 
@@ -78,4 +78,5 @@ def device_source(
         raise UsageError("no issuer is given", hint="Give --issuer URL, or set PGBEARER_ISSUER.")
     forbid_dumps()
     prompt = TerminalPrompt(qr=qr, browser=False if no_browser else None)
-    return DeviceSource(issuer, client_id or _CLIENT_ID, scope, ca_file=ca_file, show=prompt)
+    client = client_id or _CLIENT_ID
+    return PersonSource(issuer, client, scope, device_client_id=client, how="device", show=prompt, ca_file=ca_file)

@@ -51,7 +51,7 @@ def connect(
     from pgbearer import client
 
     named = client.oauth_settings(conninfo)
-    source = asking.device_source(
+    source = asking.person_source(
         issuer or named.issuer,
         client_id or named.client_id,
         scope or named.scope,

@@ -33,7 +33,7 @@ def login(
     """  # noqa: D301  \b is the character by which click keeps lines as they are
     from pgbearer.client import plain
 
-    source = asking.device_source(issuer, client_id, scope, ca_file=ca_file, qr=qr, no_browser=no_browser)
+    source = asking.person_source(issuer, client_id, scope, ca_file=ca_file, qr=qr, no_browser=no_browser)
     token = source.token()
     known = show.facts(token)
     if json:

@@ -42,7 +42,7 @@ def token(
             "standard output is a terminal, which would keep the token",
             hint="Pipe it to the program that needs it, or say --show.",
         )
-    source = asking.device_source(issuer, client_id, scope, ca_file=ca_file, qr=qr, no_browser=no_browser)
+    source = asking.person_source(issuer, client_id, scope, ca_file=ca_file, qr=qr, no_browser=no_browser)
     held = source.token()
     if json:
         output.as_json({"access_token": held.reveal(), "issuer": source.issuer, **output.facts(held)})
