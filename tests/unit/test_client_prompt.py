@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 import segno
 
-from pgbearer.client import DeviceCode, TerminalPrompt
+from pgbearer.client import DeviceCode, TerminalPrompt, plain
 from pgbearer.client.login.prompt import browser_is_sensible
 
 CODE = DeviceCode("https://sso.test/device", "ABCD-EFGH", 119.6)
@@ -48,6 +48,42 @@ def test_the_browser_gets_the_address_without_the_code(wanted: bool | None, open
 
     TerminalPrompt(io.StringIO(), browser=wanted, open_browser=open_browser)(CODE)  # a StringIO is no terminal
     assert calls == opened
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://sso.test/device",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        "vnd.app://x",
+        "sso.test/device",
+        "https:",
+        "https:///device",
+        "https://[/",
+        "https://sso.test/\x1b[2J",
+        "https://sso.test/\u202edevice",
+    ],
+)
+def test_an_address_that_is_not_https_is_shown_and_not_opened(address: str) -> None:
+    opened: list[str] = []
+    stream = io.StringIO()
+    code = DeviceCode(address, "ABCD-EFGH", 60)
+    TerminalPrompt(stream, qr=True, browser=True, open_browser=opened.append)(code)
+    assert opened == []
+    assert f"  {plain(address)}\n  code: ABCD-EFGH\n" in stream.getvalue()
+    assert "not https, so it is not opened" in stream.getvalue()
+    assert not set("█▀▄") & set(stream.getvalue())
+
+
+def test_the_address_of_a_browser_login_is_shown_whole_and_opened() -> None:
+    opened: list[str] = []
+    stream = io.StringIO()
+    address = "https://sso.test/auth?" + "x" * 1_000
+    TerminalPrompt(stream, browser=True, open_browser=opened.append).browse(address)
+    assert opened == [address]
+    assert f"  {address}\n" in stream.getvalue()
+    assert "--device" in stream.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,16 @@
 """The device authorization grant (RFC 8628) as a sans-I/O core: what to ask, when, and what each answer means."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from pgbearer.client.grant import Grant
-from pgbearer.client.login.answer import MetadataError, json_object, refusal_in, seconds_in, text_in
+from pgbearer.client.login.answer import json_object, refusal_in, seconds_in, text_in
 from pgbearer.client.login.metadata import Metadata, discover
 from pgbearer.client.login.refusal import DEVICE, LoginRefusedError
 from pgbearer.client.login.request import LoginRequest
 from pgbearer.client.login.steps import DeviceCode, Post, Show, Steps, Wait, ask
 from pgbearer.client.login.token_answer import grant_in
-from pgbearer.client.plain import plain
 from pgbearer.errors import UsageError
 from pgbearer.http import Fault, FetchError, Reply
 
@@ -98,7 +97,7 @@ def _authorize(request: LoginRequest, metadata: Metadata, monotonic: Callable[[]
         raise refusal_in(reply, endpoint, DEVICE)
     answer = json_object(reply, endpoint)
     expires_in = seconds_in(answer, "expires_in", endpoint)
-    code = DeviceCode(_https(answer, "verification_uri", endpoint), text_in(answer, "user_code", endpoint), expires_in)
+    code = DeviceCode(text_in(answer, "verification_uri", endpoint), text_in(answer, "user_code", endpoint), expires_in)
     interval = seconds_in(answer, "interval", endpoint, default=_DEFAULT_INTERVAL)
     return _Authorization(code, Pace(interval), asked + expires_in, text_in(answer, "device_code", endpoint))
 
@@ -144,10 +143,3 @@ def _try(step: Post) -> Steps[Reply | None]:
             raise
         return None
     return None if reply.status == 429 or reply.status >= 500 else reply
-
-
-def _https(answer: Mapping[str, Any], name: str, where: str) -> str:
-    value = text_in(answer, name, where)
-    if not value.startswith("https://") or plain(value, limit=len(value)) != value:
-        raise MetadataError(f"{name} is not an https URL: {plain(value)!r}", where=where)
-    return value

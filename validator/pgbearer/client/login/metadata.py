@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from pgbearer.client.login.address import https_parts
 from pgbearer.client.login.answer import MetadataError, json_object
 from pgbearer.client.login.steps import Get, Steps, ask
 from pgbearer.client.plain import plain
@@ -52,7 +53,7 @@ def check_issuer(issuer: str) -> str:
     Raises:
         UsageError: if not (RFC 8414 section 2).
     """
-    parts = _https_parts(issuer)
+    parts = https_parts(issuer)
     if parts is None or "?" in issuer or "#" in issuer or parts[1] != plain(parts[1]):
         raise UsageError(
             f"not an issuer: {plain(issuer)!r}",
@@ -80,7 +81,7 @@ def issuer_of(url: str) -> str | None:
     The same as ``issuer_from_well_known_uri()`` in PostgreSQL's fe-auth-oauth.c: https only, no query, no fragment, the
     well-known part at the end of the path or at its beginning. Byte for byte, nothing is normalised.
     """
-    parts = _https_parts(url)
+    parts = https_parts(url)
     if parts is None or "?" in url or "#" in url:
         return None
     origin, path = parts
@@ -134,19 +135,6 @@ def _endpoint(document: Mapping[str, Any], name: str, url: str) -> str | None:
     value = document.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or _https_parts(value) is None:
-        raise MetadataError(f"{name} is not an https URL: {plain(repr(value))}", where=url)
+    if not isinstance(value, str) or https_parts(value) is None or "#" in value:  # RFC 6749 sections 3.1 and 3.2
+        raise MetadataError(f"{name} is not an https URL without fragment: {plain(repr(value))}", where=url)
     return value
-
-
-def _https_parts(url: str) -> tuple[str, str] | None:
-    """Split into origin and path; None unless https, with a host, without user, and all printable."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc and parts.port != 0
-    except ValueError:
-        return None
-    if not usable or any(character.isspace() for character in url) or plain(url, limit=len(url)) != url:
-        return None
-    origin = f"https://{parts.netloc}"
-    return (origin, url[len(origin) :]) if url.startswith(origin) else None

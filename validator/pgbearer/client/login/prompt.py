@@ -1,4 +1,4 @@
-"""What the person sees when a login needs them: an address, a code, and on request a QR code or a browser."""
+"""What the person sees when a login needs them: an address, a code, a browser, and on request a QR code."""
 
 import contextlib
 import io
@@ -28,9 +28,9 @@ def browser_is_sensible(environ: Mapping[str, str], *, platform: str, terminal: 
 
 
 class TerminalPrompt:
-    """Shows a device code on a text stream.
+    """Shows on a text stream where to log in; called with a device code, `browse` with an address.
 
-    The browser and the QR code get the address without the code (``verification_uri``, never
+    With a code, the browser and the QR code get the address without the code (``verification_uri``, never
     ``verification_uri_complete``): who must type the code from their own screen cannot be led by a link in a mail to
     approve somebody else's login (RFC 8628 section 5.4).
 
@@ -66,11 +66,27 @@ class TerminalPrompt:
             "",
             f"The code is good for {minutes}:{seconds:02} minutes. Enter it only if you started this login yourself.",
         ]
-        if self._qr:
+        if not code.openable:
+            lines.append("The address is not https, so it is not opened. Do not open it unless you know it.")
+        elif self._qr:
             lines[4:4] = ["", _qr(code.verification_uri)]
         print(*lines, sep="\n", file=stream, flush=True)
-        if self._wants_browser(stream):
+        if code.openable and self._wants_browser(stream):
             self._open_browser(code.verification_uri)
+
+    def browse(self, address: str) -> None:
+        """Show `address`, which leads back to this machine, and open it."""
+        stream = self._stream or sys.stderr
+        lines = [
+            "To log in to the database, open this address in a browser on this machine:",
+            "",
+            f"  {plain(address, limit=len(address))}",
+            "",
+            "Where there is none, log in by device code (--device).",
+        ]
+        print(*lines, sep="\n", file=stream, flush=True)
+        if self._wants_browser(stream):
+            self._open_browser(address)
 
     def _wants_browser(self, stream: TextIO) -> bool:
         if self._browser is None:

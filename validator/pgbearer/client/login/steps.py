@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
 
+from pgbearer.client.login.address import https_parts
 from pgbearer.http import FetchError, Reply
 
 __all__ = [
@@ -42,6 +43,14 @@ class DeviceCode:
     verification_uri: str
     user_code: str
     expires_in: float
+
+    @property
+    def openable(self) -> bool:
+        """Whether `verification_uri` is an https URL that shows all there is of it; any other is shown, not opened.
+
+        An issuer that lies could have a browser run a script, start a program or open a file.
+        """
+        return https_parts(self.verification_uri) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,10 @@ class Redirect:
     """What a browser brought back (RFC 6749 section 4.1.2), each parameter once. One may be a code: repr omits them."""
 
     parameters: Mapping[str, str] = field(repr=False)
+
+    def get(self, name: str) -> str:
+        """One of them; empty if it is not there."""
+        return self.parameters.get(name, "")
 
 
 @dataclass(frozen=True, slots=True)
