@@ -77,6 +77,13 @@ def test_what_needs_the_service_says_how_to_get_it(absent: list[str], words: tup
     assert second == "  Install it in a checkout of pgbearer with: pip install '.[serve]' (docs/install.md)"
 
 
+def test_the_pool_says_how_to_get_psycopgs(absent: list[str]) -> None:
+    start = f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import pgbearer.client.pool"
+    ended = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "this needs the extra [pool] (no module 'psycopg_pool')" in ended.stderr
+
+
 def test_login_is_there(absent: list[str]) -> None:
     ended = run(absent, "login")
     assert ended.returncode == 2

@@ -1,4 +1,4 @@
-"""The page about connecting from Python says what is so: its code runs, its table is the code's."""
+"""The page about connecting from Python says what is so: its code runs, on a real server; its table is the code's."""
 
 import re
 from pathlib import Path
@@ -8,35 +8,45 @@ import psycopg
 import pytest
 
 from pgbearer import client, errors
-from tests.fake_postgres import FakePostgres
+from tests.integration.fix_chain import Chain
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+ISSUER = "https://sso.example.org/realms/corp"
+ROLE = "app_readonly"
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
-    folder = tmp_path_factory.mktemp("s")
-    service = folder / "pg_service.conf"
-    service.write_text(f"[appdb]\nhost={folder}\nuser=app\n")
+def names(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the page's reader has: a service ``appdb``, a token, and a person who has logged in."""
+    service = tmp_path / "pg_service.conf"
+    service.write_text(f"[appdb]\nhost={chain.server.folder}\nport={chain.server.port}\nuser={ROLE}\ndbname=appdb\n")
     monkeypatch.setenv("PGSERVICEFILE", str(service))
-    monkeypatch.setattr(client.PersonSource, "token", lambda _self: client.AccessToken("from-device"))
-    with FakePostgres(folder / ".s.PGSQL.5432", issuer="https://sso.example.org/realms/corp") as serving:
-        yield serving
+    token = client.AccessToken(chain.issuer.token())
+
+    async def token_async(_self: object) -> client.AccessToken:
+        return token
+
+    monkeypatch.setattr(client.PersonSource, "token", lambda _self: token)
+    monkeypatch.setattr(client.PersonSource, "token_async", token_async)
+    return {"token": token}
 
 
-async def test_every_block_runs(server: FakePostgres, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, Any] = {"token": "in-hand"}
+async def test_every_block_runs(chain: Chain, names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     for block in BLOCKS:
-        exec(block, names)  # noqa: S102  our own page
-    assert await names["main"](["one", "two"]) == ["app", "app"]
-    assert capsys.readouterr().out == "app\napp\napp\n"
-    assert sorted(server.tokens) == ["from-device", "in-hand", "in-hand", "one", "two"]
+        exec(block.replace(ISSUER, chain.issuer.url), names)  # noqa: S102  our own page
+    printed = capsys.readouterr().out.split()
+    assert len(printed) == sum(block.count("print(") for block in BLOCKS)
+    assert {re.sub(r"\W", "", line) for line in printed} == {ROLE}
+    assert await names["main"]([chain.issuer.token(), chain.issuer.token()]) == [ROLE, ROLE]
+    assert await names["ask"]() == (ROLE,)
+    assert await names["ask_engine"]() == ROLE
+    names["engine"].dispose()
 
 
 def test_the_errors_are_what_the_table_says() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (?:`([\w.]+)`)? ?\|", PAGE, re.MULTILINE)
-    assert len(rows) == 6
+    assert len(rows) == 7
     for name, base in rows:
         error = getattr(client, name, None) or getattr(errors, name)
         kind = {"": errors.PgbearerError, "psycopg.OperationalError": psycopg.OperationalError}.get(base)

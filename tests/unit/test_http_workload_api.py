@@ -1,8 +1,8 @@
-"""The one message of the Workload API that is read here, in protobuf's encoding, and what is none."""
+"""The messages of the Workload API that are read and written here, in protobuf's encoding, and what is none."""
 
 import pytest
 
-from pgbearer.http.workload_api import read_bundles
+from pgbearer.http.workload_api import JwtSvid, read_bundles, read_svids, svid_request
 
 
 def field(number: int, data: bytes, wire: int = 2) -> bytes:
@@ -53,3 +53,25 @@ BAD = {
 def test_anything_else_is_refused(message: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         read_bundles(message)
+
+
+def svid(name: str, token: bytes) -> bytes:
+    return field(1, field(1, name.encode()) + field(2, token) + field(3, b"a hint"))
+
+
+def test_what_is_asked_for_an_svid() -> None:
+    audience = "db:" + "a" * 200  # its length takes two bytes
+    assert svid_request(audience, None) == field(1, audience.encode())
+    assert svid_request("db:shop", "spiffe://a/b") == field(1, b"db:shop") + field(2, b"spiffe://a/b")
+
+
+def test_svids_in_their_order() -> None:
+    answer = svid("spiffe://a/1", b"one") + field(7, b"later") + svid("spiffe://a/2", b"two")
+    assert read_svids(answer) == (JwtSvid("spiffe://a/1", "one"), JwtSvid("spiffe://a/2", "two"))
+    assert "one" not in repr(read_svids(answer))
+
+
+@pytest.mark.parametrize("message", [b"", field(7, b"later"), svid("a", b"b")[:-1], b"<html>"])
+def test_what_holds_no_svid_is_refused(message: bytes) -> None:
+    with pytest.raises(ValueError, match="answered with"):
+        read_svids(message)

@@ -13,8 +13,8 @@ from pgbearer.service.admin import BadQueryError, _search
 from pgbearer.service.logs import _Json, _Plain
 from pgbearer.service.metrics import TABLE, Metrics
 from pgbearer.service.moving import Logins, MovesCollector
-from pgbearer.service.sockets import gid_of, uid_of
 from pgbearer.service.state import _sockets
+from pgbearer.sockets import gid_of, uid_of
 from pgbearer.tokens import KeyStatus
 from pgbearer.wire import Allowed, Reason, Refused
 from tests.unit.logins import settings

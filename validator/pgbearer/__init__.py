@@ -1,15 +1,15 @@
 """OAuth logins for PostgreSQL: the service that decides, and the client that logs in.
 
-`connect` and `connect_async` are here for applications; they are loaded on first use, so that ``import pgbearer`` alone
-stays light.
+`connect` and `connect_async`, and the classes that they belong to, are here for applications; they are loaded on first
+use, so that ``import pgbearer`` alone stays light.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pgbearer.client import connect, connect_async
+    from pgbearer.client import AsyncConnection, Connection, connect, connect_async
 
-__all__ = ["connect", "connect_async"]
+__all__ = ["AsyncConnection", "Connection", "connect", "connect_async"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,10 +1,11 @@
 """Log in, hold the token, and connect with it."""
 
-from pgbearer.client.connection.connect import check_server, connect, connect_async
+from pgbearer.client.connection.connect import AsyncConnection, Connection, check_server, connect, connect_async
 from pgbearer.client.connection.conninfo import OAuthSettings, oauth_settings
 from pgbearer.client.connection.failure import ServerUnreachableError, TokenRefusedError
 from pgbearer.client.connection.libpq import LibpqTooOldError
 from pgbearer.client.connection.pinned import UnsafeServerError
+from pgbearer.client.connection.session import SessionEndedError
 from pgbearer.client.grant import Grant
 from pgbearer.client.login.answer import MetadataError
 from pgbearer.client.login.prompt import TerminalPrompt
@@ -13,7 +14,17 @@ from pgbearer.client.login.steps import DeviceCode
 from pgbearer.client.peek import audience_in, claims_in, issuer_in
 from pgbearer.client.plain import plain
 from pgbearer.client.secret import Secret
-from pgbearer.client.sources import NotLoggedInError, PersonSource, StaticSource, TokenSource
+from pgbearer.client.sources import (
+    CommandSource,
+    FileSource,
+    KubernetesSource,
+    NotLoggedInError,
+    NoTokenError,
+    PersonSource,
+    SpiffeSource,
+    StaticSource,
+    TokenSource,
+)
 from pgbearer.client.store import (
     FileStore,
     KeyringStore,
@@ -29,20 +40,28 @@ from pgbearer.client.token import AccessToken, TokenFormatError
 
 __all__ = [
     "AccessToken",
+    "AsyncConnection",
+    "CommandSource",
+    "Connection",
     "DeviceCode",
+    "FileSource",
     "FileStore",
     "Grant",
     "KeyringStore",
+    "KubernetesSource",
     "LibpqTooOldError",
     "LoginEndedError",
     "LoginRefusedError",
     "MemoryStore",
     "MetadataError",
+    "NoTokenError",
     "NotLoggedInError",
     "OAuthSettings",
     "PersonSource",
     "Secret",
     "ServerUnreachableError",
+    "SessionEndedError",
+    "SpiffeSource",
     "StaticSource",
     "StoreError",
     "StoreKind",

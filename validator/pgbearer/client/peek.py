@@ -7,12 +7,16 @@ An access token is opaque to its client (RFC 6749 section 1.4); where it happens
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pgbearer.client.secret import Secret
 from pgbearer.client.token import AccessToken
 
-__all__ = ["audience_in", "claims_in", "issuer_in"]
+__all__ = ["audience_in", "claims_in", "expiry_in", "issuer_in"]
+
+
+_LATEST: Final = 1e11
+"""Seconds since the epoch; what is later is no time."""
 
 
 def claims_in(token: AccessToken | Secret) -> Mapping[str, Any]:
@@ -38,3 +42,11 @@ def audience_in(token: AccessToken) -> tuple[str, ...]:
     audience = claims_in(token).get("aud", [])
     listed = [audience] if isinstance(audience, str) else audience
     return tuple(name for name in listed if isinstance(name, str)) if isinstance(listed, list) else ()
+
+
+def expiry_in(token: AccessToken) -> float | None:
+    """The unverified ``exp`` (RFC 7519 section 4.1.4) in seconds since the epoch, or None."""
+    expiry = claims_in(token).get("exp")
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float) or not 0 <= expiry < _LATEST:
+        return None
+    return float(expiry)

@@ -5,6 +5,6 @@ from pgbearer.http.fetcher import Fetcher
 from pgbearer.http.pool import Pool
 from pgbearer.http.reply import Reply
 from pgbearer.http.sync import SyncFetcher
-from pgbearer.http.workload_api import WorkloadApi
+from pgbearer.http.workload_api import JwtSvid, WorkloadApi
 
-__all__ = ["Fault", "FetchError", "Fetcher", "Pool", "Reply", "SyncFetcher", "WorkloadApi"]
+__all__ = ["Fault", "FetchError", "Fetcher", "JwtSvid", "Pool", "Reply", "SyncFetcher", "WorkloadApi"]

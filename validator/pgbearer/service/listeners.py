@@ -14,8 +14,8 @@ import uvicorn
 from pgbearer.errors import UsageError
 from pgbearer.service.exchange import Exchange, Exchanges, Handler
 from pgbearer.service.http_protocol import MAX_HEAD_BYTES, BoundedHttp
-from pgbearer.service.sockets import BoundSocket, bind
 from pgbearer.service.state import State
+from pgbearer.sockets import BoundSocket, bind
 
 __all__ = ["HttpListener", "Places", "UnixListener", "open_places"]
 

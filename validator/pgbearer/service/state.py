@@ -12,7 +12,7 @@ from pgbearer.errors import UsageError
 from pgbearer.policy import Compiled, Policy
 from pgbearer.policy import compile as compile_policy
 from pgbearer.service.revocation_file import RevocationFile
-from pgbearer.service.sockets import gid_of, uid_of
+from pgbearer.sockets import gid_of, uid_of
 from pgbearer.tokens import Verifiers, build_verifiers
 
 __all__ = ["KEYS_SECONDS", "LoginSocket", "State", "build_state", "read_file"]

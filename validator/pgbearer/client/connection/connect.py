@@ -1,112 +1,157 @@
 """psycopg connections that log in with a token."""
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Self
 
 import psycopg
+from psycopg.rows import AsyncRowFactory, Row, RowFactory
 
-from pgbearer.client.connection.failure import TokenRefusedError, explained, without_token
-from pgbearer.client.connection.hook import CARRIER, NothingToGiveError, Offer, offer
-from pgbearer.client.connection.known import KnownServers
-from pgbearer.client.connection.pinned import pin
-from pgbearer.client.connection.plan import Plan, Plans
-from pgbearer.client.peek import issuer_in
-from pgbearer.client.sources import StaticSource, TokenSource
+from pgbearer.client.connection.attempt import prepare, question
+from pgbearer.client.connection.session import BearerSession, check, remember
+from pgbearer.client.sources import TokenSource
 from pgbearer.client.token import AccessToken
-from pgbearer.errors import UsageError
 
-__all__ = ["check_server", "connect", "connect_async"]
-
-_DRIVER_ARGUMENTS: Final = frozenset({"autocommit", "prepare_threshold", "context", "row_factory", "cursor_factory"})
-
-_plans = Plans()
-_known = KnownServers()
+__all__ = ["AsyncConnection", "Connection", "check_server", "connect", "connect_async"]
 
 
-def connect(
-    conninfo: str = "",
-    *,
-    source: TokenSource | None = None,
-    token: AccessToken | str | None = None,
-    issuer: str | None = None,
-    behind: str | None = None,
-    client_id: str | None = None,
-    scope: str | None = None,
-    **kwargs: Any,
-) -> psycopg.Connection[Any]:
-    """Connect to PostgreSQL 18 or later with a token, and return an ordinary psycopg connection.
+class Connection(BearerSession[Row], psycopg.Connection[Row]):
+    """A `psycopg.Connection` that was opened with a token, for whatever takes a class of connections.
 
-    The token leaves only for a server reached over a Unix socket, or over TLS with ``sslmode=verify-full`` (set if
-    nothing else is), and only after that server has itself named the pinned issuer. No other login method is open: no
-    password is asked for, read from a file or sent.
-
-    Args:
-        conninfo: connection string or URL; service file, environment and defaults apply as libpq says.
-        source: where the token comes from; give this or `token`.
-        token: a token in hand.
-        issuer: the one issuer whose servers may have it. May be left out where the source, the token or
-            ``oauth_issuer`` names it; all that are there must agree.
-        behind: for a token of a workload that servers take behind another issuer's HBA lines (``issuers.*.behind`` in
-            their pgbearer.yaml): that issuer, whose servers may then have it instead; ``oauth_issuer`` must agree.
-        client_id: libpq's ``oauth_client_id``; of no consequence here but for its messages.
-        scope: libpq's ``oauth_scope``; what the server asks for if None.
-        kwargs: as for `psycopg.Connection.connect`: ``autocommit``, ``row_factory`` ..., and connection keywords.
-
-    Returns:
-        A connection that has nothing to do with the token any more. The session ends when the server says so.
-
-    Raises:
-        UsageError: the arguments or the connection string are not usable; nothing was sent.
-        UnsafeServerError: the token might have reached the wrong server; it was not sent.
-        LibpqTooOldError: psycopg's libpq is older than 18.
-        TokenRefusedError: the server refused; also a `psycopg.OperationalError`.
-        ServerUnreachableError: there was no server to ask; also a `psycopg.OperationalError`.
-        PgbearerError: what `source` raises.
-
-    Safe in threads: any number, with different tokens, at once. `source.token` is called after the checks that need no
-    token, so that nobody logs in for a connection string that would be refused.
+    Once it is open it has nothing to do with the token any more. The session ends when the server says so.
     """
-    try:
-        giver = _source(source, token)
-    finally:
-        del token  # a traceback that shows locals would show it
-    plan = _plan(conninfo, kwargs, _servers_of(issuer, giver, behind), client_id, scope)
-    with _attempt(plan, giver.token(), plan.issuer if behind is None else issuer or giver.issuer) as offered:
-        connection = psycopg.Connection.connect(conninfo, **_arguments(kwargs, plan, offered))
-        if not offered.handed_over:
-            connection.close()
-    return connection
+
+    @classmethod
+    def connect(  # type: ignore[override]  # what psycopg's has beside these goes to it among kwargs
+        cls,
+        conninfo: str = "",
+        *,
+        source: TokenSource | None = None,
+        token: AccessToken | str | None = None,
+        issuer: str | None = None,
+        behind: str | None = None,
+        client_id: str | None = None,
+        scope: str | None = None,
+        row_factory: RowFactory[Row] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Connect to PostgreSQL 18 or later with a token; `pgbearer.connect` is this.
+
+        The token leaves only for a server reached over a Unix socket, or over TLS with ``sslmode=verify-full`` (set if
+        nothing else is), and only after that server has itself named the pinned issuer. No other login method is open:
+        no password is asked for, read from a file or sent.
+
+        Args:
+            conninfo: connection string or URL; service file, environment and defaults apply as libpq says.
+            source: where the token comes from; give this or `token`.
+            token: a token in hand.
+            issuer: the one issuer whose servers may have it. May be left out where the source, the token or
+                ``oauth_issuer`` names it; all that are there must agree.
+            behind: for a token of a workload that servers take behind another issuer's HBA lines (``issuers.*.behind``
+                in their pgbearer.yaml): that issuer, whose servers may then have it instead; ``oauth_issuer`` must
+                agree.
+            client_id: libpq's ``oauth_client_id``; of no consequence here but for its messages.
+            scope: libpq's ``oauth_scope``; what the server asks for if None.
+            row_factory: as for `psycopg.Connection.connect`; what the rows are, also to a type checker.
+            kwargs: as for `psycopg.Connection.connect`: ``autocommit`` ..., and connection keywords.
+
+        Raises:
+            UsageError: the arguments or the connection string are not usable; nothing was sent.
+            UnsafeServerError: the token might have reached the wrong server; it was not sent.
+            LibpqTooOldError: psycopg's libpq is older than 18.
+            TokenRefusedError: the server refused; also a `psycopg.OperationalError`.
+            ServerUnreachableError: there was no server to ask; also a `psycopg.OperationalError`.
+            PgbearerError: what `source` raises.
+
+        Safe in threads: any number, with different tokens, at once. `source.token` is called after the checks that need
+        no token, so that nobody logs in for a connection string that would be refused.
+        """
+        kwargs["row_factory"] = row_factory
+        try:
+            login = prepare(
+                conninfo,
+                kwargs,
+                source=source,
+                token=token,
+                issuer=issuer,
+                behind=behind,
+                client_id=client_id,
+                scope=scope,
+            )
+        finally:
+            del token  # a traceback that shows locals would show it
+        given = login.source.token()
+        with login.attempt(given) as offered:
+            connection = super().connect(conninfo, **login.arguments(kwargs, offered))
+            if not offered.handed_over:
+                connection.close()
+        remember(connection, given)
+        return connection
+
+    def check_session(self) -> None:
+        """Say whether the connection, which must be idle, can be given work; if not, it is closed.
+
+        Takes microseconds, and asks nobody. For a pool of another make than ours: ``check=Connection.check_session``.
+
+        Raises:
+            SessionEndedError: the server has ended the session, or the token that opened it ends within a tenth of the
+                time that it had left, at most 30 s.
+
+        Not safe while another thread uses the connection.
+        """
+        check(self)
 
 
-async def connect_async(
-    conninfo: str = "",
-    *,
-    source: TokenSource | None = None,
-    token: AccessToken | str | None = None,
-    issuer: str | None = None,
-    behind: str | None = None,
-    client_id: str | None = None,
-    scope: str | None = None,
-    **kwargs: Any,
-) -> psycopg.AsyncConnection[Any]:
-    """`connect` for asyncio: the same arguments, rules and errors, and a `psycopg.AsyncConnection`.
+class AsyncConnection(BearerSession[Row], psycopg.AsyncConnection[Row]):
+    """A `Connection` for asyncio: a `psycopg.AsyncConnection` that was opened with a token."""
 
-    The token is had with ``await source.token_async()`` before libpq is asked to connect, because libpq's hook cannot
-    wait. Safe in tasks and event loops: any number, with different tokens, at once. Cancelling is safe at any point.
-    """
-    try:
-        giver = _source(source, token)
-    finally:
-        del token  # a traceback that shows locals would show it
-    plan = _plan(conninfo, kwargs, _servers_of(issuer, giver, behind), client_id, scope)
-    given = await giver.token_async()
-    with _attempt(plan, given, plan.issuer if behind is None else issuer or giver.issuer) as offered:
-        connection = await psycopg.AsyncConnection.connect(conninfo, **_arguments(kwargs, plan, offered))
-        if not offered.handed_over:
-            await connection.close()
-    return connection
+    @classmethod
+    async def connect(  # type: ignore[override]  # as above
+        cls,
+        conninfo: str = "",
+        *,
+        source: TokenSource | None = None,
+        token: AccessToken | str | None = None,
+        issuer: str | None = None,
+        behind: str | None = None,
+        client_id: str | None = None,
+        scope: str | None = None,
+        row_factory: AsyncRowFactory[Row] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """`Connection.connect` for asyncio: the same arguments, rules and errors; `pgbearer.connect_async` is this.
+
+        The token is had with ``await source.token_async()`` before libpq is asked to connect, because libpq's hook
+        cannot wait. Safe in tasks and event loops: any number, with different tokens, at once. Cancelling is safe at
+        any point.
+        """
+        kwargs["row_factory"] = row_factory
+        try:
+            login = prepare(
+                conninfo,
+                kwargs,
+                source=source,
+                token=token,
+                issuer=issuer,
+                behind=behind,
+                client_id=client_id,
+                scope=scope,
+            )
+        finally:
+            del token  # a traceback that shows locals would show it
+        given = await login.source.token_async()
+        with login.attempt(given) as offered:
+            connection = await super().connect(conninfo, **login.arguments(kwargs, offered))
+            if not offered.handed_over:
+                await connection.close()
+        remember(connection, given)
+        return connection
+
+    async def check_session(self) -> None:
+        """As `Connection.check_session`; never blocks. Not safe while another task uses the connection."""
+        check(self)
+
+
+connect = Connection.connect
+connect_async = AsyncConnection.connect
 
 
 def check_server(conninfo: str = "", *, issuer: str, **kwargs: Any) -> None:
@@ -129,75 +174,5 @@ def check_server(conninfo: str = "", *, issuer: str, **kwargs: Any) -> None:
 
     Safe in threads, as `connect` is.
     """
-    plan = _plan(conninfo, kwargs, (issuer,), None, None)
-    with offer(None, plan.issuer) as asked:
-        try:
-            psycopg.Connection.connect(conninfo, **_arguments(kwargs, plan, asked)).close()
-        except psycopg.OperationalError as error:
-            if asked.error is None:
-                raise without_token(error) from error
-    if not isinstance(asked.error, NothingToGiveError):
-        raise asked.error or TokenRefusedError("the server let us in without a token")
-    _known.remember(plan.server, asked.discovery_url)
-
-
-def _source(source: TokenSource | None, token: AccessToken | str | None) -> TokenSource:
-    try:
-        if source is None and token is not None:
-            return StaticSource(token)
-        if source is not None and token is None:
-            return source
-        raise UsageError("give either source= or token=")
-    finally:
-        del token  # as in connect
-
-
-def _servers_of(issuer: str | None, giver: TokenSource, behind: str | None) -> tuple[str | None, ...]:
-    """Whoever says whose servers may have the token: all who name its issuer, or the one who names another for it."""
-    if behind is None:
-        return issuer, giver.issuer
-    if issuer is not None and giver.issuer is not None:
-        pin((issuer, giver.issuer))
-    return (behind,)
-
-
-def _plan(
-    conninfo: str,
-    kwargs: Mapping[str, Any],
-    issuers: tuple[str | None, ...],
-    client_id: str | None,
-    scope: str | None,
-) -> Plan:
-    keywords = {name: value for name, value in kwargs.items() if name not in _DRIVER_ARGUMENTS}
-    return _plans.plan(conninfo, keywords, issuers=issuers, client_id=client_id, scope=scope)
-
-
-def _arguments(kwargs: Mapping[str, Any], plan: Plan, offered: Offer) -> dict[str, Any]:
-    """The keyword arguments of psycopg's connect, with the offer's name among them."""
-    url = _known.discovery_url(plan.server)
-    return {**kwargs, **plan.added, **({"oauth_issuer": url} if url else {}), CARRIER: offered.name}
-
-
-@contextmanager
-def _attempt(plan: Plan, token: AccessToken, own: str | None) -> Iterator[Offer]:
-    """Offer the token for one connection, say what went wrong in our words, and remember what the server asked for.
-
-    `own` is the issuer that the token itself may name.
-    """
-    said = issuer_in(token)
-    if own is not None and said != own:
-        pin((own, said))
-    with offer(token, plan.issuer) as offered:
-        try:
-            yield offered
-        except psycopg.OperationalError as error:
-            _known.forget(plan.server)
-            if offered.error is not None:
-                raise offered.error from None
-            raise explained(error, offered, token, now=time.time()) from error
-    if not offered.handed_over:
-        raise TokenRefusedError(
-            "the connection was opened without our token, and is closed again",
-            hint="Another library in this process answers libpq's PQsetAuthDataHook in our place.",
-        )
-    _known.remember(plan.server, offered.discovery_url)
+    with question(conninfo, kwargs, issuer) as arguments:
+        psycopg.Connection.connect(conninfo, **arguments).close()

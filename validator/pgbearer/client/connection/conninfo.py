@@ -12,7 +12,16 @@ from pgbearer.client.login.metadata import issuer_of
 from pgbearer.client.plain import plain
 from pgbearer.errors import UsageError
 
-__all__ = ["NO_PASSFILE", "ConnectionParameter", "OAuthSettings", "oauth_settings", "resolve", "uses_only_unix_sockets"]
+__all__ = [
+    "NO_PASSFILE",
+    "ConnectionParameter",
+    "OAuthSettings",
+    "balances_load",
+    "default_host",
+    "oauth_settings",
+    "resolve",
+    "uses_only_unix_sockets",
+]
 
 ConnectionParameter = str | int | None
 
@@ -56,6 +65,27 @@ def resolve(conninfo: str, parameters: Mapping[str, ConnectionParameter]) -> dic
     except psycopg.ProgrammingError as error:
         raise UsageError(f"not a connection string: {plain(str(error).strip())}") from None
     return _resolved(pq.PGconn.connect_start(probe.encode()))
+
+
+def balances_load(conninfo: str) -> bool:
+    """Whether the hosts of a connection string are to be tried in random order (``load_balance_hosts``).
+
+    `resolve` cannot say so, because it sets that option; this sets another one that is checked as late.
+    """
+    attempt = pq.PGconn.connect_start(make_conninfo(conninfo, target_session_attrs=_PROBE).encode())
+    try:
+        return any(option.keyword == b"load_balance_hosts" and option.val == b"random" for option in attempt.info)
+    finally:
+        attempt.finish()
+
+
+def default_host() -> str:
+    """The folder of Unix sockets where libpq goes if it is told no host, or ``localhost``."""
+    attempt = pq.PGconn.connect_start(f"host='' load_balance_hosts={_PROBE}".encode())
+    try:
+        return attempt.host.decode()
+    finally:
+        attempt.finish()
 
 
 def uses_only_unix_sockets(options: Mapping[str, str]) -> bool:

@@ -1,176 +1,49 @@
-"""A login that is kept: read, renewed, replaced and ended under the one lock that all processes share."""
+"""Until when a token in memory is used, and from when on another is asked for: rules on values, no clock, no lock."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
-from pgbearer.client.grant import Grant
-from pgbearer.client.login.logout import logout
-from pgbearer.client.login.refresh import refresh
-from pgbearer.client.login.request import LoginRequest
-from pgbearer.client.login.steps import Steps, run_async
-from pgbearer.client.notice import Notice
-from pgbearer.client.sources.ask import Ask
-from pgbearer.client.store import StoreError, StoreLock, TokenKey, TokenStore
-from pgbearer.http import Fetcher
+from pgbearer.client.token import AccessToken
 
-__all__ = ["KeptLogin"]
+__all__ = ["Kept"]
 
-_LOCK_PATIENCE: Final = 900.0  # seconds: whoever has the lock may be asking a person
-_SAID_AFTER: Final = 1.0  # seconds: a renewal is faster
-_FIRST_LOOK, _LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks at the lock
+_RENEW_FROM: Final = 0.70
+_RENEW_UNTIL: Final = 0.85
+"""Parts of a token's life between which another is asked for: at a time of chance, so that not all ask at once."""
+_FIRST_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds between attempts at an issuer that does not answer, while the old token is still good."""
 
 
-class KeptLogin:
-    """One login of one person, and what can be done about it. For one task at a time.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A token, and how its renewal stands. Times are seconds since the epoch: a machine that slept has aged with it."""
 
-    Args:
-        key: what it is kept under.
-        store: gives the store when it is first needed: looking for a keyring may block.
-        ca_file: PEM certificates to trust for the issuer instead of the system's.
-        timeout: seconds for one exchange with the issuer.
-        notice: told what a person should know.
-    """
+    token: AccessToken
+    asked: float
+    """When it was asked for."""
+    due: float
+    """From when on another is asked for."""
+    failures: int = 0
+    """Attempts since then that nobody answered."""
 
-    def __init__(
-        self,
-        key: TokenKey,
-        store: Callable[[], TokenStore],
-        *,
-        ca_file: Path | None,
-        timeout: float,
-        notice: Notice,
-    ) -> None:
-        self.key = key
-        self._open = store
-        self._store: TokenStore | None = None
-        self._ca_file = ca_file
-        self._timeout = timeout
-        self._notice = notice
-        self._unkept: Grant | None = None
+    @classmethod
+    def of(cls, token: AccessToken, asked: float, chance: float) -> "Kept | None":
+        """A token that was asked for at `asked`, `chance` from 0 to 1; None if nobody knows when it ends."""
+        if token.expires_at is None:
+            return None
+        part = _RENEW_FROM + (_RENEW_UNTIL - _RENEW_FROM) * chance
+        return cls(token, asked, asked + (token.expires_at - asked) * part)
 
-    @property
-    def store(self) -> TokenStore:
-        """Where it is kept. May block at first, and raise StoreError."""
-        if self._store is None:
-            self._store = self._open()
-        return self._store
+    def young(self, now: float) -> bool:
+        """Whether it is used without asking; not if the clock was set back, for then its age is unknown."""
+        return self.asked <= now < self.due and not self.token.expired(now)
 
-    def load(self) -> Grant | None:
-        """What is kept, or what should have been and could not. Raises StoreError."""
-        return self._unkept or self.store.load(self.key)
+    def still_good(self, now: float) -> bool:
+        """Whether it can be used if no other is to be had: until its very end."""
+        return not self.token.expired(now)
 
-    def try_lock(self) -> StoreLock | None:
-        """The lock, if nobody has it now. Raises StoreError."""
-        return self.store.try_lock(self.key)
-
-    @asynccontextmanager
-    async def locked(self) -> AsyncIterator[None]:
-        """With the lock of all processes; what was read before it was had may be out of date.
-
-        Raises:
-            StoreError: somebody had it for a quarter of an hour.
-        """
-        lock = await self._lock()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    async def renew(self, grant: Grant) -> Grant:
-        """Renew `grant`, and keep what comes; to be called with the lock held. Raises what `refresh` raises.
-
-        A refresh token that was sent is spent, so what came for it is kept even if the caller is cancelled meanwhile.
-        """
-        renewal = asyncio.ensure_future(self._renew(grant))
-        try:
-            return await asyncio.shield(renewal)
-        except asyncio.CancelledError:
-            await asyncio.wait({renewal})
-            renewal.cancelled() or renewal.exception()  # looked at, so that asyncio does not log it
-            raise
-
-    def forget_renewal(self, grant: Grant) -> Grant:
-        """Keep `grant` without what can renew it no more; to be called with the lock held."""
-        ended = replace(grant, refresh=None, refresh_expires_at=None)
-        self._keep(ended)
-        return ended
-
-    async def replace(self, ask: Ask) -> Grant:
-        """Ask the person, and keep what comes; to be called with the lock held.
-
-        Raises:
-            StoreError: it cannot be kept; the login is then of no use to anybody.
-            PgbearerError: what `ask` raises.
-        """
-        async with self._fetcher() as fetcher:
-            grant = await ask(fetcher)
-        self.store.save(self.key, grant)
-        self._unkept = None
-        return grant
-
-    async def end(self) -> bool:
-        """Forget the login, and end it at the issuer; to be called with the lock held. False if there was none.
-
-        It is forgotten first, whatever the issuer then says. Raises what `logout` raises.
-        """
-        grant = self.load()
-        self.store.remove(self.key)
-        self._unkept = None
-        if grant is None:
-            return False
-        await self._run(logout(self._request(grant), grant))
-        return True
-
-    async def _renew(self, grant: Grant) -> Grant:
-        renewed = await self._run_for_grant(refresh(self._request(grant), grant, wall=time.time))
-        self._keep(renewed)
-        return renewed
-
-    def _keep(self, grant: Grant) -> None:
-        """Keep `grant`, or at least hold it: what is in the store still is of no use to anybody."""
-        try:
-            self.store.save(self.key, grant)
-            self._unkept = None
-        except StoreError as error:
-            self._unkept = grant
-            self._notice(f"the renewed login cannot be kept, other commands will ask you to log in: {error.what}")
-
-    async def _run_for_grant(self, steps: Steps[Grant]) -> Grant:
-        async with self._fetcher() as fetcher:
-            return await run_async(steps, fetcher)
-
-    async def _run(self, steps: Steps[None]) -> None:
-        async with self._fetcher() as fetcher:
-            await run_async(steps, fetcher)
-
-    def _request(self, grant: Grant) -> LoginRequest:
-        return LoginRequest(self.key.issuer, grant.client_id, self.key.scope)
-
-    @asynccontextmanager
-    async def _fetcher(self) -> AsyncIterator[Fetcher]:
-        fetcher = Fetcher(self._ca_file, self._timeout)
-        try:
-            yield fetcher
-        finally:
-            await fetcher.aclose()
-
-    async def _lock(self) -> StoreLock:
-        began, pause, said = time.monotonic(), _FIRST_LOOK, False
-        while (lock := self.try_lock()) is None:
-            waited = time.monotonic() - began
-            if waited > _LOCK_PATIENCE:
-                raise StoreError(
-                    f"another process has been getting a token of {self.key.issuer} for {waited / 60:.0f} minutes",
-                    hint="End that process, and try again.",
-                )
-            if not said and waited > _SAID_AFTER:
-                said = True
-                self._notice(f"waiting for another process, which is getting a token of {self.key.issuer}")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-        return lock
+    def after_failure(self, now: float) -> "Kept":
+        """The same, after an attempt that nobody answered: asked again a little later."""
+        pause = min(_FIRST_PAUSE * 2.0**self.failures, _LONGEST_PAUSE)
+        return Kept(self.token, min(self.asked, now), now + pause, min(self.failures + 1, 8))

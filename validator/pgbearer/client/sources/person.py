@@ -15,7 +15,7 @@ from pgbearer.client.notice import Notice, notice_on_stderr
 from pgbearer.client.sources.ask import Ask, DeviceAsk, How
 from pgbearer.client.sources.flight import Flights
 from pgbearer.client.sources.freshness import Freshness, freshness
-from pgbearer.client.sources.kept import KeptLogin
+from pgbearer.client.sources.kept_login import KeptLogin
 from pgbearer.client.store import StoreKind, TokenKey, TokenStore, open_store
 from pgbearer.client.token import AccessToken
 from pgbearer.errors import PgbearerError, UnreachableError

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pgbearer.service.sockets import bind
+from pgbearer.sockets import bind
 
 
 def test_a_successors_socket_stays_even_if_it_got_the_same_inode(tmp_path: Path) -> None:
