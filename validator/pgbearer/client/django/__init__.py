@@ -1,0 +1,1 @@
+"""Django's database backend for PostgreSQL, with logins by token: ``ENGINE = "pgbearer.client.django"``."""
