@@ -30,9 +30,9 @@ from pgbearer.service.login_protocol import LoginHandler
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.moving import MovesCollector
-from pgbearer.service.notify import notify
 from pgbearer.service.reload import Reloader, watch
 from pgbearer.service.state import KEYS_SECONDS, State, build_state, read_file
+from pgbearer.systemd import notify
 
 __all__ = ["DRAIN_SECONDS", "Service", "serve"]
 
