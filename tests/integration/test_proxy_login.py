@@ -101,3 +101,19 @@ async def test_a_refusal_is_the_servers_with_what_this_side_knows(server: FakePo
         assert f"explain --token-ref {AccessToken(SECRET).ref}" in str(caught.value)
         assert proxy.proxy.status().upstreams[0].refused == 1
     assert ISSUER not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pin", "refused"), [(("user", "dbname"), {"user", "dbname"}), (("user",), {"user"}), ((), set())]
+)
+async def test_what_is_pinned_is_the_only_one_and_the_rest_the_clients_choice(
+    server: FakePostgres, folder: Path, pin: tuple[str, ...], refused: set[str]
+) -> None:
+    async with proxied(folder, f"host={folder} user=app dbname=appdb", pin=pin) as proxy:
+        for keyword in ("user", "dbname"):
+            if keyword in refused:
+                with pytest.raises(psycopg.OperationalError, match="alone, not for 'another'"):
+                    await proxy.connect(**{keyword: "another"})
+            else:
+                await (await proxy.connect(**{keyword: "another"})).close()
+    assert len(server.tokens) == 2 - len(refused)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +23,8 @@ from pgbearer.errors import PgbearerError
 __all__ = ["Desk"]
 
 _CANCEL_SECONDS: Final = 10.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Desk:
 
     def refuse(self, why: str) -> None:
         """A client could not be logged in; `why` holds no secret."""
+        _log.warning("%s: a client was refused: %s", self.route.upstream.name, why)
         self.tally.refuse(why)
 
     def has_said(self, guest: Guest) -> None:

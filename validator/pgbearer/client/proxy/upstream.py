@@ -2,9 +2,9 @@
 
 import os
 import pwd
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -34,6 +34,7 @@ class Upstream:
         name: names it in status and messages.
         conninfo: connection string or URL of libpq; service file, environment and defaults apply. The ``user``,
             ``dbname`` and ``replication`` that it, or its service, gives are the only ones that clients may have.
+        pin: of ``user`` and ``dbname``, those that are held to; what is left out is the client's to choose.
         source: where tokens come from, for connections of our own uid; asked once a connection.
         issuer: the one issuer whose servers may have them, as for `pgbearer.connect`.
         behind: as for `pgbearer.connect`.
@@ -46,6 +47,7 @@ class Upstream:
     issuer: str | None = None
     behind: str | None = None
     admit: Admit | None = field(default=None, repr=False)
+    pin: Collection[Literal["user", "dbname"]] = ("user", "dbname")
 
     def source_for(self, uid: int | None) -> TokenSource | None:
         """The source for a client by its uid, or None if it may have none; uid None is one who proved the secret."""
@@ -130,7 +132,7 @@ def route_of(upstream: Upstream) -> Route:
         _timeout(options),
         attrs,
         _uid(options.get("requirepeer")),
-        _pins(upstream.conninfo, options),
+        _pins(upstream, options),
     )
 
 
@@ -181,13 +183,13 @@ def _uid(user: str | None) -> int | None:
         raise UsageError(f"requirepeer: no user {plain(user)!r}") from None
 
 
-def _pins(conninfo: str, options: Mapping[str, str]) -> Pins:
+def _pins(upstream: Upstream, options: Mapping[str, str]) -> Pins:
     """What was said of user and database, and not merely made up by libpq.
 
     Where nobody says a user, libpq takes the one who runs the process, and for the database the user's name. Where a
     service file is read it cannot be told whether it said so too: then what libpq made of it is pinned.
     """
-    said = conninfo_to_dict(conninfo)
+    said = conninfo_to_dict(upstream.conninfo)
     by_service = "service" in options or "PGSERVICE" in os.environ
 
     def pinned(keyword: str, variable: str, made_up: str | None) -> bytes | None:
@@ -198,8 +200,8 @@ def _pins(conninfo: str, options: Mapping[str, str]) -> Pins:
 
     user = options.get("user")
     return Pins(
-        pinned("user", "PGUSER", _own_name()),
-        pinned("dbname", "PGDATABASE", user),
+        pinned("user", "PGUSER", _own_name()) if "user" in upstream.pin else None,
+        pinned("dbname", "PGDATABASE", user) if "dbname" in upstream.pin else None,
         options["replication"].encode() if options.get("replication") else None,
     )
 
