@@ -26,6 +26,7 @@ _ENDPOINTS: Final = (
     "revocation_endpoint",
     "end_session_endpoint",
 )
+_ALIASES: Final = "mtls_endpoint_aliases"
 _NAMES_ITSELF: Final = "authorization_response_iss_parameter_supported"
 
 
@@ -43,6 +44,8 @@ class Metadata:
     """Where a token is revoked (RFC 7009)."""
     end_session_endpoint: str | None = None
     """Where a session is ended (OpenID Connect RP-Initiated Logout section 2.1)."""
+    mtls_token_endpoint: str | None = None
+    """Where a client that shows a certificate asks for tokens instead, if elsewhere (RFC 8705 section 5)."""
     names_itself: bool = False
     """Whether it promises ``iss`` in each answer through the browser (RFC 9207 section 3)."""
 
@@ -128,7 +131,11 @@ def _decode(issuer: str, reply: Reply, url: str) -> Metadata:
     token = endpoints.pop("token_endpoint")
     if token is None:
         raise MetadataError("the metadata names no token_endpoint", where=url)
-    return Metadata(issuer, token, **endpoints, names_itself=document.get(_NAMES_ITSELF) is True)
+    aliases = document.get(_ALIASES)
+    mtls = _endpoint(aliases, "token_endpoint", url) if isinstance(aliases, dict) else None
+    return Metadata(
+        issuer, token, **endpoints, mtls_token_endpoint=mtls, names_itself=document.get(_NAMES_ITSELF) is True
+    )
 
 
 def _endpoint(document: Mapping[str, Any], name: str, url: str) -> str | None:

@@ -32,19 +32,25 @@ class LoginSettings(_Settings, frozen=True, kw_only=True, tag="login"):
     interactive: ClassVar[bool] = True
 
 
-class ClientCredentialsSettings(_Settings, frozen=True, kw_only=True, tag="client-credentials"):
-    """A service with credentials of its own (RFC 6749 section 4.4); one of the three says how they are proven."""
+class _ClientSettings(_Settings, frozen=True, kw_only=True):
+    """A client of the issuer; one of three says how it proves that it is itself."""
 
-    client_id: str
+    client_id: Annotated[str, msgspec.Meta(min_length=1)]
     secret_file: File | None = None
     """Holds the client's secret (``client_secret_basic``)."""
     key_file: File | None = None
     """Holds a private key, PEM (``private_key_jwt``, RFC 7523)."""
     key_id: str | None = None
     """Names the key (``kid``); only with `key_file`."""
+    algorithm: str | None = None
+    """Instead of the key's usual one, e.g. PS256; only with `key_file`."""
     certificate_file: File | None = None
     """The client's certificate, PEM; with `certificate_key_file` (``tls_client_auth``, RFC 8705 section 2)."""
     certificate_key_file: File | None = None
+
+
+class ClientCredentialsSettings(_ClientSettings, frozen=True, kw_only=True, tag="client-credentials"):
+    """A service with a token for itself (RFC 6749 section 4.4)."""
 
 
 class KubernetesSettings(_Settings, frozen=True, kw_only=True, tag="kubernetes"):
@@ -68,14 +74,13 @@ class SpiffeSettings(_Settings, frozen=True, kw_only=True, tag="spiffe"):
     """Which identity, where the workload has several."""
 
 
-class ExchangeSettings(_Settings, frozen=True, kw_only=True, tag="exchange"):
+class ExchangeSettings(_ClientSettings, frozen=True, kw_only=True, tag="exchange"):
     """A service that acts for a person: the person's token, exchanged for one for the database (RFC 8693)."""
 
-    client_id: str
-    secret_file: File
     subject_token_file: File
-    """Holds the person's token."""
+    """Holds the person's token; read at each use."""
     audience: str | None = None
+    """For whom the new token shall be; what the scopes bring if left out."""
 
 
 class CommandSettings(_Settings, frozen=True, kw_only=True, tag="command"):
