@@ -13,9 +13,10 @@ from pgbearer.client.connection.pinned import UnsafeServerError
 from pgbearer.client.plain import plain
 from pgbearer.client.proxy.messages import SSL_REQUEST, packet
 from pgbearer.client.proxy.peer import peer_uid
-from pgbearer.client.proxy.tls import ALPN, Tls
+from pgbearer.client.proxy.tls_settings import ALPN
+from pgbearer.client.proxy.tls_stream import TlsStream
 from pgbearer.client.proxy.upstream import Host, Route
-from pgbearer.client.proxy.wire import Wire
+from pgbearer.client.proxy.wire import Wire, Workspace
 
 __all__ = ["Address", "addresses_of", "open_channel"]
 
@@ -49,22 +50,25 @@ async def addresses_of(host: Host) -> list[Address]:
 
 
 @contextlib.asynccontextmanager
-async def open_channel(route: Route, address: Address, make_wire: Callable[[], Wire]) -> AsyncIterator[Wire]:
+async def open_channel(
+    route: Route, address: Address, when_lost: Callable[[Wire], None], space: Workspace
+) -> AsyncIterator[Wire]:
     """Connect, encrypt and verify; the wire is aborted if the block raises, and left open if it does not.
 
     Args:
         route: whose rules hold.
         address: where to.
-        make_wire: makes the protocol.
+        when_lost: called when the connection is over.
+        space: of the event loop.
 
     Raises:
         ServerUnreachableError: there is no server there, or none that is who it must be.
         UnsafeServerError: what is there must not have a token.
     """
-    wire = make_wire()
+    wire = Wire(when_lost, space)
     try:
         try:
-            await _connect(route, address, wire)
+            await _connect(route, address, wire, space)
         except ssl.SSLCertVerificationError as error:
             raise ServerUnreachableError(
                 f"certificate verify failed: {plain(error.verify_message)}",
@@ -80,7 +84,7 @@ async def open_channel(route: Route, address: Address, make_wire: Callable[[], W
         raise
 
 
-async def _connect(route: Route, address: Address, wire: Wire) -> None:
+async def _connect(route: Route, address: Address, wire: Wire, space: Workspace) -> None:
     loop = asyncio.get_running_loop()
     if isinstance(address.sockaddr, str):
         opened = await _opened(address)
@@ -92,14 +96,13 @@ async def _connect(route: Route, address: Address, wire: Wire) -> None:
     opened = await _opened(address)
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    context = route.tls.context()
-    if route.tls.direct:
-        await loop.create_connection(lambda: wire, sock=opened, ssl=context, server_hostname=address.host.name)
-        if wire.transport.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
-            raise UnsafeServerError("the server speaks TLS, but not PostgreSQL's (no ALPN)", where=str(address))
-        return
     await loop.create_connection(lambda: wire, sock=opened)
-    await _ask_for_tls(wire, address, route.tls, context)
+    tls = TlsStream(route.tls.context(), address.host.name, space.decrypted)
+    if not route.tls.direct:
+        await _ask_for_tls(wire, address)
+    await wire.secure(tls)
+    if route.tls.direct and tls.alpn != ALPN:
+        raise UnsafeServerError("the server speaks TLS, but not PostgreSQL's (no ALPN)", where=str(address))
 
 
 async def _opened(address: Address) -> socket.socket:
@@ -123,8 +126,8 @@ def _check_server(opened: socket.socket, route: Route, address: Address) -> None
         raise UnsafeServerError(f"the socket is served by uid {uid}, not by requirepeer's", where=str(address))
 
 
-async def _ask_for_tls(wire: Wire, address: Address, tls: Tls, context: ssl.SSLContext) -> None:
-    """SSLRequest, one byte of answer, handshake; nothing may have come with the byte (CVE-2021-23222)."""
+async def _ask_for_tls(wire: Wire, address: Address) -> None:
+    """SSLRequest, and one byte of answer; nothing may have come with it (CVE-2021-23222)."""
     wire.write(packet(SSL_REQUEST.to_bytes(4, "big")))
     answer = await wire.byte()
     if answer != b"S":
@@ -132,8 +135,3 @@ async def _ask_for_tls(wire: Wire, address: Address, tls: Tls, context: ssl.SSLC
         raise ServerUnreachableError(f"the server {what}", where=str(address), hint="No token was sent.")
     if wire.has_unread:
         raise UnsafeServerError("bytes came in before TLS began: somebody is in between", where=str(address))
-    loop = asyncio.get_running_loop()
-    transport = await loop.start_tls(wire.transport, wire, context, server_hostname=address.host.name)
-    if transport is None or wire.has_unread:
-        raise ServerUnreachableError("the server went away during the TLS handshake", where=str(address))
-    wire.transport = transport

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from pgbearer.client.proxy.settings import ProxySettings
 from pgbearer.client.proxy.startup import Cancel
 from pgbearer.client.proxy.tally import Tally
 from pgbearer.client.proxy.upstream import Route
-from pgbearer.client.proxy.wire import Wire
+from pgbearer.client.proxy.wire import Wire, Workspace
 from pgbearer.errors import PgbearerError
 
 __all__ = ["Desk"]
@@ -38,8 +38,7 @@ class Desk:
     guests: Guests
     keys: CancelKeys
     tally: Tally
-    clock: Callable[[], float]
-    """Seconds on a clock that never jumps."""
+    space: Workspace
 
     @property
     def route(self) -> Route:
@@ -83,13 +82,13 @@ class Desk:
             return
         try:
             async with asyncio.timeout(_CANCEL_SECONDS):
-                await _send_cancel(target, self.clock)
+                await _send_cancel(target, self.space)
         except (PgbearerError, TimeoutError) as error:
             self.tally.last_error = f"a cancel request was lost: {getattr(error, 'what', 'time-out')}"
 
 
-async def _send_cancel(target: Target, clock: Callable[[], float]) -> None:
-    async with open_channel(target.route, target.address, lambda: Wire(_nobody, clock)) as wire:
+async def _send_cancel(target: Target, space: Workspace) -> None:
+    async with open_channel(target.route, target.address, _nobody, space) as wire:
         wire.write(cancel_packet(target.pid, target.key))
         await wire.byte()  # none comes: the server closes when it has sent the signal
         wire.close()

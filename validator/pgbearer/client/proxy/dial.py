@@ -20,7 +20,7 @@ from pgbearer.client.proxy.oauthbearer import MAX_LOGIN_BYTES, Login, Outcome, S
 from pgbearer.client.proxy.refusal import CANNOT_CONNECT_NOW, fields_of
 from pgbearer.client.proxy.startup import Startup
 from pgbearer.client.proxy.upstream import Route
-from pgbearer.client.proxy.wire import Wire
+from pgbearer.client.proxy.wire import Wire, Workspace
 from pgbearer.client.token import AccessToken
 
 __all__ = ["Dialer", "LoggedIn"]
@@ -48,14 +48,14 @@ class Dialer:
     Args:
         route: where to.
         known: which servers have asked for the pinned issuer's tokens a moment ago.
-        clock: seconds on a clock that never jumps.
+        space: of the event loop.
         seconds: for all hosts together.
     """
 
-    def __init__(self, route: Route, known: KnownServers, clock: Callable[[], float], seconds: float) -> None:
+    def __init__(self, route: Route, known: KnownServers, space: Workspace, seconds: float) -> None:
         self.route = route
         self._known = known
-        self._clock = clock
+        self._space = space
         self._seconds = seconds
 
     async def dial(self, startup: Startup, token: AccessToken, when_lost: Callable[[Wire], None]) -> LoggedIn:
@@ -72,7 +72,7 @@ class Dialer:
             ServerUnreachableError: no host could be asked, or none is of the wanted kind.
         """
         problem: ServerUnreachableError | ServerRefusedError | None = None
-        ends_at = self._clock() + self._seconds
+        ends_at = self._space.clock() + self._seconds
         for wanted in self._wanted():
             for host in self._in_order(self.route.hosts):
                 try:
@@ -103,7 +103,7 @@ class Dialer:
         self, attempt: "_Attempt", ends_at: float
     ) -> LoggedIn | ServerUnreachableError | ServerRefusedError:
         """One address; an error that lets libpq go on to the next host is returned, others are raised."""
-        left = ends_at - self._clock()
+        left = ends_at - self._space.clock()
         try:
             async with asyncio.timeout(min(left, self.route.connect_timeout or left)):
                 return await self._log_in(attempt)
@@ -123,7 +123,7 @@ class Dialer:
         if self._known.discovery_url(server) is None:
             await self._discover(attempt)
         try:
-            async with open_channel(self.route, attempt.address, lambda: Wire(attempt.when_lost, self._clock)) as wire:
+            async with open_channel(self.route, attempt.address, attempt.when_lost, self._space) as wire:
                 login = Login(self.route.issuer, attempt.token)
                 await _converse(wire, attempt, login)
                 logged_in = await _until_ready(wire, attempt, login)
@@ -135,7 +135,7 @@ class Dialer:
 
     async def _discover(self, attempt: "_Attempt") -> None:
         """Hear whose token the server wants, on a connection of its own that gets none (RFC 7628 section 4.3)."""
-        async with open_channel(self.route, attempt.address, lambda: Wire(_nobody, self._clock)) as wire:
+        async with open_channel(self.route, attempt.address, _nobody, self._space) as wire:
             login = Login(self.route.issuer, None)
             try:
                 await _converse(wire, attempt, login)

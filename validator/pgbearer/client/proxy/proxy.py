@@ -21,6 +21,7 @@ from pgbearer.client.proxy.settings import ProxySettings
 from pgbearer.client.proxy.status import ProxyStatus, UpstreamStatus
 from pgbearer.client.proxy.tally import Tally
 from pgbearer.client.proxy.upstream import Route, Upstream, route_of
+from pgbearer.client.proxy.wire import Workspace
 from pgbearer.errors import UsageError
 
 __all__ = ["Proxy"]
@@ -67,16 +68,16 @@ class Proxy:
             UnsafeServerError: an upstream insists on a channel that a token may not go through.
         """
         self._guests = Guests(self._settings.most_unfinished)
-        clock = asyncio.get_running_loop().time
+        space = Workspace(asyncio.get_running_loop().time)
         try:
-            desks = self._open(clock)
+            desks = self._open(space)
             self._write_passfiles()
         except BaseException:
             self._close()
             raise
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(receive(listening, desk)) for listening, desk in desks]
-        self._tasks.append(loop.create_task(self._sweep(clock)))
+        self._tasks.append(loop.create_task(self._sweep(space.clock)))
         return self
 
     async def __aexit__(
@@ -111,18 +112,18 @@ class Proxy:
             tuple(_status(served) for served in self._served),
         )
 
-    def _open(self, clock: Callable[[], float]) -> list[tuple[Listening, Desk]]:
+    def _open(self, space: Workspace) -> list[tuple[Listening, Desk]]:
         keys = CancelKeys()
         desks = []
         for upstream, places in self._wanted:
             _check_places(upstream, places)
             served = _Served(route_of(upstream), Tally(), [])
             self._served.append(served)
-            dialer = Dialer(served.route, KnownServers(monotonic=clock), clock, self._settings.dial_seconds)
+            dialer = Dialer(served.route, KnownServers(monotonic=space.clock), space, self._settings.dial_seconds)
             for place in places:
                 listening = open_place(place)
                 served.listening.append(listening)
-                desk = Desk(dialer, listening.verifier, self._settings, self._guests, keys, served.tally, clock)
+                desk = Desk(dialer, listening.verifier, self._settings, self._guests, keys, served.tally, space)
                 desks.append((listening, desk))
         return desks
 

@@ -50,9 +50,9 @@ class Session:
         self._desk = desk
         self._source = source
         self.uid = uid
-        self.local = Wire(self._local_lost, desk.clock)
+        self.local = Wire(self._local_lost, desk.space)
         self.upstream: Wire | None = None
-        self.began = desk.clock()
+        self.began = desk.space.clock()
         self._pid: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.TimerHandle | None = None

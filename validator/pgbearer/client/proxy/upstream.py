@@ -12,7 +12,7 @@ from pgbearer.client.connection.conninfo import balances_load, default_host, res
 from pgbearer.client.connection.pinned import UnsafeServerError, pin, safe_parameters
 from pgbearer.client.plain import plain
 from pgbearer.client.proxy.pins import Pins
-from pgbearer.client.proxy.tls import Tls
+from pgbearer.client.proxy.tls_settings import Tls
 from pgbearer.client.sources import TokenSource
 from pgbearer.errors import UsageError
 

@@ -1,18 +1,32 @@
 """One end of a connection: first read message by message, then joined to another end, bytes in, bytes out."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from pgbearer.client.proxy.messages import Message, take_message, take_packet
+from pgbearer.client.proxy.tls_stream import TlsStream
 
-__all__ = ["Wire"]
+__all__ = ["Wire", "Workspace"]
 
 _MOST_UNREAD: Final = 128 * 1024  # bytes kept before the login is over; more stays in the kernel
+_AT_ONCE: Final = 128 * 1024  # bytes read in one go
 _TAIL: Final = 6  # bytes of a ReadyForQuery
 
 
-class Wire(asyncio.Protocol):
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What the wires of one event loop share: a clock, and room to read into, which idle ones would only hold empty."""
+
+    clock: Callable[[], float]
+    """Seconds on a clock that never jumps."""
+    received: bytearray = field(default_factory=lambda: bytearray(_AT_ONCE), repr=False)
+    decrypted: bytearray = field(default_factory=lambda: bytearray(_AT_ONCE), repr=False)
+
+
+class Wire(asyncio.BufferedProtocol):
     """The proxy's side of one socket.
 
     Until `join`, messages are awaited one by one, and no more is read ahead than a login may have. Afterwards each
@@ -22,22 +36,24 @@ class Wire(asyncio.Protocol):
     Of one event loop. Only one task may await messages.
 
     Args:
-        when_lost: called once when the connection is over, with what ended it.
-        clock: seconds on a clock that never jumps.
+        when_lost: called once when the connection is over.
+        space: of the event loop.
     """
 
-    def __init__(self, when_lost: Callable[["Wire"], None], clock: Callable[[], float]) -> None:
+    def __init__(self, when_lost: Callable[["Wire"], None], space: Workspace) -> None:
         self._when_lost = when_lost
-        self._clock = clock
+        self._space = space
         self._unread = bytearray()
         self._waiter: asyncio.Future[None] | None = None
         self._other: Wire | None = None
+        self._tls: TlsStream | None = None
+        self._secured = False
         self._transport: asyncio.Transport | None = None
         self.ended = False
         """No more bytes will come."""
         self.lost = False
         """The connection is over, both ways."""
-        self.last_byte = clock()
+        self.last_byte = space.clock()
         """When the last byte came in."""
         self.tail = b""
         """The last few bytes that came in since `join`."""
@@ -48,27 +64,26 @@ class Wire(asyncio.Protocol):
         """As `asyncio.BaseProtocol.connection_made`."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
-        """As `asyncio.Protocol.data_received`."""
-        self.last_byte = self._clock()
-        if self._other is not None:
-            self.tail = data[-_TAIL:] if len(data) >= _TAIL else (self.tail + data)[-_TAIL:]
-            self._other.write(data)
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """As `asyncio.BufferedProtocol.get_buffer`: the room of all; it is empty again before anybody else reads."""
+        return self._space.received
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """As `asyncio.BufferedProtocol.buffer_updated`."""
+        self.last_byte = self._space.clock()
+        received = memoryview(self._space.received)[:nbytes]
+        if self._tls is None:
+            self._came(bytes(received))
             return
-        self._unread += data
-        if len(self._unread) > _MOST_UNREAD:
-            self.transport.pause_reading()
-        self._wake()
+        self._tls.feed(received)
+        if self._secured:
+            self._decrypt(self._tls)
+        else:
+            self._wake()
 
     def eof_received(self) -> bool:
-        """As `asyncio.Protocol.eof_received`: a half-closed connection is half-closed at the other end too."""
-        self.ended = True
-        self._wake()
-        other = self._other
-        if other is None or other.lost or not other.transport.can_write_eof() or not self.transport.can_write_eof():
-            return False  # TLS has no half-closed connections in asyncio: both ends close
-        other.transport.write_eof()
-        return True
+        """As `asyncio.BaseProtocol.eof_received`."""
+        return self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As `asyncio.BaseProtocol.connection_lost`."""
@@ -90,14 +105,10 @@ class Wire(asyncio.Protocol):
 
     @property
     def transport(self) -> asyncio.Transport:
-        """What carries it now; another one after a TLS handshake."""
+        """What carries it."""
         if self._transport is None:
             raise RuntimeError("not connected")
         return self._transport
-
-    @transport.setter
-    def transport(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
 
     @property
     def has_unread(self) -> bool:
@@ -112,7 +123,34 @@ class Wire(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send `data`, or nothing if the connection is over."""
         if not self.lost:
-            self.transport.write(data)
+            self.transport.write(data if self._tls is None else self._tls.encrypt(data))
+
+    def write_eof(self) -> None:
+        """Say that no more will be sent; the other side may still send."""
+        if not self.lost:
+            if self._tls is None:
+                self.transport.write_eof()
+            else:
+                self.transport.write(self._tls.finish())
+
+    async def secure(self, tls: TlsStream) -> None:
+        """Encrypt from here on, once the handshake is done.
+
+        Raises:
+            ssl.SSLError: it failed; ConnectionError if the other side went away.
+        """
+        self._tls = tls
+        try:
+            while not tls.handshake():
+                self.transport.write(tls.outgoing())
+                await self._more()
+                if self.ended:
+                    raise ConnectionResetError("the other side went away during the TLS handshake")
+        finally:
+            if not self.lost:
+                self.transport.write(tls.outgoing())
+        self._secured = True
+        self._decrypt(tls)
 
     async def byte(self) -> bytes:
         """One byte; empty at the end."""
@@ -144,19 +182,57 @@ class Wire(asyncio.Protocol):
         self.transport.set_write_buffer_limits(most_kept)
         if self._unread:
             early = bytes(self._unread)
-            self._unread.clear()
-            other.write(early)
+            self._unread = bytearray()
+            self._came(early)
         self.transport.resume_reading()
 
     def close(self) -> None:
         """Send what is still to be sent, then close."""
-        if not self.lost and self._transport is not None:
-            self._transport.close()
+        if self._transport is None or self.lost or self._transport.is_closing():
+            return
+        if self._tls is not None and self._secured:
+            self._transport.write(self._tls.finish())
+        self._transport.close()
 
     def abort(self) -> None:
         """Close now."""
         if not self.lost and self._transport is not None:
             self._transport.abort()
+
+    # within
+
+    def _decrypt(self, tls: TlsStream) -> None:
+        try:
+            for piece in tls.plaintext():
+                self._came(bytes(piece))
+        except EOFError:
+            if not self._end():
+                self.close()
+        except ssl.SSLError:
+            self.abort()  # a record that is not the server's: nothing after it can be believed
+        more = tls.outgoing()
+        if more and not self.lost:
+            self.transport.write(more)
+
+    def _came(self, data: bytes) -> None:
+        """Plaintext: on to the other end, or kept for who awaits it."""
+        if self._other is not None:
+            self.tail = data[-_TAIL:] if len(data) >= _TAIL else (self.tail + data)[-_TAIL:]
+            self._other.write(data)
+            return
+        self._unread += data
+        if len(self._unread) > _MOST_UNREAD:
+            self.transport.pause_reading()
+        self._wake()
+
+    def _end(self) -> bool:
+        """No more will come; tell the other end so. Returns whether this one stays open for what that still sends."""
+        self.ended = True
+        self._wake()
+        if self._other is None or self._other.lost or self._other.ended:
+            return False
+        self._other.write_eof()
+        return True
 
     async def _at_least(self, count: int) -> None:
         while len(self._unread) < count and not self.ended:
