@@ -137,14 +137,10 @@ def route_of(upstream: Upstream) -> Route:
 
 
 def _hosts(options: Mapping[str, str], upstream: Upstream) -> Iterator[Host]:
-    """Host, hostaddr and port lists side by side (fe-connect.c, pqConnectOptions2)."""
+    """Host, hostaddr and port lists side by side; libpq has compared their lengths (pqConnectOptions2, fe-connect.c)."""
     addresses = options["hostaddr"].split(",") if options.get("hostaddr") else None
     names = options["host"].split(",") if options.get("host") else [""] * len(addresses or [""])
     ports = options.get("port", "").split(",")
-    if addresses is not None and len(addresses) != len(names):
-        raise UsageError(f"{len(names)} hosts and {len(addresses)} addresses", where=upstream.name)
-    if len(ports) not in (1, len(names)):
-        raise UsageError(f"{len(ports)} ports for {len(names)} hosts", where=upstream.name)
     for index, name in enumerate(names):
         address = (addresses[index] or None) if addresses is not None else None
         host = Host(name if name or address else default_host(), address, _port(ports[index % len(ports)], upstream))
