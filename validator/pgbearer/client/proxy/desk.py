@@ -1,10 +1,10 @@
-"""What the clients of one listener share: the upstream, its rules, the keys and the counting."""
+"""What clients share: of one listener the upstream and its counting, of the whole proxy the bounds and the keys."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pgbearer.client.proxy.cancel import CancelKeys, Target
@@ -20,7 +20,7 @@ from pgbearer.client.proxy.upstream import Route
 from pgbearer.client.proxy.wire import Wire, Workspace
 from pgbearer.errors import PgbearerError
 
-__all__ = ["Desk"]
+__all__ = ["Desk", "House"]
 
 _CANCEL_SECONDS: Final = 10.0
 
@@ -28,17 +28,26 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class House:
+    """What all clients of a proxy share. Of one event loop."""
+
+    settings: ProxySettings
+    guests: Guests
+    space: Workspace
+    keys: CancelKeys = field(default_factory=CancelKeys)
+    cancelling: set["asyncio.Task[None]"] = field(default_factory=set)
+    """Cancel requests of the proxy's own that are under way."""
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """Where the clients of one listener turn to. Of one event loop."""
 
+    house: House
     dialer: Dialer
     verifier: ScramVerifier | None
     """Of the secret that clients have to prove; None where the kernel says who they are."""
-    settings: ProxySettings
-    guests: Guests
-    keys: CancelKeys
     tally: Tally
-    space: Workspace
 
     @property
     def route(self) -> Route:
@@ -70,19 +79,27 @@ class Desk:
 
     def has_said(self, guest: Guest) -> None:
         """A client has said what it wants, or will never."""
-        self.guests.has_said(guest)
+        self.house.guests.has_said(guest)
 
     async def cancel(self, asked: Cancel, uid: int | None) -> None:
         """Pass a cancel request on, to the very address where the query runs and through as safe a channel.
 
         A key that opens nothing is ignored, as a server ignores it; so is a server that cannot be reached.
         """
-        target = self.keys.target(asked, uid)
-        if target is None:
-            return
+        target = self.house.keys.target(asked, uid)
+        if target is not None:
+            await self._cancel(target)
+
+    def cancel_soon(self, target: Target) -> None:
+        """Let the server stop what `target` runs, in a task of its own."""
+        task = asyncio.get_running_loop().create_task(self._cancel(target))
+        self.house.cancelling.add(task)
+        task.add_done_callback(self.house.cancelling.discard)
+
+    async def _cancel(self, target: Target) -> None:
         try:
             async with asyncio.timeout(_CANCEL_SECONDS):
-                await _send_cancel(target, self.space)
+                await _send_cancel(target, self.house.space)
         except (PgbearerError, TimeoutError) as error:
             self.tally.last_error = f"a cancel request was lost: {getattr(error, 'what', 'time-out')}"
 

@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from pgbearer.client.connection.known import KnownServers
-from pgbearer.client.proxy.cancel import CancelKeys
-from pgbearer.client.proxy.desk import Desk
+from pgbearer.client.proxy.desk import Desk, House
 from pgbearer.client.proxy.dial import Dialer
 from pgbearer.client.proxy.guests import Guests
 from pgbearer.client.proxy.listen import Listen, Listening, Place, open_place
@@ -67,17 +66,17 @@ class Proxy:
             UsageError: an upstream or a place is not usable; then nothing is left open.
             UnsafeServerError: an upstream insists on a channel that a token may not go through.
         """
-        self._guests = Guests(self._settings.most_unfinished)
-        space = Workspace(asyncio.get_running_loop().time)
+        loop = asyncio.get_running_loop()
+        house = House(self._settings, Guests(self._settings.most_unfinished), Workspace(loop.time))
+        self._guests, self._cancelling = house.guests, house.cancelling
         try:
-            desks = self._open(space)
+            desks = self._open(house)
             self._write_passfiles()
         except BaseException:
             self._close()
             raise
-        loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(receive(listening, desk)) for listening, desk in desks]
-        self._tasks.append(loop.create_task(self._sweep(space.clock)))
+        self._tasks.append(loop.create_task(self._sweep(loop.time)))
         return self
 
     async def __aexit__(
@@ -112,19 +111,18 @@ class Proxy:
             tuple(_status(served) for served in self._served),
         )
 
-    def _open(self, space: Workspace) -> list[tuple[Listening, Desk]]:
-        keys = CancelKeys()
+    def _open(self, house: House) -> list[tuple[Listening, Desk]]:
         desks = []
         for upstream, places in self._wanted:
             _check_places(upstream, places)
             served = _Served(route_of(upstream), Tally(), [])
             self._served.append(served)
-            dialer = Dialer(served.route, KnownServers(monotonic=space.clock), space, self._settings.dial_seconds)
+            known = KnownServers(monotonic=house.space.clock)
+            dialer = Dialer(served.route, known, house.space, self._settings.dial_seconds)
             for place in places:
                 listening = open_place(place)
                 served.listening.append(listening)
-                desk = Desk(dialer, listening.verifier, self._settings, self._guests, keys, served.tally, space)
-                desks.append((listening, desk))
+                desks.append((listening, Desk(house, dialer, listening.verifier, served.tally)))
         return desks
 
     def _write_passfiles(self) -> None:
@@ -164,6 +162,7 @@ class Proxy:
             for guest in self._guests.there:
                 guest.drop()
             await self._guests.none_left()
+        await asyncio.gather(*self._cancelling)
 
     async def _sweep(self, clock: Callable[[], float]) -> None:
         """End what has been idle or there for too long."""

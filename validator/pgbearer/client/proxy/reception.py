@@ -9,7 +9,6 @@ from typing import Final
 from pgbearer.client.proxy.desk import Desk
 from pgbearer.client.proxy.listen import Listening
 from pgbearer.client.proxy.peer import peer_uid
-from pgbearer.client.proxy.refusal import INVALID_AUTHORIZATION, TOO_MANY, fatal
 from pgbearer.client.proxy.session import Session
 
 __all__ = ["receive"]
@@ -29,7 +28,7 @@ async def receive(listening: Listening, desk: Desk) -> None:
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 continue  # a client that left before we came to it (ECONNABORTED, accept(2))
-            if not desk.guests.drop_oldest():
+            if not desk.house.guests.drop_oldest():
                 _log.warning("no more files for clients of %s", desk.route.upstream.name)
             await asyncio.sleep(_PAUSE_SECONDS)  # a dropped one gives its file back in the next round
             continue
@@ -40,25 +39,11 @@ async def receive(listening: Listening, desk: Desk) -> None:
 
 
 async def _admit(client: socket.socket, desk: Desk) -> None:
-    """Turn a connection into a session, if it may be one."""
-    if desk.verifier is None:
-        uid: int | None = peer_uid(client)
-        refusal = fatal(
-            INVALID_AUTHORIZATION,
-            f"pgbearer: uid {uid} may not use this proxy",
-            hint="Run a proxy of your own, or have this one's peers name you.",
-        )
-    else:
-        uid, refusal = None, fatal(INVALID_AUTHORIZATION, "pgbearer: this upstream is for Unix sockets only")
+    """Turn a connection into a session."""
+    uid = peer_uid(client) if client.family == socket.AF_UNIX else None
+    if uid is None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    source = desk.route.upstream.source_for(uid)
-    full = desk.guests.finished >= desk.settings.most_connections
-    session = Session(desk, source, uid)
+    session = Session(desk, uid)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: session.local, client)
-    desk.guests.came(session)
-    if source is None or full:
-        desk.has_said(session)
-        desk.refuse(f"uid {uid} may not use it" if source is None else "too many clients")
-        session.turn_away(refusal if source is None else fatal(TOO_MANY, "pgbearer: sorry, too many clients already"))
-        return
+    desk.house.guests.came(session)
     session.start()

@@ -18,6 +18,7 @@ from pgbearer.client.proxy.oauthbearer import ServerRefusedError
 from pgbearer.client.proxy.refusal import (
     CONNECTION_FAILURE,
     INVALID_AUTHORIZATION,
+    TOO_MANY,
     RefusedError,
     amended,
     fatal,
@@ -42,18 +43,17 @@ class Session:
 
     Args:
         desk: of the upstream, with all that its clients share.
-        source: what gives this client's tokens; None if it is to be turned away.
         uid: who it is, by the kernel; None is somebody who has to prove the secret.
     """
 
-    def __init__(self, desk: Desk, source: TokenSource | None, uid: int | None) -> None:
+    def __init__(self, desk: Desk, uid: int | None) -> None:
         self._desk = desk
-        self._source = source
         self.uid = uid
-        self.local = Wire(self._local_lost, desk.space)
+        self.local = Wire(self._local_lost, desk.house.space)
         self.upstream: Wire | None = None
-        self.began = desk.space.clock()
+        self.began = desk.house.space.clock()
         self._pid: int | None = None
+        self._target: Target | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.TimerHandle | None = None
 
@@ -75,33 +75,52 @@ class Session:
         self._await_end(self.local, _CLOSING_SECONDS)
 
     async def _serve(self) -> None:
-        settings = self._desk.settings
+        house = self._desk.house
         try:
-            async with asyncio.timeout(settings.startup_seconds):
+            source = self._source()
+            async with asyncio.timeout(house.settings.startup_seconds):
                 asked = await greet(self.local, self._desk.verifier)
         except TimeoutError:
-            self._desk.guests.dropped += 1
+            self._desk.house.guests.dropped += 1
             self.drop()
             return
-        except (RefusedError, MessageError) as error:
-            self._refuse(error if isinstance(error, RefusedError) else RefusedError("08P01", str(error)))
+        except MessageError as error:
+            self._refuse(RefusedError("08P01", str(error)))
+            return
+        except PgbearerError as error:
+            self._refuse(error)
             return
         finally:
             self._desk.has_said(self)
         match asked:
             case Startup():
-                await self._log_in(asked)
+                await self._log_in(asked, source)
             case Cancel():
                 await self._desk.cancel(asked, self.uid)
         if self.upstream is None:
             self.local.close()
 
-    async def _log_in(self, asked: Startup) -> None:
+    def _source(self) -> TokenSource:
+        """What gives this client's tokens.
+
+        Raises:
+            RefusedError: it may have none, or there are too many clients.
+        """
+        house, upstream = self._desk.house, self._desk.route.upstream
+        source = upstream.source_for(self.uid)
+        if source is None:
+            who = f"uid {self.uid} may not use this proxy" if self.uid is not None else "it is for Unix sockets only"
+            raise RefusedError(INVALID_AUTHORIZATION, who, hint="Run a proxy of your own, or become one of its peers.")
+        if house.guests.finished >= house.settings.most_connections:
+            raise RefusedError(TOO_MANY, "sorry, too many clients already")
+        return source
+
+    async def _log_in(self, asked: Startup, source: TokenSource) -> None:
         token: AccessToken | None = None
         try:
             with self._desk.connecting():
                 startup = self._desk.route.pins.hold(asked)
-                token = await self._token()
+                token = await self._token(source)
                 logged_in = await self._desk.dialer.dial(startup, token, self._upstream_lost)
         except ServerRefusedError as refused:
             self._pass_on(refused, token, asked)
@@ -110,13 +129,11 @@ class Session:
         else:
             self._relay(logged_in)
 
-    async def _token(self) -> AccessToken:
-        seconds = self._desk.settings.source_seconds
-        if self._source is None:
-            raise RefusedError(INVALID_AUTHORIZATION, "there are no tokens for this client")
+    async def _token(self, source: TokenSource) -> AccessToken:
+        seconds = self._desk.house.settings.source_seconds
         try:
             async with asyncio.timeout(seconds) as limit:
-                token = await self._source.token_async()
+                token = await source.token_async()
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -164,7 +181,7 @@ class Session:
         self.local.write(b"".join((*versions, AUTHENTICATION_OK, *others, self._own_key(logged_in), ready.encode())))
         self._desk.logged_in()
         self.upstream.tail = ready.encode()
-        most_kept = self._desk.settings.buffer_bytes
+        most_kept = self._desk.house.settings.buffer_bytes
         self.local.join(self.upstream, most_kept)
         self.upstream.join(self.local, most_kept)
         if self.upstream.ended:  # it ended between its last word and now
@@ -173,8 +190,8 @@ class Session:
     def _own_key(self, logged_in: LoggedIn) -> bytes:
         if logged_in.key is None:
             return b""
-        target = Target(self._desk.route, logged_in.address, *logged_in.key, self.uid)
-        self._pid, key = self._desk.keys.give(target)
+        self._target = Target(self._desk.route, logged_in.address, *logged_in.key, self.uid)
+        self._pid, key = self._desk.house.keys.give(self._target)
         return key_data(self._pid, key)
 
     @property
@@ -194,6 +211,8 @@ class Session:
             if self.is_idle:
                 self.local.write(fatal(sqlstate, text))
                 self.upstream.write(TERMINATE)
+            elif self._target is not None:  # or the server would go on with a query that nobody waits for
+                self._desk.cancel_soon(self._target)
             self.local.close()
             self._await_end(self.local, _CLOSING_SECONDS)
             return
@@ -209,13 +228,13 @@ class Session:
             self._closing.cancel()
             self._closing = None
         if self._pid is not None:
-            self._desk.keys.take_back(self._pid)
+            self._desk.house.keys.take_back(self._pid)
         upstream = self.upstream
         if upstream is not None:
             upstream.close()
             self._await_end(upstream, _CLOSING_SECONDS)
             self._desk.logged_out()
-        self._desk.guests.left(self)
+        self._desk.house.guests.left(self)
 
     def _upstream_lost(self, wire: Wire) -> None:
         """The server has gone; if it did not say why, we do, where a message can stand."""
@@ -227,7 +246,7 @@ class Session:
         if wire.is_between_queries:
             self.local.write(fatal(CONNECTION_FAILURE, "pgbearer: the connection to the server was lost"))
         self.local.close()
-        self._await_end(self.local, self._desk.settings.linger_seconds)
+        self._await_end(self.local, self._desk.house.settings.linger_seconds)
 
     def _await_end(self, wire: Wire, seconds: float) -> None:
         """Give `wire`, which is closing, so long to send what it still has."""

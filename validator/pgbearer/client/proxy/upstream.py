@@ -137,7 +137,7 @@ def route_of(upstream: Upstream) -> Route:
 
 
 def _hosts(options: Mapping[str, str], upstream: Upstream) -> Iterator[Host]:
-    """Host, hostaddr and port lists side by side; libpq has compared their lengths (pqConnectOptions2, fe-connect.c)."""
+    """Host, hostaddr and port lists side by side; libpq has compared their lengths (fe-connect.c)."""
     addresses = options["hostaddr"].split(",") if options.get("hostaddr") else None
     names = options["host"].split(",") if options.get("host") else [""] * len(addresses or [""])
     ports = options.get("port", "").split(",")

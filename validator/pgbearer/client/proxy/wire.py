@@ -1,6 +1,7 @@
 """One end of a connection: first read message by message, then joined to another end, bytes in, bytes out."""
 
 import asyncio
+import select
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Wire(asyncio.BufferedProtocol):
         self._other: Wire | None = None
         self._tls: TlsStream | None = None
         self._secured = False
+        self._finished = False
         self._transport: asyncio.Transport | None = None
         self.ended = False
         """No more bytes will come."""
@@ -121,13 +123,14 @@ class Wire(asyncio.BufferedProtocol):
         return self.tail[:5] == b"Z\0\0\0\5" and self.tail[5:] in (b"I", b"T", b"E")
 
     def write(self, data: bytes) -> None:
-        """Send `data`, or nothing if the connection is over."""
-        if not self.lost:
+        """Send `data`, or nothing if the connection is over or has been told that no more will be sent."""
+        if not self.lost and not self._finished:
             self.transport.write(data if self._tls is None else self._tls.encrypt(data))
 
     def write_eof(self) -> None:
         """Say that no more will be sent; the other side may still send."""
-        if not self.lost:
+        if not self.lost and not self._finished:
+            self._finished = True
             if self._tls is None:
                 self.transport.write_eof()
             else:
@@ -190,8 +193,9 @@ class Wire(asyncio.BufferedProtocol):
         """Send what is still to be sent, then close."""
         if self._transport is None or self.lost or self._transport.is_closing():
             return
-        if self._tls is not None and self._secured:
+        if self._tls is not None and self._secured and not self._finished:
             self._transport.write(self._tls.finish())
+        self._finished = True
         self._transport.close()
 
     def abort(self) -> None:
@@ -229,10 +233,16 @@ class Wire(asyncio.BufferedProtocol):
         """No more will come; tell the other end so. Returns whether this one stays open for what that still sends."""
         self.ended = True
         self._wake()
-        if self._other is None or self._other.lost or self._other.ended:
+        if self._other is None or self._other.lost or self._other.ended or self._is_deaf():
             return False
         self._other.write_eof()
         return True
+
+    def _is_deaf(self) -> bool:
+        """Whether the other side would not even read any more: a Unix socket tells, TCP does not (unix(7), poll(2))."""
+        polled = select.poll()
+        polled.register(self.transport.get_extra_info("socket").fileno(), 0)  # hang-ups are always told
+        return any(events & select.POLLHUP for _, events in polled.poll(0))
 
     async def _at_least(self, count: int) -> None:
         while len(self._unread) < count and not self.ended:
