@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.integration.fix_postgres",
     "tests.integration.fix_service",
     "tests.integration.fix_chain",
+    "tests.integration.fix_short_tokens",
     "tests.integration.fix_proxy",
     "tests.integration.fix_decider",
     "tests.e2e.fix_kubernetes",
