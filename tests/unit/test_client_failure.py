@@ -6,8 +6,9 @@ import psycopg
 import pytest
 
 from pgbearer.client import AccessToken, ServerUnreachableError, TokenRefusedError, UnsafeServerError
-from pgbearer.client.connection.failure import explained, hints
+from pgbearer.client.connection.failure import explained
 from pgbearer.client.connection.hook import Offer
+from pgbearer.client.connection.plan import Plan
 from pgbearer.client.peek import audience_in, claims_in, issuer_in
 from tests.issuer import Mint
 
@@ -15,39 +16,11 @@ MINT = Mint("https://sso.test/realms/corp")
 REFUSED = 'connection failed: FATAL:  OAuth bearer authentication failed for user "app"'
 
 
+PLAN = Plan(MINT.url, {}, None, "app_readwrite")
+
+
 def token(**claims: Any) -> AccessToken:
     return AccessToken(MINT.token(**claims))
-
-
-def test_the_last_hint_is_what_the_dba_needs() -> None:
-    held = token()
-    assert list(hints(held, server_scope=None, now=0))[-1].endswith(f"pgbearer explain --token-ref {held.ref}")
-
-
-def test_expired() -> None:
-    assert next(hints(token(exp=1_000), server_scope=None, now=1_012)) == "The token expired 12 s ago; log in again."
-
-
-def test_expired_where_only_the_answer_of_the_login_says_so() -> None:
-    assert "expired 5 s ago" in next(hints(AccessToken("opaque", expires_at=10), server_scope=None, now=15))
-
-
-def test_a_scope_that_the_server_asks_for_and_the_token_lacks() -> None:
-    said = " ".join(hints(token(exp=10, scope="openid"), server_scope="openid db:demo", now=0))
-    assert "asks for the scope db:demo," in said
-
-
-def test_no_word_about_scopes_that_are_there() -> None:
-    assert "scope" not in " ".join(hints(token(scope="openid db:demo"), server_scope="db:demo", now=0))
-
-
-def test_the_audience_is_named() -> None:
-    assert "for db:one, db:two;" in " ".join(hints(token(aud=["db:one", "db:two"]), server_scope=None, now=0))
-
-
-@pytest.mark.parametrize("claims", [{"aud": 7}, {"aud": [7]}, {"exp": "soon"}, {"scope": ["a"]}, {"aud": {"a": 1}}])
-def test_odd_claims_do_no_harm(claims: dict[str, object]) -> None:
-    assert list(hints(token(**claims), server_scope="db", now=0))
 
 
 @pytest.mark.parametrize("text", ["opaque", "a.b.c", "a.W10.c", "a.b", "....", "e30.e30"])
@@ -66,6 +39,11 @@ def test_what_a_jwt_says() -> None:
         (REFUSED, True, TokenRefusedError, 1),
         ('authentication method requirement "oauth" failed: server requested a hashed password', False,
          TokenRefusedError, 1),
+        ('authentication method requirement "oauth" failed: server did not complete authentication', False,
+         TokenRefusedError, 1),
+        ('FATAL:  no pg_hba.conf entry for host "::1", user "app", database "appdb", no encryption', False,
+         TokenRefusedError, 1),
+        ('FATAL:  pg_hba.conf rejects connection for host "[local]", user "app"', False, TokenRefusedError, 1),
         ('issuer "https://b" is incompatible with oauth_issuer (https://a)', False, UnsafeServerError, 2),
         ("connection refused", False, ServerUnreachableError, 3),
         ("certificate verify failed", False, ServerUnreachableError, 3),
@@ -75,7 +53,7 @@ def test_what_kind_of_failure_it_is(said: str, handed_over: bool, kind: type[Exc
     held = token()
     offer = Offer(held, MINT.url)
     offer.handed_over = handed_over
-    error = explained(psycopg.OperationalError(said), offer, held, now=0)
+    error = explained(psycopg.OperationalError(said), offer, held, PLAN, now=0)
     assert type(error) is kind
     assert error.exit_code == exit_code
     assert held.reveal() not in str(error)
@@ -86,10 +64,31 @@ def test_only_what_came_of_the_connection_with_the_token_is_told() -> None:
     offer = Offer(held, MINT.url)
     offer.handed_over = True
     first = 'connection failed: connection to server at "::1" failed: retrying connection with new bearer token\n'
-    error = explained(psycopg.OperationalError(first + REFUSED), offer, held, now=0)
+    error = explained(psycopg.OperationalError(first + REFUSED), offer, held, PLAN, now=0)
     assert error.what == " ".join(REFUSED.split())
 
 
 def test_applications_that_catch_psycopgs_error_catch_ours() -> None:
     assert issubclass(TokenRefusedError, psycopg.OperationalError)
     assert issubclass(ServerUnreachableError, psycopg.OperationalError)
+
+
+def test_a_refusal_has_what_is_known_of_token_server_and_role() -> None:
+    held = token(scope="openid")
+    offer = Offer(held, MINT.url)
+    offer.handed_over, offer.server_scope = True, "db:demo"
+    error = explained(psycopg.OperationalError(REFUSED), offer, held, PLAN, now=0)
+    assert isinstance(error, TokenRefusedError)
+    assert error.hint is not None
+    assert "scope db:demo" in error.hint
+    assert "you asked for app_readwrite" in error.hint
+    assert error.hint.endswith(f"pgbearer explain --token-ref {held.ref}")
+
+
+@pytest.mark.parametrize("said", ['FATAL:  database "nowhere" does not exist', "server closed the connection"])
+def test_another_reason_than_the_token_blames_no_token(said: str) -> None:
+    held = token(exp=1)
+    offer = Offer(held, MINT.url)
+    offer.handed_over = True
+    error = explained(psycopg.OperationalError(said), offer, held, PLAN, now=1_000)
+    assert error.hint == f"The server got the token (token_ref {held.ref}), and has another reason."

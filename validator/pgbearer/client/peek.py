@@ -12,7 +12,7 @@ from typing import Any, Final
 from pgbearer.client.secret import Secret
 from pgbearer.client.token import AccessToken
 
-__all__ = ["audience_in", "claims_in", "expiry_in", "issuer_in"]
+__all__ = ["audience_in", "claims_in", "expiry_in", "groups_in", "issuer_in", "moment_in", "roles_in"]
 
 
 _LATEST: Final = 1e11
@@ -40,13 +40,39 @@ def issuer_in(token: AccessToken) -> str | None:
 def audience_in(token: AccessToken) -> tuple[str, ...]:
     """The unverified ``aud`` (RFC 7519 section 4.1.3: a string or an array of them); empty if there is none."""
     audience = claims_in(token).get("aud", [])
-    listed = [audience] if isinstance(audience, str) else audience
-    return tuple(name for name in listed if isinstance(name, str)) if isinstance(listed, list) else ()
+    return _strings([audience] if isinstance(audience, str) else audience)
 
 
 def expiry_in(token: AccessToken) -> float | None:
     """The unverified ``exp`` (RFC 7519 section 4.1.4) in seconds since the epoch, or None."""
-    expiry = claims_in(token).get("exp")
-    if isinstance(expiry, bool) or not isinstance(expiry, int | float) or not 0 <= expiry < _LATEST:
+    return moment_in(claims_in(token), "exp")
+
+
+def moment_in(claims: Mapping[str, Any], name: str) -> float | None:
+    """A NumericDate (RFC 7519 section 2) among `claims`, in seconds since the epoch, or None."""
+    moment = claims.get(name)
+    if isinstance(moment, bool) or not isinstance(moment, int | float) or not 0 <= moment < _LATEST:
         return None
-    return float(expiry)
+    return float(moment)
+
+
+def roles_in(token: AccessToken) -> tuple[str, ...]:
+    """The unverified roles, sorted: of Keycloak's realm and clients, and ``roles`` of RFC 9068 section 2.2.3.1.
+
+    Which of these a database server looks at, its settings say.
+    """
+    claims = claims_in(token)
+    clients = claims.get("resource_access")
+    holders = [claims, claims.get("realm_access"), *(clients.values() if isinstance(clients, dict) else ())]
+    return tuple(
+        sorted({name for holder in holders if isinstance(holder, dict) for name in _strings(holder.get("roles"))})
+    )
+
+
+def groups_in(token: AccessToken) -> tuple[str, ...]:
+    """The unverified ``groups`` (RFC 9068 section 2.2.3.1); empty if there are none."""
+    return _strings(claims_in(token).get("groups"))
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()

@@ -60,7 +60,7 @@ class Login:
                 _known.forget(self.plan.server)
                 if offered.error is not None:
                     raise offered.error from None
-                raise explained(error, offered, token, now=time.time()) from error
+                raise explained(error, offered, token, self.plan, now=time.time()) from error
         if not offered.handed_over:
             raise TokenRefusedError(
                 "the connection was opened without our token, and is closed again",

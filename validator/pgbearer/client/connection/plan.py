@@ -34,6 +34,8 @@ class Plan:
     """Connection keywords to add, so that libpq keeps the rules too."""
     server: Hashable | None
     """What the connection leads to, to know a server again; None where there are several to choose from."""
+    role: str | None
+    """The database role that it asks for."""
 
 
 class Plans:
@@ -90,7 +92,8 @@ class Plans:
             added["oauth_scope"] = scope
         final = {**options, **added}
         several = any("," in final.get(name, "") for name in ("host", "hostaddr", "port"))
-        return Plan(issuer, added, None if several else self._digest(sorted(final.items())))
+        server = None if several else self._digest(sorted(final.items()))
+        return Plan(issuer, added, server, final.get("user"))
 
     def _digest(self, value: object) -> bytes:
         """Of lists, tuples and strings, whose repr tells any two apart."""
