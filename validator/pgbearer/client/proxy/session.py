@@ -243,7 +243,7 @@ class Session:
             self._closing = None
         if wire is not self.upstream or self.local.lost:
             return
-        if wire.is_between_queries:
+        if wire.is_between_queries and not self.local.has_terminated:
             self.local.write(fatal(CONNECTION_FAILURE, "pgbearer: the connection to the server was lost"))
         self.local.close()
         self._await_end(self.local, self._desk.house.settings.linger_seconds)

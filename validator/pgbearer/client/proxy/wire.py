@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from pgbearer.client.proxy.messages import Message, take_message, take_packet
+from pgbearer.client.proxy.messages import TERMINATE, Message, take_message, take_packet
 from pgbearer.client.proxy.tls_stream import TlsStream
 
 __all__ = ["Wire", "Workspace"]
@@ -121,6 +121,11 @@ class Wire(asyncio.BufferedProtocol):
     def is_between_queries(self) -> bool:
         """Whether the last thing that came in looks like a ReadyForQuery (``Z``, length 5, a state)."""
         return self.tail[:5] == b"Z\0\0\0\5" and self.tail[5:] in (b"I", b"T", b"E")
+
+    @property
+    def has_terminated(self) -> bool:
+        """Whether the last thing that came in looks like a Terminate, after which the other side wants no answer."""
+        return self.tail.endswith(TERMINATE)
 
     def write(self, data: bytes) -> None:
         """Send `data`, or nothing if the connection is over or has been told that no more will be sent."""
