@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.fix_machine",
     "tests.e2e.fix_keycloak",
     "tests.e2e.fix_stack",
+    "tests.e2e.fix_proxy",
     "tests.e2e.fix_kinds",
     "tests.e2e.fix_agents",
     "tests.e2e.fix_kinds_door",
