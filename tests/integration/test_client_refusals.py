@@ -5,16 +5,18 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 import pgbearer
-from pgbearer.client import AccessToken, TokenRefusedError, UnsafeServerError
+from pgbearer.client import AccessToken, StaticSource, TokenRefusedError, UnsafeServerError
 from pgbearer.errors import PgbearerError
 from tests.device_issuer import DeviceIssuer
 from tests.integration.fix_chain import Chain, whole_chain
 from tests.integration.fix_postgres import ISSUER, TOKEN, BearerServer
 from tests.parts.authority import Authority
 from tests.parts.postgres import Installation
+from tests.proxied import proxied
 
 LINES = [
     "local passworddb all scram-sha-256",
@@ -144,3 +146,17 @@ async def test_the_same_in_asyncio(chain: Chain) -> None:
     where = f"host={chain.server.folder} port={chain.server.port} user=app_readonly dbname=appdb"
     with pytest.raises(TokenRefusedError, match="The token is for db:other; is that this server"):
         await pgbearer.connect_async(where, token=chain.issuer.token(aud="db:other"))
+
+
+async def test_the_proxy_says_the_same(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> None:
+    token = chain.issuer.token(aud="db:other")
+    upstream = f"host={chain.server.folder} port={chain.server.port} dbname=appdb"
+    folder = tmp_path_factory.mktemp("p")
+    async with proxied(folder, upstream, StaticSource(token), issuer=chain.issuer.url) as proxy:
+        with pytest.raises(psycopg.OperationalError, match="OAuth bearer authentication failed") as caught:
+            await proxy.connect(user="app_readwrite")
+    said = str(caught.value)
+    assert "The token is for db:other; is that this server?" in said
+    assert "alice's token has the roles db-read and the groups /staff; you asked for app_readwrite." in said
+    assert said.strip().endswith(f"pgbearer explain --token-ref {AccessToken(token).ref}")
+    assert not any(part in said for part in token.split("."))

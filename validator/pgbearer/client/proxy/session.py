@@ -155,7 +155,13 @@ class Session:
         if refused.asked is None or token is None:
             self.turn_away(message(b"E", said))
             return
-        sentences = hints(token, server_scope=refused.asked.scope, now=time.time())
+        sentences = hints(
+            token,
+            server_scope=refused.asked.scope,
+            now=time.time(),
+            role=asked.user.decode(errors="replace"),
+            server_issuer=self._desk.route.issuer,
+        )
         self.turn_away(amended(said, hint="\n".join(sentences)))
 
     def _served(self, task: "asyncio.Task[None]") -> None:
