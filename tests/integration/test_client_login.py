@@ -157,7 +157,7 @@ def test_a_denied_login_over_https(device_issuer: DeviceIssuer) -> None:
 def environment(device_issuer: DeviceIssuer, tmp_path: Path) -> dict[str, str]:
     device_issuer.changes["interval"] = 1
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "DBUS_"))}
-    where = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    where = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
     return kept | where | {"PGBEARER_ISSUER": device_issuer.url, "PGBEARER_CA_FILE": str(device_issuer.ca_file)}
 
 
@@ -195,7 +195,9 @@ def one_server(postgres: Installation, one_issuer: DeviceIssuer) -> Iterator[Bea
 
 
 @pytest.fixture
-def database(one_server: BearerServer, device_issuer: DeviceIssuer) -> Iterator[Database]:
+def database(one_server: BearerServer, device_issuer: DeviceIssuer, environment: dict[str, str]) -> Iterator[Database]:
+    """And a login that is kept."""
+    assert command("login", env=environment).returncode == 0
     service = LyingService(one_server.socket)
     service.start()
     _echo(service)
@@ -213,7 +215,7 @@ def test_login_says_who_and_until_when(device_issuer: DeviceIssuer, environment:
     assert "logged in as   alice\n" in done.stdout
     assert AccessToken(device_issuer.issued[0]).ref in done.stdout
     assert device_issuer.issued[0] not in done.stdout + done.stderr
-    assert device_issuer.forms[0][1] == {"client_id": "pgbearer-cli", "scope": "openid db:demo"}
+    assert device_issuer.forms[0][1] == {"client_id": "pgbearer-device", "scope": "openid db:demo"}
 
 
 def test_login_for_machines(device_issuer: DeviceIssuer, environment: dict[str, str]) -> None:
@@ -223,6 +225,7 @@ def test_login_for_machines(device_issuer: DeviceIssuer, environment: dict[str, 
 
 
 def test_token_prints_the_token_into_a_pipe(device_issuer: DeviceIssuer, environment: dict[str, str]) -> None:
+    command("login", env=environment)
     done = command("token", env=environment)
     assert done.stdout == device_issuer.issued[0] + "\n"
     assert device_issuer.issued[0] not in done.stderr
@@ -292,6 +295,7 @@ def test_connect_takes_the_issuer_from_the_service_file(
     lines = [*database.conninfo.split(), f"oauth_issuer={issuer}", "oauth_client_id=from-service"]
     service = tmp_path / "pg_service.conf"
     service.write_text("[appdb]\n" + "\n".join(lines) + "\n")
+    command("login", "--issuer", issuer, "--client-id", "from-service", env=environment)
     done = command("connect", "service=appdb", env=environment | {"PGSERVICEFILE": str(service)})
     assert done.returncode == 0, done.stderr
 

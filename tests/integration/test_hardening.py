@@ -14,10 +14,7 @@ _LOOK = (
     "close",
     [
         "from pgbearer.hardening import forbid_dumps; forbid_dumps()",
-        (
-            "from pgbearer.cli.asking import person_source; "
-            "person_source('https://sso.example.com', None, None, ca_file=None, qr=False, no_browser=True)"
-        ),
+        ("from pgbearer.cli import asking; asking.ask(None, 'https://sso.example.com', None, None, None).source()"),
     ],
     ids=["the function", "a command before it asks for a token"],
 )

@@ -10,9 +10,11 @@ from pgbearer.cli.connect import connect
 from pgbearer.cli.decisions import decisions
 from pgbearer.cli.explain import explain
 from pgbearer.cli.login import login
+from pgbearer.cli.logout import logout
 from pgbearer.cli.policy import policy
 from pgbearer.cli.revoke import revoke
 from pgbearer.cli.serve import serve
+from pgbearer.cli.status import status
 from pgbearer.cli.token import token
 from pgbearer.errors import PgbearerError
 
@@ -52,6 +54,8 @@ def root(
 
 
 app.command()(login)
+app.command()(logout)
+app.command()(status)
 app.command()(token)
 app.command()(connect)
 app.command()(serve)

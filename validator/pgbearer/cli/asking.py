@@ -1,15 +1,53 @@
-"""The options with which `login`, `token` and `connect` say who is asked for a token, and how the code is shown."""
+"""The options with which commands say who is asked for a token, and how; all of them mean the same everywhere."""
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 if TYPE_CHECKING:
-    from pgbearer.client import PersonSource
+    from pgbearer.client import Manner, OAuthSettings, PersonSource, Profile, TokenSource
 
-__all__ = ["CaFile", "ClientId", "Device", "Issuer", "Json", "NoBrowser", "Qr", "Scope", "person_source"]
+__all__ = [
+    "Asked",
+    "CaFile",
+    "ClientId",
+    "Device",
+    "Issuer",
+    "Json",
+    "NoBrowser",
+    "ProfileName",
+    "Qr",
+    "Scope",
+    "ask",
+    "manner",
+]
 
+
+def _profile_names(incomplete: str) -> list[str]:
+    """For the shell's completion: what cannot be read completes to nothing."""
+    from pgbearer.client import load_client_file
+    from pgbearer.errors import PgbearerError
+
+    try:
+        return [name for name in load_client_file().profiles if name.startswith(incomplete)]
+    except PgbearerError:
+        return []
+
+
+ProfileName = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        envvar="PGBEARER_PROFILE",
+        metavar="NAME",
+        autocompletion=_profile_names,
+        help="A profile of client.toml; what other options say goes before it.  [default: the file's default]",
+    ),
+]
 Issuer = Annotated[
     str | None,
     typer.Option(
@@ -25,7 +63,7 @@ ClientId = Annotated[
         "--client-id",
         envvar="PGBEARER_CLIENT_ID",
         metavar="ID",
-        help="A public client that may use the device grant.  [default: pgbearer-cli]",
+        help="A public client to log in as.  [default: pgbearer-cli, and pgbearer-device by device code]",
     ),
 ]
 Scope = Annotated[
@@ -47,36 +85,90 @@ CaFile = Annotated[
         "The database's own is sslrootcert= in the connection string.",
     ),
 ]
-Device = Annotated[
-    bool,
-    typer.Option(
-        "--device", show_default=False, help="Log in by device code: so far the only way, and what is done without it."
-    ),
-]
-Qr = Annotated[bool, typer.Option("--qr", help="Also draw the address as a QR code.")]
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")]
+Device = Annotated[bool, typer.Option("--device", help="Log in by device code, also where a browser could be opened.")]
+Qr = Annotated[bool, typer.Option("--qr", help="By device code: also draw the address as a QR code.")]
+NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Open no browser: log in by device code.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-_CLIENT_ID = "pgbearer-cli"
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The profile that the options come to, and how a person is spoken to."""
+
+    name: str | None
+    profile: "Profile"
+    folder: Path | None
+    manner: "Manner"
+
+    def source(self) -> "TokenSource":
+        """The source of its tokens. From here on this process keeps its memory to itself. Raises UsageError."""
+        from pgbearer.client import source_of_profile
+        from pgbearer.hardening import forbid_dumps
+
+        forbid_dumps()
+        return source_of_profile(self.profile, name=self.name, folder=self.folder, manner=self.manner)
+
+    def login(self) -> "PersonSource":
+        """As `source`, for what only a person's login can do. Raises UsageError for another kind of profile."""
+        from pgbearer.client import login_of_profile
+        from pgbearer.hardening import forbid_dumps
+
+        forbid_dumps()
+        return login_of_profile(self.profile, name=self.name, folder=self.folder, manner=self.manner)
 
 
-def person_source(
-    issuer: str | None, client_id: str | None, scope: str | None, *, ca_file: Path | None, qr: bool, no_browser: bool
-) -> "PersonSource":
-    """The source that these options describe; it prompts on standard error.
+def manner(*, device: bool, qr: bool, no_browser: bool, always: bool = False) -> "Manner":
+    """How a person is spoken to: on standard error, if there is a terminal to ask one at, or `always`."""
+    from pgbearer.client import Manner, TerminalPrompt
 
-    From here on this process, which will hold the token, keeps its memory to itself.
+    if not always and not sys.stdin.isatty() and not sys.stderr.isatty():
+        return Manner(how="never")
+    prompt = TerminalPrompt(qr=qr, browser=False if no_browser else None)
+    return Manner(how="device" if device or qr or no_browser else "auto", show=prompt, browse=prompt.browse)
+
+
+def ask(
+    profile: str | None,
+    issuer: str | None,
+    client_id: str | None,
+    scope: str | None,
+    ca_file: Path | None,
+    manner: "Manner | None" = None,
+    *,
+    named: "OAuthSettings | None" = None,
+) -> Asked:
+    """What the options of these names come to: a profile, with what the others say instead of it.
+
+    The profile is the named one, else the one for the issuer, else the default one.
+
+    Args:
+        profile: of client.toml.
+        issuer: likewise the next three; they go before what the profile says.
+        client_id: for both ways to log in.
+        scope: separated by spaces.
+        ca_file: relative to the working folder.
+        manner: how a person is spoken to; not at all if None.
+        named: what a connection string says. Its issuer counts where no option names a profile or an issuer; the rest
+            of it where no profile is for that issuer, so that a login of the profile is used and not another one.
 
     Raises:
-        UsageError: no issuer is given.
+        UsageError: no issuer is given, or no such profile, or client.toml cannot be used.
     """
-    from pgbearer.client import PersonSource, TerminalPrompt
+    from pgbearer.client import Manner, Profile, load_client_file
     from pgbearer.errors import UsageError
-    from pgbearer.hardening import forbid_dumps
 
-    if not issuer:
-        raise UsageError("no issuer is given", hint="Give --issuer URL, or set PGBEARER_ISSUER.")
-    forbid_dumps()
-    prompt = TerminalPrompt(qr=qr, browser=False if no_browser else None)
-    client = client_id or _CLIENT_ID
-    return PersonSource(issuer, client, scope, device_client_id=client, how="device", show=prompt, ca_file=ca_file)
+    file = load_client_file()
+    hinted = named.issuer if named is not None and profile is None and issuer is None else None
+    wanted = issuer or hinted
+    name = profile or (file.default if wanted is None else file.named_for(wanted))
+    if name is None:
+        issuer = wanted
+        if named is not None:
+            client_id, scope = client_id or named.client_id, scope or named.scope
+        if issuer is None:
+            raise UsageError("no issuer is given", hint="Give --issuer URL or --profile NAME, or set PGBEARER_ISSUER.")
+    given = {"issuer": issuer, "client_id": client_id, "device_client_id": client_id, "scope": scope}
+    given["ca_file"] = None if ca_file is None else str(ca_file.absolute())
+    base = Profile(issuer=issuer or "") if name is None else file.profile(name)
+    chosen = msgspec.structs.replace(base, **{key: value for key, value in given.items() if value is not None})
+    return Asked(name, chosen, None if name is None else file.path.parent, manner or Manner(how="never"))

@@ -24,25 +24,28 @@ def connect(
     *,
     conninfo: Conninfo = "",
     command: Command = None,
+    profile: asking.ProfileName = None,
     issuer: asking.Issuer = None,
     client_id: asking.ClientId = None,
     scope: asking.Scope = None,
+    device: asking.Device = False,
     qr: asking.Qr = False,
     no_browser: asking.NoBrowser = False,
     ca_file: asking.CaFile = None,
     json: asking.Json = False,
 ) -> None:
-    """Log in by device code, connect, and print who you are there.
+    """Connect to a database, and print who you are there.
 
-    The server is asked first, so that nobody logs in for one that is not there or wants something else.
+    With the token of the kept login, renewed if it is time; where there is none, you are asked to log in. The server is
+    asked first, so that nobody logs in for one that is not there or wants something else.
 
     The token is handed over only on a Unix socket or under TLS with sslmode=verify-full (which is set if nothing else
     is), and only to a server that asks for tokens of the same issuer. The issuer may also stand in the connection
-    string or service file, as oauth_issuer.
+    string or service file, as oauth_issuer; the profile for it is then used.
 
     \b
     Example:
-      pgbearer connect "host=db dbname=appdb user=app_readonly" --issuer https://sso.example.org/realms/corp
+      pgbearer connect "host=db dbname=appdb user=app_readonly" --profile corp
       pgbearer connect "service=appdb" --command "SELECT count(*) FROM orders"
 
     \b
@@ -50,21 +53,16 @@ def connect(
     """  # noqa: D301  \b is the character by which click keeps lines as they are
     from pgbearer import client
 
-    named = client.oauth_settings(conninfo)
-    source = asking.person_source(
-        issuer or named.issuer,
-        client_id or named.client_id,
-        scope or named.scope,
-        ca_file=ca_file,
-        qr=qr,
-        no_browser=no_browser,
-    )
-    client.check_server(conninfo, issuer=source.issuer)
-    with client.connect(conninfo, source=source, autocommit=True) as connection:
+    manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
+    asked = asking.ask(profile, issuer, client_id, scope, ca_file, manner, named=client.oauth_settings(conninfo))
+    source = asked.source()
+    client.check_server(conninfo, issuer=asked.profile.issuer)
+    token = source.token()
+    with client.connect(conninfo, token=token, issuer=asked.profile.issuer, autocommit=True) as connection:
         if command is not None:
             _run(connection, command, json=json)
         else:
-            _introduce(connection, source.held or source.token(), json=json)
+            _introduce(connection, token, json=json)
 
 
 def _introduce(connection: "psycopg.Connection[Any]", token: "client.AccessToken", *, json: bool) -> None:

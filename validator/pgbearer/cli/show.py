@@ -43,8 +43,16 @@ def until(expires_at: float | None, now: float) -> str:
     if expires_at is None:
         return "not known"
     moment = datetime.datetime.fromtimestamp(expires_at, datetime.UTC)
-    minutes, seconds = divmod(max(round(expires_at - now), 0), 60)
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC (in {minutes} min {seconds} s)"
+    left = round(expires_at - now)
+    far = f"in {_for(left)}" if left > 0 else f"{_for(-left)} ago"
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({far})"
+
+
+def _for(seconds: int) -> str:
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min {seconds % 60} s"
 
 
 def line(text: str) -> None:

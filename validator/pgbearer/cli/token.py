@@ -14,16 +14,20 @@ __all__ = ["token"]
 
 def token(
     *,
+    profile: asking.ProfileName = None,
     issuer: asking.Issuer = None,
     client_id: asking.ClientId = None,
     scope: asking.Scope = None,
+    device: asking.Device = False,
     qr: asking.Qr = False,
     no_browser: asking.NoBrowser = False,
     ca_file: asking.CaFile = None,
     show: Annotated[bool, typer.Option("--show", help="Print it even on a terminal.")] = False,
     json: asking.Json = False,
 ) -> None:
-    """Log in by device code and print the access token.
+    """Print an access token that is good now.
+
+    It is that of the kept login, renewed if it is time; where there is none, you are asked to log in, if you are there.
 
     A terminal keeps what it shows: in scrollback, in recordings, on a shared screen. So the token is printed into a
     pipe or a file, and on a terminal only with --show. Do not put it into an argument or an environment variable:
@@ -31,18 +35,21 @@ def token(
 
     \b
     Example:
-      pgbearer token --issuer https://sso.example.org/realms/corp | cut -d. -f2
+      pgbearer token --profile corp | cut -d. -f2
       pgbearer token --issuer https://sso.example.org/realms/corp --json > token.json
 
     \b
-    Exit codes: 0 printed, 1 refused or expired, 2 wrong usage, 3 the issuer cannot be reached.
+    Exit codes: 0 printed; 1 refused, or nobody is logged in and nobody there to ask; 2 wrong usage; 3 the issuer cannot
+    be reached.
     """  # noqa: D301  \b is the character by which click keeps lines as they are
     if sys.stdout.isatty() and not show:
         raise UsageError(
             "standard output is a terminal, which would keep the token",
             hint="Pipe it to the program that needs it, or say --show.",
         )
-    source = asking.person_source(issuer, client_id, scope, ca_file=ca_file, qr=qr, no_browser=no_browser)
+    manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
+    asked = asking.ask(profile, issuer, client_id, scope, ca_file, manner)
+    source = asked.source()
     held = source.token()
     if json:
         output.as_json({"access_token": held.reveal(), "issuer": source.issuer, **output.facts(held)})

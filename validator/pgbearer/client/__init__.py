@@ -11,8 +11,18 @@ from pgbearer.client.login.answer import MetadataError
 from pgbearer.client.login.prompt import TerminalPrompt
 from pgbearer.client.login.refusal import LoginEndedError, LoginRefusedError
 from pgbearer.client.login.steps import DeviceCode
-from pgbearer.client.peek import audience_in, claims_in, issuer_in
+from pgbearer.client.peek import audience_in, claims_in, issuer_in, roles_in
 from pgbearer.client.plain import plain
+from pgbearer.client.profiles import (
+    ClientFile,
+    Manner,
+    Profile,
+    ProfilesError,
+    client_file_path,
+    load_client_file,
+    login_of_profile,
+    source_of_profile,
+)
 from pgbearer.client.secret import Secret
 from pgbearer.client.sources import (
     Authentication,
@@ -32,6 +42,7 @@ from pgbearer.client.sources import (
     StaticSource,
     TokenSource,
 )
+from pgbearer.client.sources.settings import LoginSettings, SourceSettings
 from pgbearer.client.store import (
     FileStore,
     KeyringStore,
@@ -51,6 +62,7 @@ __all__ = [
     "Authentication",
     "ClientCertificate",
     "ClientCredentialsSource",
+    "ClientFile",
     "ClientSecret",
     "CommandSource",
     "Connection",
@@ -65,16 +77,21 @@ __all__ = [
     "LibpqTooOldError",
     "LoginEndedError",
     "LoginRefusedError",
+    "LoginSettings",
+    "Manner",
     "MemoryStore",
     "MetadataError",
     "NoTokenError",
     "NotLoggedInError",
     "OAuthSettings",
     "PersonSource",
+    "Profile",
+    "ProfilesError",
     "Secret",
     "ServerUnreachableError",
     "SessionEndedError",
     "SignedAssertion",
+    "SourceSettings",
     "SpiffeSource",
     "StaticSource",
     "StoreError",
@@ -90,10 +107,15 @@ __all__ = [
     "audience_in",
     "check_server",
     "claims_in",
+    "client_file_path",
     "connect",
     "connect_async",
     "issuer_in",
+    "load_client_file",
+    "login_of_profile",
     "oauth_settings",
     "open_store",
     "plain",
+    "roles_in",
+    "source_of_profile",
 ]

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from pgbearer.client.login.refusal import LoginEndedError, LoginRefusedError
 from pgbearer.client.login.request import BROWSER_CLIENT, DEVICE_CLIENT, LoginRequest
 from pgbearer.client.login.steps import DeviceCode
 from pgbearer.client.notice import Notice, notice_on_stderr
-from pgbearer.client.sources.ask import Ask, DeviceAsk, How
+from pgbearer.client.sources.ask import Ask, BrowserAsk, DeviceAsk, How, SensibleAsk
 from pgbearer.client.sources.flight import Flights
 from pgbearer.client.sources.freshness import Freshness, freshness
 from pgbearer.client.sources.kept_login import KeptLogin
@@ -45,6 +45,7 @@ class PersonSource:
         device_client_id: the client that logs in by device code.
         how: how the person is asked.
         show: puts a device code before the person; a `TerminalPrompt` on standard error if None.
+        browse: takes the person to an address in a browser on this machine; likewise. Both are called in a thread.
         store: where the login is kept, or which kind of place.
         ca_file: PEM certificates to trust for the issuer instead of the system's.
         timeout: seconds for one exchange with the issuer.
@@ -61,6 +62,7 @@ class PersonSource:
         device_client_id: str = DEVICE_CLIENT,
         how: How = "auto",
         show: Callable[[DeviceCode], None] | None = None,
+        browse: Callable[[str], None] | None = None,
         store: TokenStore | StoreKind = "auto",
         ca_file: Path | None = None,
         timeout: float = 10.0,
@@ -68,8 +70,10 @@ class PersonSource:
         notice: Notice = notice_on_stderr,
     ) -> None:
         self._issuer = issuer
-        device = DeviceAsk(LoginRequest(issuer, device_client_id, scope), show or TerminalPrompt())
-        self._ask: Ask | None = None if how == "never" else device
+        prompt = TerminalPrompt()
+        browser = BrowserAsk(LoginRequest(issuer, client_id, scope), browse or prompt.browse)
+        device = DeviceAsk(LoginRequest(issuer, device_client_id, scope), show or prompt)
+        self._ask = _way(how, browser, device)
         self._how = how_to_log_in or f"pgbearer login --issuer {issuer}"
         self._notice = notice
         key = TokenKey(issuer, client_id, scope)
@@ -83,6 +87,11 @@ class PersonSource:
     def issuer(self) -> str:
         """The issuer at which the person logs in."""
         return self._issuer
+
+    @property
+    def key(self) -> TokenKey:
+        """What the login is kept under."""
+        return self._kept.key
 
     @property
     def held(self) -> AccessToken | None:
@@ -212,6 +221,16 @@ class PersonSource:
 
     def _tried_lately(self) -> bool:
         return time.monotonic() < self._no_try_before
+
+
+def _way(how: How, browser: Ask, device: Ask) -> Ask | None:
+    ways: Mapping[How, Ask | None] = {
+        "auto": SensibleAsk(browser, device),
+        "browser": browser,
+        "device": device,
+        "never": None,
+    }
+    return ways[how]
 
 
 def _opener(store: TokenStore | StoreKind, notice: Notice) -> Callable[[], TokenStore]:

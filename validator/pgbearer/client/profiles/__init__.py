@@ -1,0 +1,16 @@
+"""What a person's or a job's own file says of issuers, logins and token sources: each under a name."""
+
+from pgbearer.client.profiles.build import Manner, login_of_profile, source_of_profile
+from pgbearer.client.profiles.file import ClientFile, ProfilesError, client_file_path, load_client_file
+from pgbearer.client.profiles.profile import Profile
+
+__all__ = [
+    "ClientFile",
+    "Manner",
+    "Profile",
+    "ProfilesError",
+    "client_file_path",
+    "load_client_file",
+    "login_of_profile",
+    "source_of_profile",
+]

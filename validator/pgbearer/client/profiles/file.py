@@ -1,0 +1,132 @@
+"""The client's file, client.toml: found, read if nobody else can write it, and decoded whole or not at all."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import platformdirs
+
+from pgbearer.client.login.metadata import check_issuer
+from pgbearer.client.plain import plain
+from pgbearer.client.profiles.decode import near, problems_in
+from pgbearer.client.profiles.profile import Profile
+from pgbearer.client.sources.trusted_file import read_trusted
+from pgbearer.errors import UsageError
+
+__all__ = ["ClientFile", "ProfilesError", "client_file_path", "load_client_file"]
+
+_VARIABLE: Final = "PGBEARER_CONFIG_FILE"
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
+
+
+class ProfilesError(UsageError):
+    """The client's file cannot be used. `problems` holds everything that is wrong with it."""
+
+    def __init__(self, file: Path, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}"
+        super().__init__(count, where=str(file), hint="\n  ".join(problems))
+
+
+class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may stand in the file."""
+
+    default: str | None = None
+    profiles: dict[str, Profile] = {}
+
+
+class ClientFile:
+    """The profiles of one file. Immutable; safe in threads and tasks.
+
+    Args:
+        path: where it is, or would be.
+        profiles: by name.
+        default: the name of the one that is meant where none is named; None: there is none.
+    """
+
+    def __init__(self, path: Path, profiles: Mapping[str, Profile], default: str | None = None) -> None:
+        self.path = path
+        self.profiles = profiles
+        self.default = default
+
+    def profile(self, name: str) -> Profile:
+        """The profile called `name`.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if name not in self.profiles:
+            hint = f"It has {', '.join(self.profiles)}." if self.profiles else "It has none."
+            raise UsageError(
+                f"no profile is called {plain(name)!r}{near(name, self.profiles)}", where=str(self.path), hint=hint
+            )
+        return self.profiles[name]
+
+    def named_for(self, issuer: str) -> str | None:
+        """The name of the profile for `issuer`: the default one if it is for it, else the first; None if none is."""
+        names = [self.default, *self.profiles] if self.default else [*self.profiles]
+        return next((name for name in names if self.profiles[name].issuer == issuer), None)
+
+
+def client_file_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the file is: as PGBEARER_CONFIG_FILE says, else ``client.toml`` in the platform's folder for settings."""
+    return Path(environ.get(_VARIABLE) or platformdirs.user_config_path("pgbearer") / "client.toml")
+
+
+def load_client_file(environ: Mapping[str, str] = os.environ) -> ClientFile:
+    """Read the client's file; without one there are no profiles.
+
+    Raises:
+        ProfilesError: it is not what such a file may say; all problems at once, with their paths.
+        UsageError: others can write it, it cannot be read, or PGBEARER_CONFIG_FILE names one that is not there.
+    """
+    path = client_file_path(environ)
+    if not environ.get(_VARIABLE) and not path.exists():
+        return ClientFile(path, {})
+    written = _decode(path, read_trusted(path))
+    return ClientFile(path, written.profiles, written.default)
+
+
+def _decode(path: Path, content: bytes) -> _Written:
+    try:
+        document = tomllib.loads(content.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ProfilesError(path, [f"not TOML: {plain(str(error))}"]) from None
+    problems = problems_in(document, _Written)
+    problems += _about_names(document)
+    if problems:
+        raise ProfilesError(path, problems)
+    written = msgspec.convert(document, _Written)
+    problems = _about_issuers(written)
+    if problems:
+        raise ProfilesError(path, problems)
+    return written
+
+
+def _about_names(document: Mapping[str, Any]) -> list[str]:
+    profiles = document.get("profiles", {})
+    if not isinstance(profiles, Mapping):
+        return []
+    problems = [
+        f"profiles.{plain(name, limit=100)}: a name has letters, digits, '_', '-' and '.' only, 63 at most"
+        for name in profiles
+        if not _NAME.fullmatch(name)
+    ]
+    default = document.get("default")
+    if isinstance(default, str) and default not in profiles:
+        problems.append(f"default: no profile is called {plain(default, limit=100)!r}{near(default, profiles)}")
+    return problems
+
+
+def _about_issuers(written: _Written) -> list[str]:
+    problems = []
+    for name, profile in written.profiles.items():
+        try:
+            check_issuer(profile.issuer)
+        except UsageError as error:
+            problems.append(f"profiles.{name}.issuer: {error.what}")
+    return problems
