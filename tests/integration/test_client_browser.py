@@ -306,7 +306,7 @@ def test_a_thousand_connections_do_not_keep_the_browser_out() -> None:
             assert all(map(ended, connections[:200]))  # the oldest went for the newer
             said.append(at.answer())
 
-    redirect, _ = land(browser)
+    redirect, _ = land(browser, connection_seconds=600)
     assert (said, redirect is not None) == ([200], True)
 
 
