@@ -78,7 +78,6 @@ def _source(stack: Stack, username: str) -> PersonSource:
     return PersonSource(
         stack.issuer,
         scope="db:demo",
-        device_client_id="pgbearer-cli",
         how="device",
         show=browse,
         store="memory",

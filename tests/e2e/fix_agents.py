@@ -137,8 +137,8 @@ def _realm() -> dict[str, Any]:
     realm["clients"] += overlay["clients"]
     realm["clientScopeMappings"]["postgres"] += overlay["clientScopeMappings"]["postgres"]
     realm["groups"] = [{"name": "leavers"}, {"name": "staff"}]
-    (cli,) = (client for client in realm["clients"] if client["clientId"] == "pgbearer-cli")
-    cli["defaultClientScopes"].append("groups")
+    (device,) = (client for client in realm["clients"] if client["clientId"] == "pgbearer-device")
+    device["defaultClientScopes"].append("groups")
     for user in realm["users"]:
         if user["username"] == "carol":
             user |= {"groups": ["/leavers"], "clientRoles": {"postgres": ["app_readonly"]}}

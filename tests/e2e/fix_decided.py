@@ -144,7 +144,7 @@ def _head(folder: Path, port: str) -> Mapping[str, Any]:
                 "issuer": "https://sso.example.com/realms/corp",
                 "ca_file": "/etc/pgbearer/ca.crt",
                 "audience": "db:demo",
-                "clients": ["pgbearer-cli"],
+                "clients": ["pgbearer-cli", "pgbearer-device"],
                 "identity": "corp:{sub}",
                 "token_roles": ["resource_access", "postgres", "roles"],
                 "claims": {"acr": "string"},

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 REALM_FILE = Path(__file__).parents[2] / "keycloak-realm" / "demo-realm.json"
+_ROTATING = {"realm": "rotating", "revokeRefreshToken": True, "refreshTokenMaxReuse": 0}
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -58,7 +59,7 @@ class IssuedToken:
 class Device:
     """The side of the device grant that a command line plays, against one realm."""
 
-    def __init__(self, issuer: str, ca_file: Path, client_id: str = "pgbearer-cli") -> None:
+    def __init__(self, issuer: str, ca_file: Path, client_id: str = "pgbearer-device") -> None:
         self._endpoint = f"{issuer}/protocol/openid-connect"
         self._client_id = client_id
         self._http = httpx.Client(verify=ssl.create_default_context(cafile=str(ca_file)), timeout=30)
@@ -107,19 +108,24 @@ def admin_password() -> str:
 def keycloak(
     need: Callable[..., None], authority: Authority, admin_password: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Keycloak]:
-    """Keycloak with the realm ``demo``, and ``hasty``: the same, but its codes live one second."""
+    """Keycloak with the realm ``demo``; the same as ``hasty``, whose codes live one second, and as ``rotating``.
+
+    In ``rotating`` a refresh token is good once.
+    """
     need(keycloak_part.RUNTIME)
     hasty = tmp_path_factory.mktemp("realms") / "hasty-realm.json"
     hasty.write_text(_hasty(REALM_FILE.read_text()))
+    rotating = hasty.with_name("rotating-realm.json")
+    rotating.write_text(json.dumps(json.loads(REALM_FILE.read_text()) | _ROTATING))
     folder = tmp_path_factory.mktemp("keycloak")
-    running = keycloak_part.start(folder, authority, [REALM_FILE, hasty], admin_password=admin_password)
+    running = keycloak_part.start(folder, authority, [REALM_FILE, hasty, rotating], admin_password=admin_password)
     yield running
     running.stop()
 
 
 @pytest.fixture
 def device(keycloak: Keycloak) -> Iterator[Device]:
-    """A device that logs in to the realm ``demo`` as the client pgbearer-cli."""
+    """A device that logs in to the realm ``demo`` as the client pgbearer-device."""
     device = Device(keycloak.issuer(), keycloak.ca_file)
     yield device
     device.close()
@@ -135,8 +141,8 @@ def hasty_device(keycloak: Keycloak) -> Iterator[Device]:
 
 def _hasty(realm_text: str) -> str:
     realm = json.loads(realm_text) | {"realm": "hasty"}
-    (cli,) = (client for client in realm["clients"] if client["clientId"] == "pgbearer-cli")
-    cli["attributes"] |= {"oauth2.device.code.lifespan": "1", "oauth2.device.polling.interval": "1"}
+    (device,) = (client for client in realm["clients"] if client["clientId"] == "pgbearer-device")
+    device["attributes"] |= {"oauth2.device.code.lifespan": "1", "oauth2.device.polling.interval": "1"}
     return json.dumps(realm)
 
 

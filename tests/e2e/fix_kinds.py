@@ -277,13 +277,13 @@ def _realm(mail_port: int, logout_port: int) -> dict[str, Any]:
     client |= {
         "publicClient": False,
         "secret": _CLIENT["client_secret"],
-        "consentRequired": False,
-        "standardFlowEnabled": True,
         "directAccessGrantsEnabled": True,
         "redirectUris": [_REDIRECT],
         "optionalClientScopes": ["db:demo", "offline_access"],
     }
+    del client["attributes"]["pkce.code.challenge.method"]
     client["attributes"] |= {
+        "oauth2.device.authorization.grant.enabled": "true",
         "standard.token.exchange.enabled": "true",
         "user.info.response.signature.alg": "RS256",
         "authorization.signed.response.alg": "RS256",
@@ -299,7 +299,7 @@ def _realm(mail_port: int, logout_port: int) -> dict[str, Any]:
         "clientId": BOUND_CLIENT,
         "attributes": client["attributes"] | {"tls.client.certificate.bound.access.tokens": "true"},
     }
-    (mapping,) = realm["clientScopeMappings"]["postgres"]
+    (mapping,) = (each for each in realm["clientScopeMappings"]["postgres"] if each["client"] == "pgbearer-cli")
     realm["clientScopeMappings"]["postgres"].append(mapping | {"client": BOUND_CLIENT})
     realm["clients"] = [client, bound, *(other for other in realm["clients"] if other["clientId"] != "pgbearer-cli")]
     return realm

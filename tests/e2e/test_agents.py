@@ -18,7 +18,7 @@ SCOPE = "openid db:demo"
 
 def test_the_person_reads_and_writes(agent_stack: AgentStack) -> None:
     """What the agent must not have though bob has it."""
-    own = agent_stack.log_in("bob", "pgbearer-cli", SCOPE).compact
+    own = agent_stack.log_in("bob", "pgbearer-device", SCOPE).compact
     with pgbearer.connect(agent_stack.conninfo, user="app_readwrite", token=own) as connection:
         connection.execute("INSERT INTO notes (note) VALUES ('written by bob')")
     assert agent_stack.decision()["actors"] == []
@@ -86,7 +86,7 @@ def test_this_keycloak_says_who_acts_by_the_client_alone(agent_stack: AgentStack
 
 def test_a_tool_server_that_is_not_meant_gets_nothing(agent_stack: AgentStack) -> None:
     """A token for the database is for no tool server: Keycloak exchanges only what names who asks."""
-    own = agent_stack.log_in("bob", "pgbearer-cli", SCOPE)
+    own = agent_stack.log_in("bob", "pgbearer-device", SCOPE)
     with pytest.raises(httpx.HTTPStatusError):
         agent_stack.exchange(own).token()
 

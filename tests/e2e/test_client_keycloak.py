@@ -21,7 +21,7 @@ def log_in(keycloak: Keycloak) -> LogIn:
     """Log in through the client's own steps; the page is answered as soon as the code is shown, so nothing waits."""
 
     def log_in(
-        answer: Callable[..., object] = approve, client_id: str = "pgbearer-cli", scope: str = "openid db:demo"
+        answer: Callable[..., object] = approve, client_id: str = "pgbearer-device", scope: str = "openid db:demo"
     ) -> AccessToken:
         def at_the_page(code: DeviceCode) -> None:
             answer(code.verification_uri, person("alice"), ca_file=keycloak.ca_file, user_code=code.user_code)

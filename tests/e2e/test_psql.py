@@ -44,7 +44,7 @@ class Psql:
         conninfo = (
             f"host=localhost port={self._stack.server.port} dbname=appdb user={role} "
             f"sslmode={sslmode} require_auth=oauth "
-            f"oauth_issuer={self._stack.issuer} oauth_client_id=pgbearer-cli"
+            f"oauth_issuer={self._stack.issuer} oauth_client_id=pgbearer-device"
         )
         certificates = "PGSSLROOTCERT=/etc/ssl/certs/ca-certificates.crt"
         command = self._root.command("env", certificates, "psql", "-XAtq", "-d", conninfo, "-c", sql)

@@ -44,7 +44,7 @@ def test_token_is_an_access_token_for_this_database_only(login: Login, keycloak:
     assert token.header["typ"] == "at+jwt"
     assert token.header["alg"] == "RS256"
     claims = {name: token.payload[name] for name in ("iss", "aud", "azp", "typ")}
-    assert claims == {"iss": keycloak.issuer(), "aud": "db:demo", "azp": "pgbearer-cli", "typ": "Bearer"}
+    assert claims == {"iss": keycloak.issuer(), "aud": "db:demo", "azp": "pgbearer-device", "typ": "Bearer"}
     assert token.payload["exp"] - token.payload["iat"] == 300
     assert token.payload["sub"]
     assert token.payload["sid"]
@@ -140,7 +140,7 @@ def test_unknown_code_is_told_on_the_page(keycloak: Keycloak, device: Device) ->
         approve(uri, person("alice"), ca_file=keycloak.ca_file, user_code="AAAA-BBBB")
 
 
-@pytest.mark.parametrize("client_id", ["postgres", "admin-cli", "account", "nobody"])
+@pytest.mark.parametrize("client_id", ["pgbearer-cli", "postgres", "admin-cli", "account", "nobody"])
 def test_no_other_client_may_start_a_device_login(keycloak: Keycloak, client_id: str) -> None:
     other = Device(keycloak.issuer(), keycloak.ca_file, client_id)
 

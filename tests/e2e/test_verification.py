@@ -30,7 +30,7 @@ class Door:
             "profile": "keycloak",
             "issuer": self.issuer,
             "audience": "db:demo",
-            "clients": ("pgbearer-cli",),
+            "clients": ("pgbearer-device",),
             "identity": "demo:{sub}",
             "token_roles": ("resource_access", "postgres", "roles"),
         }
@@ -51,7 +51,7 @@ class Door:
 
 def tokens_of(keycloak: Keycloak, username: str) -> dict[str, str]:
     """The whole token response of a device login with the scope openid, so that there is an ID token too."""
-    endpoint, client = f"{keycloak.issuer()}/protocol/openid-connect", {"client_id": "pgbearer-cli"}
+    endpoint, client = f"{keycloak.issuer()}/protocol/openid-connect", {"client_id": "pgbearer-device"}
     with httpx.Client(verify=ssl.create_default_context(cafile=str(keycloak.ca_file)), timeout=30) as http:
         begun = http.post(f"{endpoint}/auth/device", data={**client, "scope": "openid db:demo"}).raise_for_status()
         codes = Codes(**begun.json())
@@ -72,7 +72,7 @@ async def door(keycloak: Keycloak) -> AsyncIterator[Door]:
 async def test_access_token_is_accepted_for_what_it_says(door: Door, keycloak: Keycloak) -> None:
     verified = await door.verify(tokens_of(keycloak, "alice")["access_token"])
     assert verified.identity == f"demo:{verified.subject}"
-    assert (verified.display, verified.client) == ("alice", "pgbearer-cli")
+    assert (verified.display, verified.client) == ("alice", "pgbearer-device")
     assert verified.token_roles == {"app_readonly"}
     assert verified.audience == ("db:demo",)
 

@@ -19,7 +19,7 @@ from pgbearer.client.login.refresh import refresh
 from pgbearer.client.login.request import LoginRequest
 from pgbearer.client.login.steps import Browse, Redirect, run, run_async
 from pgbearer.client.secret import Secret
-from pgbearer.errors import PgbearerError
+from pgbearer.errors import PgbearerError, UnreachableError
 from pgbearer.http import Fetcher, FetchError, SyncFetcher
 from tests.code_issuer import CodeIssuer
 from tests.parts.authority import Authority
@@ -323,6 +323,13 @@ def test_no_other_address_of_this_machine_is_answered() -> None:
 
     land(browser)
     assert refused == ["127.0.0.2", "::1"]
+
+
+def test_no_port_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgbearer.client.login.loopback._ADDRESS", "192.0.2.1")  # nobody's (RFC 5737)
+    with pytest.raises(UnreachableError, match="no port for the browser") as caught:
+        Loopback(lambda _url: None)
+    assert "--device" in (caught.value.hint or "")
 
 
 def test_no_code_in_any_log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
-"""What a person does in a browser to approve a device login, done by plain HTTP on Keycloak's own pages.
+"""What a person does in a browser to log in or approve a device login, by plain HTTP on Keycloak's own pages.
 
-It knows no addresses of Keycloak: it opens the verification URL, fills in each form that comes by the names of its
+It knows no addresses of Keycloak: it opens a URL, fills in each form that comes by the names of its
 fields and sends it, until a page without a form says how it ended.
 """
 
@@ -8,11 +8,12 @@ import ssl
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Self
 from urllib.parse import urljoin
 
 import httpx
 
-__all__ = ["PagesError", "Person", "Visit", "approve", "deny"]
+__all__ = ["Browser", "PagesError", "Person", "Visit", "approve", "deny"]
 
 _MOST_PAGES = 8
 
@@ -34,14 +35,69 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What the person saw: the points of the consent page, and the text of the last page."""
+    """What the person saw: the points of the consent page, the text of the last page, and the fields of the forms."""
 
     consents: tuple[str, ...]
     outcome: str
+    fields: tuple[str, ...] = ()
+
+
+class Browser:
+    """A browser that keeps its cookies, and `person` in front of it; a context manager.
+
+    Args:
+        person: logs in where a page asks.
+        ca_file: the authority that the pages' certificate comes from (PEM).
+    """
+
+    def __init__(self, person: Person, ca_file: Path) -> None:
+        self._person = person
+        trust = ssl.create_default_context(cafile=str(ca_file))
+        self._http = httpx.Client(
+            verify=trust, headers=_AS_A_BROWSER, follow_redirects=True, timeout=30, trust_env=False
+        )
+
+    def visit(self, url: str, *, answer: str = "accept", user_code: str = "") -> Visit:
+        """Open `url` and fill in what comes, to a page without a form.
+
+        Args:
+            url: where to begin.
+            answer: the button to press on the consent page.
+            user_code: typed into the page, if it asks.
+
+        Raises:
+            PagesError: wrong password, unknown or expired code, or a page that nobody expected.
+        """
+        person = self._person
+        known = {"device_user_code": user_code, "username": person.username, "password": person.password}
+        consents: tuple[str, ...] = ()
+        forms: tuple[str, ...] = ()
+        reply = self._http.get(url)
+        for _ in range(_MOST_PAGES):
+            if "html" not in reply.headers.get("content-type", ""):
+                raise PagesError(f"{reply.url.path} answered {reply.status_code}: {reply.text[:300]}")
+            page = _Page(reply.text)
+            if page.action is None:
+                return Visit(consents, page.text, forms)
+            if page.error:
+                raise PagesError(page.error)
+            consents = consents or page.points
+            forms += tuple(page.fields)
+            fields = {name: known.get(name, value) for name, value in page.fields.items()}
+            if answer in page.buttons:
+                fields[answer] = ""
+            reply = self._http.post(urljoin(str(reply.url), page.action), data=fields)
+        raise PagesError(f"still a form after {_MOST_PAGES} pages: {page.text[:300]}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
 
 def approve(url: str, person: Person, *, ca_file: Path, user_code: str = "") -> Visit:
-    """Log `person` in at the verification `url` and grant what is asked.
+    """Log `person` in at the verification `url`, with a new browser, and grant what is asked.
 
     Args:
         url: `verification_uri`, or `verification_uri_complete` without `user_code`.
@@ -52,34 +108,14 @@ def approve(url: str, person: Person, *, ca_file: Path, user_code: str = "") -> 
     Raises:
         PagesError: wrong password, unknown or expired code, or a page that nobody expected.
     """
-    return _visit(url, person, ca_file, user_code, "accept")
+    with Browser(person, ca_file) as browser:
+        return browser.visit(url, user_code=user_code)
 
 
 def deny(url: str, person: Person, *, ca_file: Path, user_code: str = "") -> Visit:
     """Log `person` in and refuse what is asked; arguments and errors as `approve`."""
-    return _visit(url, person, ca_file, user_code, "cancel")
-
-
-def _visit(url: str, person: Person, ca_file: Path, user_code: str, answer: str) -> Visit:
-    known = {"device_user_code": user_code, "username": person.username, "password": person.password}
-    consents: tuple[str, ...] = ()
-    trust = ssl.create_default_context(cafile=str(ca_file))
-    with httpx.Client(verify=trust, headers=_AS_A_BROWSER, follow_redirects=True, timeout=30) as browser:
-        reply = browser.get(url)
-        for _ in range(_MOST_PAGES):
-            if "html" not in reply.headers.get("content-type", ""):
-                raise PagesError(f"{reply.url.path} answered {reply.status_code}: {reply.text[:300]}")
-            page = _Page(reply.text)
-            if page.action is None:
-                return Visit(consents, page.text)
-            if page.error:
-                raise PagesError(page.error)
-            consents = consents or page.points
-            fields = {name: known.get(name, value) for name, value in page.fields.items()}
-            if answer in page.buttons:
-                fields[answer] = ""
-            reply = browser.post(urljoin(str(reply.url), page.action), data=fields)
-    raise PagesError(f"still a form after {_MOST_PAGES} pages: {page.text[:300]}")
+    with Browser(person, ca_file) as browser:
+        return browser.visit(url, answer="cancel", user_code=user_code)
 
 
 class _Page(HTMLParser):

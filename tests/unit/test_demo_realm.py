@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from pgbearer.client.login.landing import LANDING_PATH
+from pgbearer.client.login.request import BROWSER_CLIENT, DEVICE_CLIENT
+
 REALM: dict[str, Any] = json.loads((Path(__file__).parents[2] / "keycloak-realm" / "demo-realm.json").read_text())
 CLIENTS = {client["clientId"]: client for client in REALM["clients"]}
 SCOPES = {scope["name"]: scope for scope in REALM["clientScopes"]}
-CLI = CLIENTS["pgbearer-cli"]
+BROWSER, DEVICE = CLIENTS[BROWSER_CLIENT], CLIENTS[DEVICE_CLIENT]
+PEOPLE = (BROWSER, DEVICE)
 DATABASE = CLIENTS["postgres"]
 POLICIES = {policy["name"]: policy for policy in DATABASE["authorizationSettings"]["policies"]}
 ROLES = ["app_readonly", "app_readwrite"]
@@ -36,7 +40,7 @@ def test_access_tokens_live_five_minutes_everywhere() -> None:
 
 def test_device_codes_live_two_minutes() -> None:
     assert REALM["oauth2DeviceCodeLifespan"] == 120
-    assert CLI["attributes"]["oauth2.device.code.lifespan"] == "120"
+    assert DEVICE["attributes"]["oauth2.device.code.lifespan"] == "120"
 
 
 def test_passwords_cannot_be_guessed_without_end() -> None:
@@ -67,23 +71,36 @@ def test_access_tokens_say_what_they_are(client: dict[str, Any]) -> None:
     assert client["attributes"]["access.token.header.type.rfc9068"] == "true"
 
 
-def test_command_line_logs_in_by_device_only() -> None:
-    assert CLI["publicClient"] is True
-    assert CLI["standardFlowEnabled"] is False
-    assert CLI["serviceAccountsEnabled"] is False
-    assert CLI["redirectUris"] == []
-    assert CLI["attributes"]["oauth2.device.authorization.grant.enabled"] == "true"
+def test_one_client_logs_in_with_a_browser_only() -> None:
+    assert BROWSER["publicClient"] is True
+    assert BROWSER["standardFlowEnabled"] is True
+    assert BROWSER["serviceAccountsEnabled"] is False
+    assert BROWSER["attributes"]["pkce.code.challenge.method"] == "S256"
+
+
+def test_its_browser_comes_back_to_this_machine_and_to_one_path() -> None:
+    # Keycloak takes any port at 127.0.0.1 where none is registered (RFC 8252 section 7.3)
+    assert BROWSER["redirectUris"] == [f"http://127.0.0.1{LANDING_PATH}"]
+
+
+def test_the_other_logs_in_by_device_only() -> None:
+    assert DEVICE["publicClient"] is True
+    assert DEVICE["standardFlowEnabled"] is False
+    assert DEVICE["serviceAccountsEnabled"] is False
+    assert DEVICE["redirectUris"] == []
+    assert DEVICE["attributes"]["oauth2.device.authorization.grant.enabled"] == "true"
 
 
 def test_no_other_client_has_the_device_grant() -> None:
     key = "oauth2.device.authorization.grant.enabled"
 
-    assert [name for name, client in CLIENTS.items() if client["attributes"].get(key) == "true"] == ["pgbearer-cli"]
+    assert [name for name, client in CLIENTS.items() if client["attributes"].get(key) == "true"] == [DEVICE_CLIENT]
 
 
-def test_command_line_has_the_scopes_without_which_a_token_is_useless() -> None:
-    assert {"basic", "roles"} <= set(CLI["defaultClientScopes"])
-    assert CLI["optionalClientScopes"] == ["db:demo"]
+@pytest.mark.parametrize("client", PEOPLE)
+def test_command_line_has_the_scopes_without_which_a_token_is_useless(client: dict[str, Any]) -> None:
+    assert {"basic", "roles"} <= set(client["defaultClientScopes"])
+    assert client["optionalClientScopes"] == ["db:demo"]
     assert "oidc-sub-mapper" in mappers("basic")
 
 
@@ -94,7 +111,7 @@ def test_consent_says_database_login() -> None:
         if scope["attributes"]["display.on.consent.screen"] == "true"
     }
 
-    assert CLI["consentRequired"] is True
+    assert DEVICE["consentRequired"] is True
     assert shown == {"db:demo": "database login"}
 
 
@@ -111,7 +128,9 @@ def test_impersonation_shows_in_the_token() -> None:
 
 
 def test_command_line_sees_the_database_roles_and_no_others() -> None:
-    assert REALM["clientScopeMappings"] == {"postgres": [{"client": "pgbearer-cli", "roles": ROLES}]}
+    assert REALM["clientScopeMappings"] == {
+        "postgres": [{"client": name, "roles": ROLES} for name in (BROWSER_CLIENT, DEVICE_CLIENT)]
+    }
     assert "scopeMappings" not in REALM
 
 

@@ -17,10 +17,11 @@ from psycopg import pq
 
 from pgbearer.client.connection.conninfo import ConnectionParameter, resolve
 from pgbearer.client.connection.pinned import pin, safe_parameters
+from pgbearer.client.login.request import DEVICE_CLIENT
 
 __all__ = ["Plan", "Plans"]
 
-_DEFAULT_CLIENT_ID: Final = "pgbearer-cli"  # libpq demands one; only its own device flow would send it
+_DEFAULT_CLIENT_ID: Final = DEVICE_CLIENT  # libpq demands one; only its own device flow would send it
 _MOST: Final = 256
 
 

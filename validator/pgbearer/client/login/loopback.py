@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from pgbearer.client.login.landing import LANDING_PATH, Landing
 from pgbearer.client.login.steps import Browse, Redirect
+from pgbearer.errors import UnreachableError
 
 __all__ = ["Loopback"]
 
@@ -35,7 +36,7 @@ class Loopback:
         connection_seconds: until a connection must have sent its request and taken its page.
 
     Raises:
-        OSError: the kernel gives no port.
+        UnreachableError: the kernel gives no port.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Loopback:
         self._most = most_connections
         self._seconds = connection_seconds
         self._open: dict[asyncio.StreamWriter, None] = {}  # in the order of their coming
-        self._socket = socket.create_server((_ADDRESS, 0), backlog=most_connections)
+        self._socket = _listening(most_connections)
         self._host = f"{_ADDRESS}:{self._socket.getsockname()[1]}"
 
     @property
@@ -140,6 +141,17 @@ class Loopback:
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.transport.abort()
+
+
+def _listening(backlog: int) -> socket.socket:
+    try:
+        return socket.create_server((_ADDRESS, 0), backlog=backlog)
+    except OSError as error:
+        raise UnreachableError(
+            f"no port for the browser to come back to: {error.strerror}",
+            where=_ADDRESS,
+            hint="Log in by device code (--device).",
+        ) from error
 
 
 async def _others_ended() -> None:
