@@ -63,6 +63,8 @@ def test_the_browser_gets_the_address_without_the_code(wanted: bool | None, open
         "https://[/",
         "https://sso.test/\x1b[2J",
         "https://sso.test/\u202edevice",
+        "https://user@sso.test/device",
+        "https://sso.test/" + "x" * 2_000,
     ],
 )
 def test_an_address_that_is_not_https_is_shown_and_not_opened(address: str) -> None:
@@ -71,9 +73,16 @@ def test_an_address_that_is_not_https_is_shown_and_not_opened(address: str) -> N
     code = DeviceCode(address, "ABCD-EFGH", 60)
     TerminalPrompt(stream, qr=True, browser=True, open_browser=opened.append)(code)
     assert opened == []
-    assert f"  {plain(address)}\n  code: ABCD-EFGH\n" in stream.getvalue()
-    assert "not https, so it is not opened" in stream.getvalue()
+    assert f"  {plain(address, limit=2_000)}\n  code: ABCD-EFGH\n" in stream.getvalue()
+    assert "no plain https address, so it is not opened" in stream.getvalue()
     assert not set("█▀▄") & set(stream.getvalue())
+
+
+def test_a_long_address_is_shown_whole_and_drawn() -> None:
+    address = "https://sso.test/" + "x" * 1_900
+    text = shown(DeviceCode(address, "ABCD-EFGH", 60), qr=True)
+    assert f"  {address}\n" in text
+    assert "█" in text
 
 
 def test_the_address_of_a_browser_login_is_shown_whole_and_opened() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
-from pgbearer.client.login.steps import DeviceCode
+from pgbearer.client.login.steps import LONGEST_ADDRESS, DeviceCode
 from pgbearer.client.plain import plain
 
 __all__ = ["TerminalPrompt", "browser_is_sensible"]
@@ -61,13 +61,13 @@ class TerminalPrompt:
         lines = [
             "To log in to the database, open this address and enter the code there:",
             "",
-            f"  {plain(code.verification_uri)}",
+            f"  {plain(code.verification_uri, limit=LONGEST_ADDRESS)}",
             f"  code: {plain(code.user_code)}",
             "",
             f"The code is good for {minutes}:{seconds:02} minutes. Enter it only if you started this login yourself.",
         ]
         if not code.openable:
-            lines.append("The address is not https, so it is not opened. Do not open it unless you know it.")
+            lines.append("This is no plain https address, so it is not opened. Do not open it unless you know it.")
         elif self._qr:
             lines[4:4] = ["", _qr(code.verification_uri)]
         print(*lines, sep="\n", file=stream, flush=True)

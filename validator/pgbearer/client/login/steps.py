@@ -8,12 +8,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 
 from pgbearer.client.login.address import https_parts
 from pgbearer.http import FetchError, Reply
 
 __all__ = [
+    "LONGEST_ADDRESS",
     "Browse",
     "Browser",
     "BrowserAsync",
@@ -35,6 +36,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+LONGEST_ADDRESS: Final = 2_000
+"""Characters of an address that a person is shown, and that a QR code has room for."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceCode:
@@ -50,7 +54,7 @@ class DeviceCode:
 
         An issuer that lies could have a browser run a script, start a program or open a file.
         """
-        return https_parts(self.verification_uri) is not None
+        return len(self.verification_uri) <= LONGEST_ADDRESS and https_parts(self.verification_uri) is not None
 
 
 @dataclass(frozen=True, slots=True)
