@@ -1,5 +1,6 @@
 """A login with a browser over real sockets: the address that it comes back to, and everybody else who comes there."""
 
+import asyncio
 import contextlib
 import logging
 import signal
@@ -141,6 +142,25 @@ def test_interrupted_while_it_waits(code_issuer: CodeIssuer) -> None:
     with pytest.raises(KeyboardInterrupt):
         log_in(code_issuer, interrupt)
     assert not any(thread.name == "pgbearer-loopback" for thread in threading.enumerate())
+
+
+async def test_cancelled_while_it_waits() -> None:
+    loop, shown = asyncio.get_running_loop(), asyncio.Event()
+
+    def show(_url: str) -> None:
+        loop.call_soon_threadsafe(shown.set)
+
+    with Loopback(show) as loopback:
+        waiting = asyncio.create_task(loopback.visit_async(Browse("https://sso.test/auth", "the-state", 60)))
+        await shown.wait()
+        address = ("127.0.0.1", int(loopback.redirect_uri.split(":")[2].split("/")[0]))
+        with socket.create_connection(address, timeout=60) as held:
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address, timeout=60)
+            assert await asyncio.to_thread(ended, held)
 
 
 # an issuer that answers badly
