@@ -53,10 +53,12 @@ def now() -> int:
     [
         (lambda: {"exp": now() - 60, "iat": now() - 300}, "token_expired", "The token expired [0-9]+ s ago; log in"),
         (lambda: {"iat": now() + 90, "exp": now() + 390}, "token_not_yet_valid", "s behind the issuer's: is it right"),
-        (lambda: {"aud": "db:other"}, "audience_mismatch", "The token is for db:other; is that this server?"),
-        (lambda: {"aud": ["db:demo", "account"]}, "audience_mismatch", "for db:demo, account; a server usually takes"),
+        (lambda: {"aud": "db:other"}, "audience_mismatch", "for db:other, and pgbearer-cli got it; is that this"),
+        (lambda: {"aud": ["db:demo", "account"]}, "audience_mismatch", "db:demo, account, and pgbearer-cli got it; a"),
         (lambda: {"scope": "openid"}, "scope_missing", "The server asks for the scope db:demo, which this token lacks"),
         (lambda: {"typ": "ID"}, "token_kind", "This is an ID token; a database takes an access token."),
+        (lambda: {"header": {"typ": "JWT"}}, "token_type", r"The token's header does not say at\+jwt: its client"),
+        (lambda: {"azp": "stranger"}, "client_not_allowed", "The token is for db:demo, and stranger got it; is that"),
         (lambda: {"cnf": {"jkt": "x"}}, "sender_constrained", r"bound to a key or certificate \(cnf\)"),
         (lambda: {"exp": now() + 36_000}, "lifetime_too_long", "good for 10 h, and servers usually take at"),
         (lambda: {"realm_access": {"roles": ["guest"]}}, "no_rule",
@@ -144,7 +146,7 @@ def test_a_service_that_is_down_looks_the_same_and_the_client_says_so(bearer: Be
 
 async def test_the_same_in_asyncio(chain: Chain) -> None:
     where = f"host={chain.server.folder} port={chain.server.port} user=app_readonly dbname=appdb"
-    with pytest.raises(TokenRefusedError, match="The token is for db:other; is that this server"):
+    with pytest.raises(TokenRefusedError, match="The token is for db:other, and pgbearer-cli got it"):
         await pgbearer.connect_async(where, token=chain.issuer.token(aud="db:other"))
 
 
@@ -156,7 +158,7 @@ async def test_the_proxy_says_the_same(chain: Chain, tmp_path_factory: pytest.Te
         with pytest.raises(psycopg.OperationalError, match="OAuth bearer authentication failed") as caught:
             await proxy.connect(user="app_readwrite")
     said = str(caught.value)
-    assert "The token is for db:other; is that this server?" in said
+    assert "The token is for db:other, and pgbearer-cli got it; is that this server, and" in said
     assert "alice's token has the roles db-read and the groups /staff; you asked for app_readwrite." in said
     assert said.strip().endswith(f"pgbearer explain --token-ref {AccessToken(token).ref}")
     assert not any(part in said for part in token.split("."))

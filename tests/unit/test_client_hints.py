@@ -28,7 +28,10 @@ def said(
 def test_of_a_good_token_only_whom_it_is_for_and_where_the_reason_is() -> None:
     token = held()
     audience, reason = said(token, server_issuer=MINT.url)
-    assert audience == "The token is for db:demo; is that this server?"
+    assert (
+        audience
+        == "The token is for db:demo, and pgbearer-cli got it; is that this server, and does it take that client?"
+    )
     assert reason.startswith("PostgreSQL gives no reason, nor does it tell a refusal from a service of its own that is")
     assert f"in its log under token_ref {token.ref}," in reason
     assert reason.endswith(f"pgbearer explain --token-ref {token.ref}")
@@ -47,11 +50,15 @@ def test_of_a_good_token_only_whom_it_is_for_and_where_the_reason_is() -> None:
         ({"expires_at": NOW - 10.0}, "This machine's clock is 5 min behind the issuer's"),
         ({"expires_at": NOW + 490.0}, "This machine's clock is 3 min ahead of the issuer's"),
         ({"scope": "openid"}, "The server asks for the scope db:demo, which this token lacks; log in with --scope."),
-        ({"aud": "db:other"}, "The token is for db:other; is that this server?"),
-        ({"aud": ["db:demo", "account"]}, "The token is for db:demo, account; a server usually takes one that is for"),
+        ({"aud": "db:other"}, "The token is for db:other, and pgbearer-cli got it; is that this server, and"),
+        ({"aud": ["db:demo", "account"]}, "The token is for db:demo, account, and pgbearer-cli got it; a server"),
         ({"aud": ABSENT}, "The token names nobody that it is for (aud)"),
         ({"typ": "ID"}, "This is an ID token; a database takes an access token."),
         ({"typ": "Refresh"}, "This is a refresh token"),
+        ({"header": {"typ": "JWT"}}, "The token's header does not say at+jwt: its client at Keycloak lacks"),
+        ({"azp": "psql"}, "The token is for db:demo, and psql got it; is that this server, and does it take"),
+        ({"azp": ABSENT, "client_id": "job"}, "The token is for db:demo, and job got it;"),
+        ({"azp": ABSENT}, "The token is for db:demo; is that this server,"),
         ({"cnf": {"jkt": "x"}}, "The token is bound to a key or certificate (cnf)"),
         ({"realm_access": {"roles": ["db-read", "offline_access", "default-roles-corp"]}},
          "alice's token has the roles db-read; you asked for app. The server decides what that gives."),
@@ -72,6 +79,8 @@ def test_what_may_be_wrong(change: dict[str, Any], sentence: str) -> None:
     [
         ({}, "expired"),
         ({}, "clock"),
+        ({"typ": ABSENT, "header": {"typ": "JWT"}}, "at+jwt"),
+        ({"header": {"typ": "AT+JWT"}}, "at+jwt"),
         ({"iat": NOW + 5}, "clock"),
         ({"expires_at": NOW + 280.0}, "clock"),
         ({"scope": "openid db:demo"}, "scope"),
@@ -118,7 +127,21 @@ odd = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
-NAMES = ["iss", "aud", "exp", "iat", "nbf", "scope", "typ", "cnf", "realm_access", "resource_access", "groups", "roles"]
+NAMES = [
+    "iss",
+    "azp",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "scope",
+    "typ",
+    "cnf",
+    "realm_access",
+    "resource_access",
+    "groups",
+    "roles",
+]
 
 
 @given(st.dictionaries(st.sampled_from([*NAMES, "preferred_username"]), odd))

@@ -38,6 +38,7 @@ WRONG: list[dict[str, Any]] = [
     {"typ": "ID"},
     {"typ": "Refresh"},
     {"typ": "Offline"},
+    {"header": {"typ": "JWT"}},
     {"cnf": {}},
     {"iss": "https://elsewhere.test"},
 ]

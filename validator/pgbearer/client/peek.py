@@ -12,7 +12,7 @@ from typing import Any, Final
 from pgbearer.client.secret import Secret
 from pgbearer.client.token import AccessToken
 
-__all__ = ["audience_in", "claims_in", "expiry_in", "groups_in", "issuer_in", "moment_in", "roles_in"]
+__all__ = ["audience_in", "claims_in", "expiry_in", "groups_in", "header_in", "issuer_in", "moment_in", "roles_in"]
 
 
 _LATEST: Final = 1e11
@@ -21,14 +21,12 @@ _LATEST: Final = 1e11
 
 def claims_in(token: AccessToken | Secret) -> Mapping[str, Any]:
     """The unverified claims of a JWT (RFC 7519), or nothing if `token` is not one."""
-    parts = token.reveal().split(".")
-    if len(parts) != 3:
-        return {}
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
+    return _segment(token, 1)
+
+
+def header_in(token: AccessToken | Secret) -> Mapping[str, Any]:
+    """The header of a JWT (RFC 7515 section 4), or nothing if `token` is not one."""
+    return _segment(token, 0)
 
 
 def issuer_in(token: AccessToken) -> str | None:
@@ -76,3 +74,14 @@ def groups_in(token: AccessToken) -> tuple[str, ...]:
 
 def _strings(value: object) -> tuple[str, ...]:
     return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+
+
+def _segment(token: AccessToken | Secret, number: int) -> Mapping[str, Any]:
+    parts = token.reveal().split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        read = json.loads(base64.urlsafe_b64decode(parts[number] + "=" * (-len(parts[number]) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}

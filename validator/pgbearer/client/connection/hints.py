@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from pgbearer.client.peek import audience_in, claims_in, expiry_in, groups_in, issuer_in, moment_in, roles_in
+from pgbearer.client.peek import audience_in, claims_in, expiry_in, groups_in, header_in, issuer_in, moment_in, roles_in
 from pgbearer.client.plain import plain
 from pgbearer.client.token import AccessToken
 
@@ -20,6 +20,7 @@ _USUAL_LIFE: Final = 900  # seconds: issuers.*.max_lifetime, if nothing else is 
 _MOST_NAMES: Final = 10
 _NAME_LENGTH: Final = 80
 _KEYCLOAKS_OWN: Final = frozenset({"offline_access", "uma_authorization"})
+_KEYCLOAKS_KIND: Final = "Bearer"
 _OTHER_KINDS: Final = {"ID": "an ID token", "Refresh": "a refresh token", "Offline": "an offline token"}
 
 
@@ -43,7 +44,7 @@ def hints(
     Pure; safe in threads and tasks. No sentence holds the token, or anything of it that a terminal would obey.
     """
     claims = claims_in(token)
-    yield from _kind(claims)
+    yield from _kind(token, claims)
     yield from _clock(token, claims, now)
     yield from _time(token, claims, now)
     yield from _issuer(token, server_issuer)
@@ -57,11 +58,13 @@ def hints(
     )
 
 
-def _kind(claims: Mapping[str, Any]) -> Iterator[str]:
-    """Keycloak's ``typ`` in the payload; ``cnf`` of RFC 7800."""
+def _kind(token: AccessToken, claims: Mapping[str, Any]) -> Iterator[str]:
+    """Keycloak's ``typ`` in the payload, ``typ`` in the header (RFC 9068 section 2.1), ``cnf`` of RFC 7800."""
     kind = claims.get("typ")
     if isinstance(kind, str) and kind in _OTHER_KINDS:
         yield f"This is {_OTHER_KINDS[kind]}; a database takes an access token."
+    elif kind == _KEYCLOAKS_KIND and str(header_in(token).get("typ")).lower() != "at+jwt":
+        yield "The token's header does not say at+jwt: its client at Keycloak lacks access.token.header.type.rfc9068."
     if "cnf" in claims:
         yield "The token is bound to a key or certificate (cnf), which this connection does not prove to have."
 
@@ -109,11 +112,14 @@ def _scope(token: AccessToken, claims: Mapping[str, Any], server_scope: str | No
 
 
 def _audience(token: AccessToken, claims: Mapping[str, Any]) -> Iterator[str]:
+    """``aud`` and ``azp`` of OpenID Connect Core section 2, or ``client_id`` of RFC 9068 section 2.2."""
     audience = audience_in(token)
+    client = claims.get("azp", claims.get("client_id"))
+    by = f", and {plain(client, limit=_NAME_LENGTH)} got it" if isinstance(client, str) else ""
     if len(audience) > 1:
-        yield f"The token is for {_listed(audience)}; a server usually takes one that is for itself alone."
+        yield f"The token is for {_listed(audience)}{by}; a server usually takes one that is for itself alone."
     elif audience:
-        yield f"The token is for {_listed(audience)}; is that this server?"
+        yield f"The token is for {_listed(audience)}{by}; is that this server, and does it take that client?"
     elif claims:
         yield "The token names nobody that it is for (aud), and a server takes one that is for itself."
 
