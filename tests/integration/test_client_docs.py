@@ -9,6 +9,7 @@ import pytest
 
 from pgbearer import client, errors
 from tests.integration.fix_chain import Chain
+from tests.proxied import proxied
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -41,7 +42,25 @@ async def test_every_block_runs(chain: Chain, names: dict[str, Any], capsys: pyt
     assert await names["main"]([chain.issuer.token(), chain.issuer.token()]) == [ROLE, ROLE]
     assert await names["ask"]() == (ROLE,)
     assert await names["ask_engine"]() == ROLE
+    with names["engine"].connect() as again:
+        again.connection.dbapi_connection.fresh_until = 0.0
+    with names["engine"].connect() as fresh:
+        assert fresh.connection.dbapi_connection.fresh_until > 0.0
     names["engine"].dispose()
+
+
+async def test_the_block_for_asyncpg_runs_below_the_proxy(
+    chain: Chain, names: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = (block for block in BLOCKS if "import asyncpg" in block)
+    exec(block, names)  # noqa: S102  our own page
+    upstream = f"host={chain.server.folder} port={chain.server.port}"
+    source = client.StaticSource(names["token"])
+    async with proxied(tmp_path_factory.mktemp("p"), upstream, source, issuer=chain.issuer.url) as proxy:
+        where = {"PGHOST": str(proxy.folder), "PGPORT": "5432", "PGUSER": ROLE, "PGDATABASE": "appdb"}
+        for name, value in where.items():
+            monkeypatch.setenv(name, value)
+        assert await names["report"]() == ROLE
 
 
 def test_the_errors_are_what_the_table_says() -> None:
