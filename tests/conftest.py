@@ -22,5 +22,6 @@ pytest_plugins = [
     "tests.integration.fix_decider",
     "tests.e2e.fix_kubernetes",
     "tests.e2e.fix_spire",
+    "tests.e2e.fix_services",
     "tests.attacks.fix_door",
 ]

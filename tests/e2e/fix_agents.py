@@ -15,15 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-import httpx
 import pytest
 
 from demo import database, service
 from demo.policy import Addresses
+from tests.e2e.admin_api import ask_admin
 from tests.e2e.fix_keycloak import REALM_FILE, Device, IssuedToken, person
 from tests.parts.authority import Authority
 from tests.parts.device_pages import approve
-from tests.parts.keycloak import ADMIN, Keycloak
+from tests.parts.keycloak import Keycloak
 from tests.parts.needs import COMPILER
 from tests.parts.ports import free_port
 from tests.parts.postgres import Server
@@ -107,7 +107,7 @@ def agent_stack(
 ) -> Iterator[AgentStack]:
     """One for the tests of a file; the realm is made through the admin API and deleted again."""
     need(COMPILER, TLS_LIBRARIES)
-    _admin(keycloak, admin_password, "", "POST", "", json=_realm())
+    ask_admin(keycloak, admin_password, "", "POST", "", json=_realm())
     folder = Path(tempfile.mkdtemp(prefix="pgbearer-agents-", dir="/tmp"))
     folder.chmod(0o755)
     (folder / "postgres").mkdir()
@@ -115,13 +115,13 @@ def agent_stack(
     running = service.start(folder, issuer, authority.ca_file, written=_policy)
     try:
         server = database.start(database.choose(), folder / "postgres", authority, issuer, sockets, free_port())
-        admin = partial(_admin, keycloak, admin_password, f"/{REALM}")
+        admin = partial(ask_admin, keycloak, admin_password, f"/{REALM}")
         yield AgentStack(issuer, authority.ca_file, server, folder, _load_tool_server(), admin)
         server.remove()
     finally:
         running.stop()
         shutil.rmtree(folder)
-        _admin(keycloak, admin_password, f"/{REALM}", "DELETE", "")
+        ask_admin(keycloak, admin_password, f"/{REALM}", "DELETE", "")
 
 
 def _overlay() -> dict[str, Any]:
@@ -159,14 +159,3 @@ def _policy(addresses: Addresses) -> str:
         "http": {"address": addresses.http},
     }
     return text + "".join(f"{name}: {json.dumps(value)}\n" for name, value in places.items())
-
-
-def _admin(keycloak: Keycloak, password: str, realm: str, method: str, path: str, **more: Any) -> Any:
-    """What the admin API answers, None if that is nothing."""
-    with httpx.Client(verify=ssl.create_default_context(cafile=str(keycloak.ca_file)), timeout=30) as http:
-        form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN, "password": password}
-        reply = http.post(f"{keycloak.url}/realms/master/protocol/openid-connect/token", data=form)
-        bearer = {"Authorization": f"Bearer {reply.raise_for_status().json()['access_token']}"}
-        reply = http.request(method, f"{keycloak.url}/admin/realms{realm}{path}", headers=bearer, **more)
-        assert reply.is_success, (path, reply.status_code, reply.text[:500])
-        return reply.json() if reply.content else None

@@ -4,14 +4,24 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
 import pgbearer
-from pgbearer.client import StaticSource, TokenRefusedError, claims_in
-from tests.e2e.fix_agents import AgentStack
+from pgbearer.client import (
+    ClientSecret,
+    ExchangeSource,
+    FileSource,
+    LoginRefusedError,
+    StaticSource,
+    TokenRefusedError,
+    TokenSource,
+    claims_in,
+)
+from tests.e2e.fix_agents import EXAMPLE, AgentStack
 
 SCOPE = "openid db:demo"
 
@@ -102,3 +112,39 @@ def test_explain_shows_the_chain(agent_stack: AgentStack) -> None:
     assert json.loads(told)["verdict"]["reason"] == "agent_not_allowed"
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert shown.splitlines()[1].startswith("The agent notes, acting for bob (corp:")
+
+
+# the same with a source of the package's own
+
+
+def exchanging(agent_stack: AgentStack, subject: TokenSource, folder: Path, **more: Any) -> ExchangeSource:
+    """The tool server as `ExchangeSource`."""
+    client = next(one for one in json.loads((EXAMPLE / "realm.json").read_text())["clients"] if "secret" in one)
+    secret = folder / "secret"
+    secret.touch(0o600)
+    secret.write_text(client["secret"])
+    proof = ClientSecret(client["clientId"], secret)
+    usual: dict[str, Any] = {"scope": SCOPE, "ca_file": agent_stack.ca_file}
+    return ExchangeSource(agent_stack.issuer, proof, subject, **usual | more)
+
+
+def test_a_source_exchanges_for_each_person_by_themselves(agent_stack: AgentStack, tmp_path: Path) -> None:
+    file = tmp_path / "person"
+    file.touch(0o600)
+    source = exchanging(agent_stack, FileSource(file), tmp_path)
+    people = {who: agent_stack.log_in(who, "assistant") for who in ("alice", "bob")}
+    for who in ("alice", "bob", "alice"):
+        file.write_text(people[who].compact)
+        with pgbearer.connect(agent_stack.conninfo, user="app_readonly", source=source) as connection:
+            (user,) = connection.execute("SELECT system_user").fetchone() or ("",)
+        assert user == f"oauth:corp:{people[who].payload['sub']}"
+        assert agent_stack.decision()["actors"] == ["notes"]
+
+
+def test_a_source_says_why_a_token_is_not_exchanged(agent_stack: AgentStack, tmp_path: Path) -> None:
+    """It does not name this client in its audience: it was given for the database."""
+    own = agent_stack.log_in("bob", "pgbearer-cli", SCOPE)
+    with pytest.raises(LoginRefusedError) as caught:
+        exchanging(agent_stack, StaticSource(own.compact), tmp_path).token()
+    assert "this client" in str(caught.value)
+    assert own.compact not in str(caught.value)

@@ -1,6 +1,8 @@
 """Both fetchers against a server that answers well and badly, over TLS."""
 
 import asyncio
+import gc
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -146,3 +148,12 @@ def test_a_locked_key_is_refused_and_nobody_is_asked_for_its_password(
     locked.write_bytes(key.private_bytes(pem, pkcs8, serialization.BestAvailableEncryption(b"password")))
     with pytest.raises(UsageError, match="certificate and key"):
         SyncFetcher(certificate=(ours.cert_file, locked))
+
+
+def test_a_handshake_that_never_ends_leaves_nothing_open() -> None:
+    """What is left open warns when it is collected, and warnings are errors."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, SyncFetcher(timeout=0.5) as fetcher:
+        with pytest.raises(FetchError) as caught:
+            fetcher.get(f"https://localhost:{silent.getsockname()[1]}/")
+        assert caught.value.kind is Fault.TIMEOUT
+    gc.collect()

@@ -37,7 +37,8 @@ class ClusterError(Exception):
 class Cluster:
     """A running control plane. A context manager that stops it.
 
-    `url` is where it answers, with a certificate of the authority's; `admin` is the token of an administrator.
+    `url` is where it answers, with a certificate of the authority's; `issuer` is what its tokens say; `admin` is the
+    token of an administrator.
     """
 
     folder: Path
@@ -46,10 +47,17 @@ class Cluster:
     admin: str = field(repr=False)
     etcd: Running
     apiserver: Running
+    issuer: str = ISSUER
 
     @classmethod
-    def start(cls, folder: Path, authority: Authority) -> Self:
+    def start(cls, folder: Path, authority: Authority, *, at_its_own_address: bool = False) -> Self:
         """Start one in the empty `folder`, and return when it is ready.
+
+        Args:
+            folder: for data and logs.
+            authority: signs its certificate.
+            at_its_own_address: its tokens say where it answers, and everybody may fetch its keys there, as where an
+                authorization server outside takes its tokens; else `ISSUER`.
 
         Raises:
             GoError: a program could not be built.
@@ -61,14 +69,17 @@ class Cluster:
             store, address = _start_etcd(programs[0], folder)
             undo.callback(store.stop)
             port = free_port()
+            issuer = f"https://localhost:{port}" if at_its_own_address else ISSUER
             server = launch(
-                [programs[1], *_options(folder, authority, address, port, admin)], log=folder / "apiserver.log"
+                [programs[1], *_options(folder, authority, address, port, admin, issuer)], log=folder / "apiserver.log"
             )
             undo.callback(server.stop)
-            cluster = cls(folder, f"https://127.0.0.1:{port}", authority.ca_file, admin, store, server)
+            cluster = cls(folder, f"https://127.0.0.1:{port}", authority.ca_file, admin, store, server, issuer)
             wait_until(lambda: cluster.ready() or not server.alive(), _READY_SECONDS, "the API server to be ready")
             if not server.alive():
                 raise ClusterError(f"the API server ended\n{(folder / 'apiserver.log').read_text()[-3000:]}")
+            if at_its_own_address:
+                cluster.publish_keys()
             undo.pop_all()
         return cluster
 
@@ -103,6 +114,19 @@ class Cluster:
     def delete(self, path: str) -> None:
         """Delete an object at once."""
         self._done(self._ask("DELETE", path, {"gracePeriodSeconds": 0}))
+
+    def publish_keys(self) -> None:
+        """Let everybody fetch the keys of its tokens."""
+        self.create(
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            metadata={"name": "keys-for-everybody"},
+            roleRef={
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "system:service-account-issuer-discovery",
+            },
+            subjects=[{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:unauthenticated"}],
+        )
 
     def namespace(self, name: str) -> None:
         """Make a namespace."""
@@ -167,7 +191,7 @@ def _start_etcd(program: Path, folder: Path) -> tuple[Running, str]:
     return launch(command, log=folder / "etcd.log"), client
 
 
-def _options(folder: Path, authority: Authority, store: str, port: int, admin: str) -> list[str]:
+def _options(folder: Path, authority: Authority, store: str, port: int, admin: str, issuer: str) -> list[str]:
     """RBAC as everywhere; an administrator by a token from a file, which needs no certificate."""
     certificate = authority.server("apiserver")
     tokens = _secret(folder / "tokens.csv", f"{admin},admin,admin,system:masters\n".encode())
@@ -182,7 +206,7 @@ def _options(folder: Path, authority: Authority, store: str, port: int, admin: s
         f"--cert-dir={folder}",
         f"--token-auth-file={tokens}",
         "--authorization-mode=RBAC",
-        f"--service-account-issuer={ISSUER}",
+        f"--service-account-issuer={issuer}",
         f"--service-account-key-file={signing}",
         f"--service-account-signing-key-file={signing}",
         *("--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none"),

@@ -138,7 +138,8 @@ class _Ports:
 def _on_this_machine(folder: Path, certificate: Certificate, ports: _Ports, ca_file: Path) -> list[str]:
     """A home of its own for this run; kc.sh takes the folder above its own for it, so bin/ is a copy, lib/ a link.
 
-    Clients may show certificates that `ca_file` signed, to which their tokens can be bound (RFC 8705).
+    Clients may show certificates that `ca_file` signed, to prove themselves or have tokens bound to them (RFC 8705);
+    and Keycloak trusts it where it fetches keys itself.
     """
     built = distribution()
     for kept in ("lib", "conf", "providers", "themes"):
@@ -146,7 +147,7 @@ def _on_this_machine(folder: Path, certificate: Certificate, ports: _Ports, ca_f
     (folder / "bin").mkdir()
     shutil.copy(built / "bin" / "kc.sh", folder / "bin" / "kc.sh")
     loopback = ["--http-host=127.0.0.1", "--http-management-host=127.0.0.1"]
-    trust = [f"--https-trust-store-file={ca_file}", "--https-trust-store-type=pem"]
+    trust = [f"--https-trust-store-file={ca_file}", "--https-trust-store-type=pem", f"--truststore-paths={ca_file}"]
     return [str(folder / "bin" / "kc.sh"), "start", "--optimized", *loopback, *trust, *_options(certificate, ports)]
 
 

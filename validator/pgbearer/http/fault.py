@@ -51,7 +51,8 @@ def fault_of(error: httpx.HTTPError | ssl.SSLError, *, url: str) -> FetchError:
     """
     if isinstance(error, ssl.SSLError):
         return FetchError(Fault.PROTOCOL, f"TLS broke off: {error.reason or type(error).__name__}", url=url)
-    if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
+    timeout = isinstance(error, httpx.TimeoutException)  # in a handshake, its cause is that TLS wanted to read more
+    if not timeout and any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return FetchError(Fault.TLS, f"TLS failed: {error}", url=url)
     match error:
         case httpx.TimeoutException():

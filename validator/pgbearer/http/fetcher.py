@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from pgbearer.http.bare import httpx
 from pgbearer.http.exchange import HEADERS, checked_url, read_reply, tls_context
@@ -11,6 +12,10 @@ from pgbearer.http.fault import Fault, FetchError, fault_of
 from pgbearer.http.reply import Reply
 
 __all__ = ["Fetcher"]
+
+_CONNECT: Final = 0.5
+"""The part of the time after which connecting is given up. A handshake that the whole time's end cuts off would leave
+its socket open: httpcore (1.0.9) closes one that fails, not one that is cancelled."""
 
 
 class Fetcher:
@@ -43,7 +48,7 @@ class Fetcher:
             verify=tls_context(ca_file, certificate),
             trust_env=False,
             follow_redirects=False,
-            timeout=timeout,
+            timeout=httpx.Timeout(timeout, connect=timeout * _CONNECT),
             headers=HEADERS,
             limits=httpx.Limits(max_connections=10, max_keepalive_connections=2),
         )
