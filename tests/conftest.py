@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.integration.fix_chain",
     "tests.integration.fix_short_tokens",
     "tests.integration.fix_proxy",
+    "tests.integration.fix_local",
     "tests.integration.fix_decider",
     "tests.e2e.fix_kubernetes",
     "tests.e2e.fix_spire",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-COMMANDS = ("login", "token", "connect", "serve", "config", "decisions", "explain", "revoke")
+COMMANDS = ("login", "token", "connect", "psql", "run", "proxy", "serve", "config", "decisions", "explain", "revoke")
 NEEDS_SERVE = [
     ("serve",),
     ("config", "check", "pgbearer.yaml"),

@@ -19,6 +19,7 @@ __all__ = [
     "JDK",
     "MAVEN",
     "NPM",
+    "PSQL",
     "ROOT",
     "SANITIZER",
     "SECRET_SERVICE",
@@ -131,6 +132,12 @@ NPM = Need(
     "it fetches Cerbos and node-postgres",
     "Install it with: apt-get install npm (or dnf install npm).",
     _tool("npm"),
+)
+PSQL = Need(
+    "psql in the path",
+    "it connects by way of the proxy, whatever its version",
+    "Install it with: apt-get install postgresql-client (or dnf install postgresql).",
+    _tool("psql"),
 )
 X86_64 = Need(
     "an x86-64 processor",

@@ -89,7 +89,9 @@ def test_json_shows_what_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(shown) == value
 
 
-@pytest.mark.parametrize("words", [[], ["config"], ["decisions"], ["policy"], ["policy", "shadow"], ["revoke"]])
+@pytest.mark.parametrize(
+    "words", [[], ["config"], ["decisions"], ["policy"], ["policy", "shadow"], ["proxy"], ["revoke"]]
+)
 def test_each_command_is_said_in_one_line_of_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:

@@ -55,15 +55,35 @@ def targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
+def own_words(command: Any, words: list[str]) -> list[str]:
+    """Those that are not another program's, which comes after ours: psql's, or what `run` is to run."""
+    if command.context_settings.get("allow_interspersed_args", True):
+        return words
+    flags = {option for param in command.params if getattr(param, "is_flag", False) for option in param.opts}
+    for index, word in enumerate(words):
+        is_value = index > 0 and words[index - 1].startswith("--") and words[index - 1] not in flags
+        if not word.startswith("--") and not is_value:
+            return words[:index]
+    return words
+
+
 def fault(words: list[str]) -> str | None:
     """What is wrong with the words after ``pgbearer``; None if they name a command and options that it has."""
     command: Any = get_command(app)
-    while words and hasattr(command, "commands") and re.match("[a-z]", words[0]):
-        if words[0] not in command.commands:
+    while words and hasattr(command, "commands"):
+        default = getattr(command, "default_command", None)
+        if words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        elif default is not None:
+            command = command.commands[default]
+        elif re.match("[a-z]", words[0]):
             return f"no command {words[0]}"
-        command = command.commands[words.pop(0)]
+        else:
+            break
     known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
-    given = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)}
+    given = {
+        word.partition("=")[0] for word in own_words(command, words) if re.fullmatch(r"--?[a-z][a-z-]*(=.*)?", word)
+    }
     unknown = given - known - {"--help"}
     return f"no option {', '.join(sorted(unknown))}" if unknown else None
 
@@ -119,6 +139,11 @@ def test_there_are_pages_with_links_and_commands() -> None:
         (["decisions", "shw"], "no command shw"),
         (["login", "--isuer", "x"], "no option --isuer"),
         (["login", "--issuer", "x"], None),
+        (["proxy", "appdb", "--idle", "60"], None),
+        (["proxy", "appdb", "--idel", "60"], "no option --idel"),
+        (["psql", "--profile", "corp", "appdb", "-c", "select 1"], None),
+        (["psql", "--profle", "corp", "appdb"], "no option --profle"),
+        (["run", "--tcp", "appdb", "--", "program", "--its-own"], None),
     ],
 )
 def test_what_counts_as_wrong(words: list[str], said: str | None) -> None:

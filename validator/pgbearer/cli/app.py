@@ -12,7 +12,12 @@ from pgbearer.cli.explain import explain
 from pgbearer.cli.login import login
 from pgbearer.cli.logout import logout
 from pgbearer.cli.policy import policy
+from pgbearer.cli.proxy import proxy
+from pgbearer.cli.psql import CONTEXT as PSQL_CONTEXT
+from pgbearer.cli.psql import psql
 from pgbearer.cli.revoke import revoke
+from pgbearer.cli.run import CONTEXT as RUN_CONTEXT
+from pgbearer.cli.run import run
 from pgbearer.cli.serve import serve
 from pgbearer.cli.status import status
 from pgbearer.cli.token import token
@@ -58,6 +63,9 @@ app.command()(logout)
 app.command()(status)
 app.command()(token)
 app.command()(connect)
+app.command(context_settings=PSQL_CONTEXT)(psql)
+app.command(context_settings=RUN_CONTEXT)(run)
+app.add_typer(proxy)
 app.command()(serve)
 app.command()(explain)
 app.add_typer(config)

@@ -3,12 +3,15 @@
 from pgbearer.client.profiles.build import Manner, login_of_profile, source_of_profile
 from pgbearer.client.profiles.file import ClientFile, ProfilesError, client_file_path, load_client_file
 from pgbearer.client.profiles.profile import Profile
+from pgbearer.client.profiles.upstream import Pin, UpstreamSettings
 
 __all__ = [
     "ClientFile",
     "Manner",
+    "Pin",
     "Profile",
     "ProfilesError",
+    "UpstreamSettings",
     "client_file_path",
     "load_client_file",
     "login_of_profile",

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from pgbearer.client.login.metadata import check_issuer
 from pgbearer.client.plain import plain
 from pgbearer.client.profiles.decode import near, problems_in
 from pgbearer.client.profiles.profile import Profile
+from pgbearer.client.profiles.upstream import UpstreamSettings
 from pgbearer.client.sources.trusted_file import read_trusted
 from pgbearer.errors import UsageError
 
@@ -37,21 +39,34 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     default: str | None = None
     profiles: dict[str, Profile] = {}
+    upstreams: dict[str, UpstreamSettings] = {}
+    peers: dict[str, str] = {}
 
 
 class ClientFile:
-    """The profiles of one file. Immutable; safe in threads and tasks.
+    """The profiles and upstreams of one file. Immutable; safe in threads and tasks.
 
     Args:
         path: where it is, or would be.
         profiles: by name.
         default: the name of the one that is meant where none is named; None: there is none.
+        upstreams: by name.
+        peers: the name of a profile for each local user, by name or uid, whom one proxy serves beside its own.
     """
 
-    def __init__(self, path: Path, profiles: Mapping[str, Profile], default: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        profiles: Mapping[str, Profile],
+        default: str | None = None,
+        upstreams: Mapping[str, UpstreamSettings] = MappingProxyType({}),
+        peers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.path = path
         self.profiles = profiles
         self.default = default
+        self.upstreams = upstreams
+        self.peers = peers
 
     def profile(self, name: str) -> Profile:
         """The profile called `name`.
@@ -88,7 +103,7 @@ def load_client_file(environ: Mapping[str, str] = os.environ) -> ClientFile:
     if not environ.get(_VARIABLE) and not path.exists():
         return ClientFile(path, {})
     written = _decode(path, read_trusted(path))
-    return ClientFile(path, written.profiles, written.default)
+    return ClientFile(path, written.profiles, written.default, written.upstreams, written.peers)
 
 
 def _decode(path: Path, content: bytes) -> _Written:
@@ -108,18 +123,28 @@ def _decode(path: Path, content: bytes) -> _Written:
 
 
 def _about_names(document: Mapping[str, Any]) -> list[str]:
-    profiles = document.get("profiles", {})
-    if not isinstance(profiles, Mapping):
+    """Names that are none, and names of profiles that are not there."""
+    profiles, upstreams, peers = (document.get(table, {}) for table in ("profiles", "upstreams", "peers"))
+    if not all(isinstance(table, Mapping) for table in (profiles, upstreams, peers)):
         return []
     problems = [
-        f"profiles.{plain(name, limit=100)}: a name has letters, digits, '_', '-' and '.' only, 63 at most"
-        for name in profiles
+        f"{table}.{plain(name, limit=100)}: a name has letters, digits, '_', '-' and '.' only, 63 at most"
+        for table, names in (("profiles", profiles), ("upstreams", upstreams))
+        for name in names
         if not _NAME.fullmatch(name)
     ]
-    default = document.get("default")
-    if isinstance(default, str) and default not in profiles:
-        problems.append(f"default: no profile is called {plain(default, limit=100)!r}{near(default, profiles)}")
-    return problems
+    meant = {"default": document.get("default")}
+    meant |= {
+        f"upstreams.{plain(name, limit=100)}.profile": one.get("profile")
+        for name, one in upstreams.items()
+        if isinstance(one, Mapping)
+    }
+    meant |= {f"peers.{plain(user, limit=100)}": name for user, name in peers.items()}
+    return problems + [
+        f"{where}: no profile is called {plain(name, limit=100)!r}{near(name, profiles)}"
+        for where, name in meant.items()
+        if isinstance(name, str) and name not in profiles
+    ]
 
 
 def _about_issuers(written: _Written) -> list[str]:

@@ -1,0 +1,59 @@
+"""Which sockets that a service manager made are for which upstream, and whether they are as closed as ours would be."""
+
+import os
+import socket
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pgbearer.client.plain import plain
+from pgbearer.errors import UsageError
+from pgbearer.systemd import Handed
+
+__all__ = ["check_handed", "sockets_by_upstream"]
+
+_OTHERS: Final = 0o077
+_OTHERS_MAY_WRITE: Final = 0o022
+
+
+def sockets_by_upstream(names: Sequence[str], handed: Sequence[Handed]) -> Mapping[str, tuple[socket.socket, ...]]:
+    """All of them are for the one upstream, or each for the one that it is named after (``FileDescriptorName=``).
+
+    Raises:
+        UsageError: a socket is for none of them, or one of them has none.
+    """
+    if len(names) == 1:
+        return {names[0]: tuple(each.socket for each in handed)}
+    found = {name: tuple(each.socket for each in handed if each.name == name) for name in names}
+    unknown = sorted({plain(each.name) for each in handed} - set(names))
+    without = [name for name, sockets in found.items() if not sockets]
+    if unknown or without:
+        what = f"a socket is named {unknown[0]!r}" if unknown else f"no socket is named {without[0]!r}"
+        raise UsageError(
+            f"{what}, and the upstreams are {', '.join(names)}", hint="Say FileDescriptorName= in the units of sockets."
+        )
+    return found
+
+
+def check_handed(handed: socket.socket, *, shared: bool) -> None:
+    """A Unix socket's path is open to nobody but us, or if `shared` can at least be replaced by nobody but us.
+
+    Those of the loopback are left to `Inherited`: they want a secret.
+
+    Raises:
+        UsageError: it is open to others.
+    """
+    if handed.family != socket.AF_UNIX:
+        return
+    path = Path(os.fsdecode(handed.getsockname()))
+    if not path.is_absolute():
+        raise UsageError("an abstract socket is open to everybody", where=plain(repr(str(path))), hint=_HINT)
+    found, folder = path.lstat(), path.parent.lstat()
+    if not shared and found.st_mode & _OTHERS:
+        raise UsageError(f"open to others ({stat.filemode(found.st_mode)})", where=str(path), hint=_HINT)
+    if folder.st_uid not in (0, os.geteuid()) or folder.st_mode & _OTHERS_MAY_WRITE:
+        raise UsageError("others may replace the socket here", where=str(path.parent), hint=_HINT)
+
+
+_HINT: Final = "Say SocketMode=0600 and DirectoryMode=0700, below %t, in the socket's unit."
