@@ -43,7 +43,9 @@ def begin(database: dict[str, Any], issuer: str, folder: str) -> Any:
         "from django.db import models\n\nclass Order(models.Model):\n    what = models.CharField(max_length=20)\n"
     )
     sys.path.insert(0, folder)
-    database["OPTIONS"] = {**database.get("OPTIONS", {}), "source": Asking(issuer)}
+    options = database.setdefault("OPTIONS", {})
+    if "profile" not in options:
+        options["source"] = Asking(issuer)
     settings.configure(
         DATABASES={"default": database},
         INSTALLED_APPS=["shop"],
@@ -89,6 +91,12 @@ def across_the_end(connection: Any) -> None:
         request_finished.send(None)
         ask("ended", pid)
     connection.close_pool()
+
+
+def once(_connection: Any) -> None:
+    """One request."""
+    migrate()
+    ask("orders", *orders())
 
 
 def without_source(connection: Any) -> None:

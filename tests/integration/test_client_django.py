@@ -93,8 +93,21 @@ def test_the_documented_settings(
     assert told(said, "orders")[1] == ["order", "1", "order", "2"]
 
 
+def test_a_profile_by_its_name(play: Play, short_chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text(short_chain.issuer.token())
+    (tmp_path / "token").chmod(0o600)
+    file = tmp_path / "client.toml"
+    file.write_text(
+        f'[profiles.job]\nissuer = "{short_chain.issuer.url}"\nsource = {{ kind = "file", path = "token" }}\n'
+    )
+    monkeypatch.setenv("PGBEARER_CONFIG_FILE", str(file))
+    assert told(play("once", OPTIONS={"profile": "job"}), "orders") == [["order", "1"]]
+
+
 def test_no_source_is_said_at_once(play: Play) -> None:
-    with pytest.raises(AssertionError, match=r'ImproperlyConfigured: .*"OPTIONS"\] needs a "source"'):
+    with pytest.raises(
+        AssertionError, match=r'ImproperlyConfigured: .*"OPTIONS"\] needs a "source" of tokens, or a "profile"'
+    ):
         play("without_source")
 
 

@@ -23,6 +23,10 @@ def names(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     service = tmp_path / "pg_service.conf"
     service.write_text(f"[appdb]\nhost={chain.server.folder}\nport={chain.server.port}\nuser={ROLE}\ndbname=appdb\n")
     monkeypatch.setenv("PGSERVICEFILE", str(service))
+    profiles = tmp_path / "client.toml"
+    profiles.write_text(f'[profiles.corp]\nissuer = "{chain.issuer.url}"\n')
+    profiles.chmod(0o600)
+    monkeypatch.setenv("PGBEARER_CONFIG_FILE", str(profiles))
     token = client.AccessToken(chain.issuer.token())
 
     async def token_async(_self: object) -> client.AccessToken:

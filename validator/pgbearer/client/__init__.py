@@ -21,6 +21,7 @@ from pgbearer.client.profiles import (
     client_file_path,
     load_client_file,
     login_of_profile,
+    profile_source,
     source_of_profile,
 )
 from pgbearer.client.secret import Secret
@@ -116,6 +117,7 @@ __all__ = [
     "oauth_settings",
     "open_store",
     "plain",
+    "profile_source",
     "roles_in",
     "source_of_profile",
 ]

@@ -1,5 +1,6 @@
 """What Django loads as the backend: its own for PostgreSQL, but for how connections log in and when they end."""
 
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -9,6 +10,8 @@ from django.db.backends.postgresql import base
 
 from pgbearer.client.connection.connect import Connection
 from pgbearer.client.connection.session import SessionEndedError
+from pgbearer.client.profiles import profile_source
+from pgbearer.client.sources import TokenSource
 
 __all__ = ["DatabaseWrapper"]
 
@@ -25,10 +28,10 @@ class _Driver:
 class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # Django brings no types
     """Django's backend for PostgreSQL, whose connections log in with a token.
 
-    ``OPTIONS`` has a ``source`` (`pgbearer.client.TokenSource`), which is asked for a token for each new connection,
-    and if need be other arguments of `pgbearer.connect`. A persistent connection is replaced between two requests when
-    its session has ended or is about to; so are those of ``OPTIONS["pool"]`` (the extra ``[pool]``). As safe in threads
-    as Django's own.
+    ``OPTIONS`` has a ``source`` (`pgbearer.client.TokenSource`), which is asked for a token for each new connection, or
+    the name of a ``profile`` in client.toml, and if need be other arguments of `pgbearer.connect`. A persistent
+    connection is replaced between two requests when its session has ended or is about to; so are those of
+    ``OPTIONS["pool"]`` (the extra ``[pool]``). As safe in threads as Django's own.
     """
 
     Database = _Driver()
@@ -37,13 +40,17 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # Django bri
         """The arguments of `pgbearer.connect`.
 
         Raises:
-            ImproperlyConfigured: there is no source.
+            ImproperlyConfigured: there is no source and no profile, or both.
+            UsageError: the profile cannot be used.
         """
-        if self.settings_dict["OPTIONS"].get("source") is None:
-            raise ImproperlyConfigured(
-                f'DATABASES["{self.alias}"]["OPTIONS"] needs a "source" of tokens (docs/python.md)'
-            )
         parameters: dict[str, Any] = super().get_connection_params()
+        profile = parameters.pop("profile", None)
+        if (parameters.get("source") is None) == (profile is None):
+            raise ImproperlyConfigured(
+                f'DATABASES["{self.alias}"]["OPTIONS"] needs a "source" of tokens, or a "profile" (docs/python.md)'
+            )
+        if profile is not None:
+            parameters["source"] = _source_of(profile)
         return parameters
 
     def close_if_unusable_or_obsolete(self) -> None:
@@ -82,3 +89,9 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # Django bri
             check=ConnectionPool.check_connection if self.settings_dict["CONN_HEALTH_CHECKS"] else None,
             **options,
         )
+
+
+@cache
+def _source_of(profile: str) -> TokenSource:
+    """One for all threads, each of which has wrappers of its own: a token that one has got is good for the others."""
+    return profile_source(profile)
