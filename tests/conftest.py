@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.e2e.fix_keycloak",
     "tests.e2e.fix_stack",
     "tests.e2e.fix_proxy",
+    "tests.e2e.fix_brief",
     "tests.e2e.fix_kinds",
     "tests.e2e.fix_agents",
     "tests.e2e.fix_kinds_door",

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pgbearer.client import DeviceCode, TokenSource
+from pgbearer.client import DeviceCode
 from pgbearer.client.proxy import Listen, ListenTcp, Upstream
 from pgbearer.client.sources import PersonSource
+from pgbearer.client.store import TokenStore
 from tests.e2e.fix_keycloak import REALM_FILE, person
 from tests.e2e.fix_stack import LoginStack
 from tests.parts.device_pages import approve
@@ -47,6 +48,7 @@ class Gate:
     """The environment that sends a program there."""
     running: RunningProxy
     person: Approving
+    source: PersonSource
 
     @property
     def asked(self) -> int:
@@ -64,15 +66,15 @@ class Gate:
         return {**ours, **self.where}
 
 
-def person_source(stack: LoginStack, person: Approving) -> TokenSource:
-    """Alice's login, kept in memory."""
+def person_source(stack: LoginStack, person: Approving, store: TokenStore | None = None) -> PersonSource:
+    """Alice's login, kept in memory unless there is a store."""
     return PersonSource(
         stack.issuer,
         scope=SCOPE,
         device_client_id=_device_client(),
         how="device",
         show=person,
-        store="memory",
+        store=store or "memory",
         ca_file=stack.ca_file,
     )
 
@@ -85,18 +87,26 @@ def conninfo(stack: LoginStack, pinned: str = "dbname=appdb user=app_readonly") 
 @contextmanager
 def open_gate(
     stack: LoginStack,
-    source: TokenSource,
-    person: Approving,
     places: Callable[[Path], Sequence[Listen | ListenTcp]] = lambda folder: [Listen(folder)],
+    admits: int | None = None,
 ) -> Iterator[Gate]:
-    """A proxy that serves until the end of the block; `places` are given its folder, which is short and ours alone."""
+    """A proxy for alice that serves until the end of the block.
+
+    Args:
+        stack: what it is before.
+        places: where it listens, in a folder which is short and ours alone.
+        admits: the uid that may come in instead of ours.
+    """
+    person = Approving(stack)
+    source = person_source(stack, person)
     with tempfile.TemporaryDirectory(prefix="pgbearer-proxy-", dir="/tmp") as name:
         folder = Path(name)
         (place, *_) = chosen = places(folder)
-        running = RunningProxy(Upstream("demo", conninfo(stack), source), chosen)
+        admit = None if admits is None else {admits: source}.get
+        running = RunningProxy(Upstream("demo", conninfo(stack), source, admit=admit), chosen)
         running.start()
         try:
-            yield Gate(folder, _where(place), running, person)
+            yield Gate(folder, _where(place), running, person, source)
         finally:
             running.stop()
 
@@ -104,21 +114,19 @@ def open_gate(
 @pytest.fixture(scope="module")
 def gate(stack: LoginStack) -> Iterator[Gate]:
     """A proxy at a Unix socket."""
-    person = Approving(stack)
-    with open_gate(stack, person_source(stack, person), person) as gate:
+    with open_gate(stack) as gate:
         yield gate
 
 
 @pytest.fixture(scope="module")
 def loopback_gate(stack: LoginStack) -> Iterator[Gate]:
     """A proxy on the loopback, behind the secret of its run."""
-    person = Approving(stack)
     port = free_port()
 
     def places(folder: Path) -> Sequence[ListenTcp]:
         return [ListenTcp(folder / "passfile", port)]
 
-    with open_gate(stack, person_source(stack, person), person, places) as gate:
+    with open_gate(stack, places) as gate:
         yield gate
 
 

@@ -231,7 +231,7 @@ async def test_the_server_restarts_under_the_proxy(tls_postgres_server: TlsServe
     tls_postgres_server.server.shut_down()
     with pytest.raises(errors.AdminShutdown):
         await connection.execute("SELECT 1")
-    with pytest.raises(psycopg.OperationalError, match="pgbearer: cannot connect"):
+    with pytest.raises(psycopg.OperationalError, match="pgbearer: cannot connect: Connection refused"):
         await proxy.connect()
     tls_postgres_server.server.start()
     async with await proxy.connect() as again:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -76,8 +77,7 @@ async def open_channel(
                 hint="No token was sent.",
             ) from None
         except OSError as error:
-            said = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-            raise ServerUnreachableError(f"cannot connect: {plain(str(said or error))}", where=str(address)) from None
+            raise ServerUnreachableError(f"cannot connect: {_said(error)}", where=str(address)) from None
         yield wire
     except BaseException:
         wire.abort()
@@ -135,3 +135,10 @@ async def _ask_for_tls(wire: Wire, address: Address) -> None:
         raise ServerUnreachableError(f"the server {what}", where=str(address), hint="No token was sent.")
     if wire.has_unread:
         raise UnsafeServerError("bytes came in before TLS began: somebody is in between", where=str(address))
+
+
+def _said(error: OSError) -> str:
+    """What it was, in the system's words: asyncio puts an address in their place (base_events.py, sock_connect)."""
+    if isinstance(error, ssl.SSLError):
+        return plain(str(error.reason or error))
+    return plain(os.strerror(error.errno) if error.errno else str(error))
