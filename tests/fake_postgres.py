@@ -35,6 +35,10 @@ class FakePostgres:
     issuer: str = "https://issuer.test"
     scope: str = "openid"
     accepts: Callable[[str], bool] = lambda _token: True
+    says: bytes | None = None  # to a startup packet, instead of asking for a login; then it only listens
+    before_tls: bytes = b""  # sent with the answer that it speaks TLS
+    direct_tls: bool = False  # TLS begins without being asked for
+    parameters: dict[str, str] = field(default_factory=dict)  # reported after a login, over its own
     received: list[bytes] = field(default_factory=list, repr=False)
     tokens: list[str] = field(default_factory=list, repr=False)
     discoveries: int = 0
@@ -85,11 +89,18 @@ class FakePostgres:
                 raise
 
     def _login(self, session: "_Session") -> None:
+        if self.direct_tls and self.tls is not None:
+            session.start_tls(self.tls)
         while (code := session.startup()) in (_SSL_REQUEST, _GSS_REQUEST):
             if code == _SSL_REQUEST and self.tls is not None:
+                session.send(b"S" + self.before_tls)
                 session.start_tls(self.tls)
             else:
                 session.send(b"N")
+        if self.says is not None:
+            session.send(self.says)
+            session.listen()
+            return
         if self.asks_for == "password":
             session.message(b"R", struct.pack("!i", _AUTH_PASSWORD))
             session.read_message()
@@ -100,7 +111,8 @@ class FakePostgres:
         reference = hashlib.sha256(self.tokens[-1].encode()).hexdigest()[:12] if self.tokens else "none"
         if self.asks_for == "oauth":
             reference = hashlib.sha256(session.token.encode()).hexdigest()[:12]
-        for name, value in {"server_version": "18.6", "client_encoding": "UTF8", "token_ref": reference}.items():
+        told = {"server_version": "18.6", "client_encoding": "UTF8", "token_ref": reference, **self.parameters}
+        for name, value in told.items():
             session.message(b"S", name.encode() + b"\0" + value.encode() + b"\0")
         session.message(b"K", struct.pack("!ii", 1, 1))
         session.message(b"Z", b"I")
@@ -146,7 +158,6 @@ class _Session:
         self._raw.close()
 
     def start_tls(self, context: ssl.SSLContext) -> None:
-        self.send(b"S")
         self._raw = context.wrap_socket(self._raw, server_side=True)
 
     def send(self, data: bytes) -> None:
@@ -158,6 +169,11 @@ class _Session:
     def error(self, code: str, text: str) -> None:
         fields = {"S": "FATAL", "V": "FATAL", "C": code, "M": text}
         self.message(b"E", b"".join(f"{key}{value}\0".encode() for key, value in fields.items()) + b"\0")
+
+    def listen(self) -> None:
+        """Keep all that still comes."""
+        while chunk := self._raw.recv(4096):
+            self._received.append(chunk)
 
     def startup(self) -> int:
         length, code = struct.unpack("!ii", self._read(8))

@@ -1,5 +1,6 @@
 """A proxy in the test's own event loop, in front of whatever server a test has."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import psycopg
 from pgbearer.client import StaticSource
 from pgbearer.client.proxy import Listen, Proxy, ProxySettings, Upstream
 from pgbearer.client.sources import TokenSource
+from tests.parts.processes import wait_until
 
 __all__ = ["ISSUER", "SECRET", "Proxied", "proxied"]
 
@@ -27,6 +29,11 @@ class Proxied:
     @property
     def socket(self) -> Path:
         return self.folder / ".s.PGSQL.5432"
+
+    async def none_connecting(self) -> None:
+        """Return once no client waits for its login any more."""
+        waiting = self.proxy.status
+        await asyncio.to_thread(wait_until, lambda: not waiting().upstreams[0].connecting, 20, "all to be served")
 
     async def connect(self, **conninfo: Any) -> psycopg.AsyncConnection[Any]:
         """A connection through it, as anybody's; raises psycopg.OperationalError."""

@@ -22,6 +22,7 @@ from pgbearer.client.proxy.startup import Startup
 from pgbearer.client.proxy.upstream import Route
 from pgbearer.client.proxy.wire import Wire, Workspace
 from pgbearer.client.token import AccessToken
+from pgbearer.errors import PgbearerError
 
 __all__ = ["Dialer", "LoggedIn"]
 
@@ -129,7 +130,7 @@ class Dialer:
                 logged_in = await _until_ready(wire, attempt, login)
                 _check_kind(logged_in, attempt.wanted)
                 return logged_in
-        except ServerRefusedError:
+        except (ServerRefusedError, MessageError, PgbearerError):
             self._known.forget(server)
             raise
 
