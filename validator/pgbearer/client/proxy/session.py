@@ -77,7 +77,6 @@ class Session:
     async def _serve(self) -> None:
         house = self._desk.house
         try:
-            source = self._source()
             async with asyncio.timeout(house.settings.startup_seconds):
                 asked = await greet(self.local, self._desk.verifier)
         except TimeoutError:
@@ -94,7 +93,7 @@ class Session:
             self._desk.has_said(self)
         match asked:
             case Startup():
-                await self._log_in(asked, source)
+                await self._log_in(asked)
             case Cancel():
                 await self._desk.cancel(asked, self.uid)
         if self.upstream is None:
@@ -111,14 +110,15 @@ class Session:
         if source is None:
             who = f"uid {self.uid} may not use this proxy" if self.uid is not None else "it is for Unix sockets only"
             raise RefusedError(INVALID_AUTHORIZATION, who, hint="Run a proxy of your own, or become one of its peers.")
-        if house.guests.finished >= house.settings.most_connections:
+        if house.guests.finished > house.settings.most_connections:
             raise RefusedError(TOO_MANY, "sorry, too many clients already")
         return source
 
-    async def _log_in(self, asked: Startup, source: TokenSource) -> None:
+    async def _log_in(self, asked: Startup) -> None:
         token: AccessToken | None = None
         try:
             with self._desk.connecting():
+                source = self._source()
                 startup = self._desk.route.pins.hold(asked)
                 token = await self._token(source)
                 logged_in = await self._desk.dialer.dial(startup, token, self._upstream_lost)
