@@ -42,7 +42,7 @@ def test_the_cases_name_their_policy(folder: Path, run: Run) -> None:
     cases = folder / "pgbearer.cases.yaml"
     code, said = run("test", cases)
     assert code == 0
-    assert said == f"{cases}: 20 of 20 cases as they must be, by {folder / 'pgbearer.yaml'}\n"
+    assert said == f"{cases}: 22 of 22 cases as they must be, by {folder / 'pgbearer.yaml'}\n"
 
 
 def test_a_case_that_fails_is_shown_with_its_line(folder: Path, run: Run) -> None:
@@ -100,7 +100,10 @@ def test_a_file_that_cannot_be_used_ends_with_2(folder: Path, run: Run, words: l
 def test_who_can(folder: Path, run: Run) -> None:
     code, said = run("who-can", "payroll_owner", "payroll", "-c", folder / "pgbearer.yaml")
     assert code == 0
-    assert 'token role dba, server pay-eu, from 10.0.0.0/8, when claims.acr == "mfa", until 2035-01-31' in said
+    assert (
+        'token role dba, server pay-eu, from 10.0.0.0/8, when claims.acr == "mfa", tier critical, until 2035-01-31'
+        in said
+    )
     assert 'group /leavers (deny rule "leavers")' in said
     code, said = run("who-can", "payroll_owner", "payroll", "-c", folder / "pgbearer.yaml", "--json")
     assert [way["rule"] for way in json.loads(said)["ways"]] == ["payroll admins"]
