@@ -18,22 +18,27 @@ _OTHERS_MAY_WRITE: Final = 0o022
 
 
 def sockets_by_upstream(names: Sequence[str], handed: Sequence[Handed]) -> Mapping[str, tuple[socket.socket, ...]]:
-    """All of them are for the one upstream, or each for the one that it is named after (``FileDescriptorName=``).
+    """Each socket is for the upstream that it (``FileDescriptorName=``) or its folder is named after.
 
     Raises:
         UsageError: a socket is for none of them, or one of them has none.
     """
-    if len(names) == 1:
-        return {names[0]: tuple(each.socket for each in handed)}
-    found = {name: tuple(each.socket for each in handed if each.name == name) for name in names}
-    unknown = sorted({plain(each.name) for each in handed} - set(names))
+    found: dict[str, list[socket.socket]] = {name: [] for name in names}
+    for each in handed:
+        meant = [name for name in (each.name, _folder(each.socket)) if name in found]
+        if not meant:
+            raise UsageError(
+                f"the socket {plain(each.name)!r} is for none of the upstreams {', '.join(names)}",
+                hint="Name its folder after one, or say FileDescriptorName= in its unit.",
+            )
+        found[meant[0]].append(each.socket)
     without = [name for name, sockets in found.items() if not sockets]
-    if unknown or without:
-        what = f"a socket is named {unknown[0]!r}" if unknown else f"no socket is named {without[0]!r}"
+    if without:
         raise UsageError(
-            f"{what}, and the upstreams are {', '.join(names)}", hint="Say FileDescriptorName= in the units of sockets."
+            f"no socket was handed over for {', '.join(without)}",
+            hint="Add a ListenStream= for it, or start the others.",
         )
-    return found
+    return {name: tuple(sockets) for name, sockets in found.items()}
 
 
 def check_handed(handed: socket.socket, *, shared: bool) -> None:
@@ -54,6 +59,11 @@ def check_handed(handed: socket.socket, *, shared: bool) -> None:
         raise UsageError(f"open to others ({stat.filemode(found.st_mode)})", where=str(path), hint=_HINT)
     if folder.st_uid not in (0, os.geteuid()) or folder.st_mode & _OTHERS_MAY_WRITE:
         raise UsageError("others may replace the socket here", where=str(path.parent), hint=_HINT)
+
+
+def _folder(handed: socket.socket) -> str:
+    """The name of the folder of a Unix socket; nothing of any other."""
+    return Path(os.fsdecode(handed.getsockname())).parent.name if handed.family == socket.AF_UNIX else ""
 
 
 _HINT: Final = "Say SocketMode=0600 and DirectoryMode=0700, below %t, in the socket's unit."
