@@ -193,13 +193,28 @@ def test_what_is_given_to_the_pool_reaches_its_connections(short_chain: Chain, s
         assert refused
 
 
-def test_a_refusal_is_in_the_pools_log_without_a_token(
+def test_a_refusal_is_told_and_logged_without_a_token(
     short_chain: Chain, short_tokens: FreshTokens, caplog: pytest.LogCaptureFixture
 ) -> None:
     where = at(short_chain).replace("app_readonly", "app_readwrite")
     with ConnectionPool(where, source=short_tokens, min_size=1, max_size=1, reconnect_timeout=1) as pool:
-        with pytest.raises(psycopg_pool.PoolTimeout):
-            pool.getconn(timeout=0.5)
-        said = [caplog.text, repr(pool), repr(vars(pool)), str(pool.get_stats())]
+        with pytest.raises(psycopg_pool.PoolTimeout, match="you asked for app_readwrite") as caught:
+            pool.getconn(timeout=5)
+        said = [caplog.text, repr(pool), repr(vars(pool)), str(pool.get_stats()), str(caught.value)]
     assert f"pgbearer explain --token-ref {AccessToken(short_tokens.given[0]).ref}" in caplog.text
     assert not any(part in "".join(said) for token in short_tokens.given for part in token.split("."))
+
+
+async def test_a_refusal_is_told_in_asyncio_and_forgotten_when_one_came_in(
+    short_chain: Chain, short_tokens: FreshTokens
+) -> None:
+    where = at(short_chain).replace("app_readonly", "app_readwrite")
+    async with AsyncConnectionPool(
+        where, source=short_tokens, min_size=1, max_size=1, reconnect_timeout=1, open=False
+    ) as pool:
+        with pytest.raises(psycopg_pool.PoolTimeout, match="you asked for app_readwrite"):
+            await pool.getconn(timeout=5)
+        pool.conninfo = at(short_chain)
+        async with pool.connection(timeout=PATIENCE):
+            with pytest.raises(psycopg_pool.PoolTimeout, match=r"^couldn't get a connection after 0\.10 sec$"):
+                await pool.getconn(timeout=0.1)

@@ -6,15 +6,16 @@ are: the pool is drained, its workers open new ones at once, and whoever waits g
 """
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 
 from psycopg.rows import AsyncRowFactory, Row, RowFactory
 
 from pgbearer.client.connection.connect import AsyncConnection, Connection
 from pgbearer.client.connection.session import BearerSession, SessionEndedError
 from pgbearer.client.sources import TokenSource
-from pgbearer.errors import MissingExtraError
+from pgbearer.errors import MissingExtraError, PgbearerError
 
 try:
     import psycopg_pool
@@ -27,7 +28,8 @@ __all__ = ["AsyncConnectionPool", "ConnectionPool"]
 class ConnectionPool(psycopg_pool.ConnectionPool[Connection[Row]]):
     """A `psycopg_pool.ConnectionPool` whose connections log in with a token. Safe in threads, as that is.
 
-    What a source raises, and every refusal, is in the log of ``psycopg.pool``; who waits gets a `PoolTimeout`.
+    What a source raises, and every refusal, is in the log of ``psycopg.pool``; who waited for nothing gets a
+    `psycopg_pool.PoolTimeout`, whose message ends with the last of them.
 
     Args:
         conninfo: connection string or URL.
@@ -50,13 +52,26 @@ class ConnectionPool(psycopg_pool.ConnectionPool[Connection[Row]]):
     ) -> None:
         self._drains = _Drains()
         self._their_check = check
+        self._failure = failure = _Failure()
+
+        class Heard(Connection[Row]):
+            @classmethod
+            def connect(cls, *args: Any, **kwargs: Any) -> Self:
+                with failure.heard():
+                    return super().connect(*args, **kwargs)
+
         super().__init__(
             conninfo,
-            connection_class=Connection,
+            connection_class=Heard,
             kwargs={**(kwargs or {}), "source": source, "row_factory": row_factory},
             check=self._check_or_drain,
             **options,
         )
+
+    def getconn(self, timeout: float | None = None) -> Connection[Row]:
+        """As psycopg's, which `connection` calls."""
+        with self._failure.told():
+            return super().getconn(timeout)
 
     def _check_or_drain(self, connection: Connection[Row]) -> None:
         try:
@@ -84,13 +99,26 @@ class AsyncConnectionPool(psycopg_pool.AsyncConnectionPool[AsyncConnection[Row]]
     ) -> None:
         self._drains = _Drains()
         self._their_check = check
+        self._failure = failure = _Failure()
+
+        class Heard(AsyncConnection[Row]):
+            @classmethod
+            async def connect(cls, *args: Any, **kwargs: Any) -> Self:
+                with failure.heard():
+                    return await super().connect(*args, **kwargs)
+
         super().__init__(
             conninfo,
-            connection_class=AsyncConnection,
+            connection_class=Heard,
             kwargs={**(kwargs or {}), "source": source, "row_factory": row_factory},
             check=self._check_or_drain,
             **options,
         )
+
+    async def getconn(self, timeout: float | None = None) -> AsyncConnection[Row]:  # noqa: ASYNC109  psycopg's name
+        """As psycopg's, which `connection` calls."""
+        with self._failure.told():
+            return await super().getconn(timeout)
 
     async def _check_or_drain(self, connection: AsyncConnection[Row]) -> None:
         try:
@@ -101,6 +129,36 @@ class AsyncConnectionPool(psycopg_pool.AsyncConnectionPool[AsyncConnection[Row]]
             raise
         if self._their_check is not None:
             await self._their_check(connection)
+
+
+class _Failure:
+    """Why the last attempt to connect failed, for who waits until there is no time left: psycopg tells only its log.
+
+    Its words alone: the error itself would keep alive all that its traceback leads to.
+    """
+
+    def __init__(self) -> None:
+        self._last: str | None = None
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Around an attempt."""
+        try:
+            yield
+        except PgbearerError as error:
+            self._last = str(error)
+            raise
+        self._last = None
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Around a wait."""
+        try:
+            yield
+        except psycopg_pool.PoolTimeout as error:
+            if self._last is None:
+                raise
+            raise psycopg_pool.PoolTimeout(f"{error}: {self._last}") from None
 
 
 class _Drains:
