@@ -2,7 +2,7 @@
 
 import argparse
 
-from tests.bench import deciders, footprint, full_ring, latency, rules, service_alone, throughput
+from tests.bench import deciders, footprint, full_ring, latency, proxied, rules, service_alone, throughput
 from tests.bench.budget import render
 from tests.bench.stage import set_up
 
@@ -25,6 +25,7 @@ def main() -> None:
         fresh = stage.logins(cold=options.latency + 20)
         found = latency.measure(fresh, options.latency)
         print(render("one login at a time, over TLS", latency.rows(found)), flush=True)
+        print(render("the local proxy", proxied.rows(stage, logins)), flush=True)
         print(render("memory, as full as it gets", full_ring.rows(stage)), flush=True)
         print(latency.verdict_line(found))
 
