@@ -4,6 +4,7 @@ The server here is a fake that keeps every byte it is sent and can be told to li
 """
 
 import asyncio
+import logging
 import ssl
 import struct
 from collections.abc import Iterator
@@ -48,6 +49,13 @@ def tls_server(authority: Authority) -> Iterator[FakePostgres]:
     with FakePostgres(("127.0.0.1", 0), tls=context) as serving:
         yield serving
     assert serving.faults == []
+
+
+@pytest.fixture(autouse=True)
+def no_token_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.DEBUG)
+    yield
+    assert SECRET not in caplog.text
 
 
 def over(server: FakePostgres, name: str = "localhost") -> str:

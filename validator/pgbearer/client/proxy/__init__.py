@@ -1,7 +1,7 @@
 """A local helper that logs any client in: PostgreSQL's protocol without OAuth on one side, with a token on the other.
 
 `Proxy` serves; what it may connect to is an `Upstream`, where clients come in a `Listen`, `ListenTcp` or `Inherited`.
-docs/adr/0011-local-proxy.md says what passes and what is refused.
+docs/adr/0012-local-proxy.md says what passes and what is refused.
 """
 
 from pgbearer.client.proxy.listen import Inherited, Listen, ListenTcp
