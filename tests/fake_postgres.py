@@ -38,6 +38,7 @@ class FakePostgres:
     says: bytes | None = None  # to a startup packet, instead of asking for a login; then it only listens
     before_tls: bytes = b""  # sent with the answer that it speaks TLS
     direct_tls: bool = False  # TLS begins without being asked for
+    leaves_on: bytes = b"X"  # the kind of message at which it hangs up without a word
     parameters: dict[str, str] = field(default_factory=dict)  # reported after a login, over its own
     received: list[bytes] = field(default_factory=list, repr=False)
     tokens: list[str] = field(default_factory=list, repr=False)
@@ -116,7 +117,7 @@ class FakePostgres:
             session.message(b"S", name.encode() + b"\0" + value.encode() + b"\0")
         session.message(b"K", struct.pack("!ii", 1, 1))
         session.message(b"Z", b"I")
-        while session.read_message()[0] != b"X":
+        while session.read_message()[0] not in (b"X", self.leaves_on):
             pass
 
     def _oauth(self, session: "_Session") -> bool:

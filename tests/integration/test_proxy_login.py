@@ -247,6 +247,20 @@ async def test_who_serves_the_socket_can_be_pinned(server: FakePostgres, folder:
     assert server.received == []
 
 
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_server_that_is_gone_without_a_word(
+    server: FakePostgres, tls_server: FakePostgres, folder: Path, authority: Authority, secure: bool
+) -> None:
+    server.leaves_on = tls_server.leaves_on = b"Q"
+    conninfo = f"{over(tls_server)} sslrootcert={authority.ca_file}" if secure else f"host={folder}"
+    async with proxied(folder, conninfo) as proxy, await RawClient.to(proxy.socket) as client:
+        await client.log_in()
+        client.query("SELECT 1")
+        ((_, body),) = await client.until(b"E")
+        assert (fields(body)["C"], fields(body)["M"]) == ("08006", "pgbearer: the connection to the server was lost")
+        assert await client.rest() == b""
+
+
 # several hosts
 
 

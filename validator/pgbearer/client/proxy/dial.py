@@ -77,9 +77,11 @@ class Dialer:
         for wanted in self._wanted():
             for host in self._in_order(self.route.hosts):
                 try:
-                    addresses = await addresses_of(host)
-                except ServerUnreachableError as error:
-                    problem = error
+                    async with asyncio.timeout(ends_at - self._space.clock()):
+                        addresses = await addresses_of(host)
+                except (ServerUnreachableError, TimeoutError) as error:
+                    slow = ServerUnreachableError("looking up the server took too long", where=str(host))
+                    problem = error if isinstance(error, ServerUnreachableError) else slow
                     continue
                 for address in self._in_order(addresses):
                     came = await self._attempt(_Attempt(address, startup, token, when_lost, wanted), ends_at)

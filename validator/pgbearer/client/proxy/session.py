@@ -188,8 +188,8 @@ class Session:
         self._desk.logged_in()
         self.upstream.tail = ready.encode()
         most_kept = self._desk.house.settings.buffer_bytes
-        self.local.join(self.upstream, most_kept)
-        self.upstream.join(self.local, most_kept)
+        self.local.join(self.upstream, most_kept, half_close=True)
+        self.upstream.join(self.local, most_kept, half_close=False)
         if self.upstream.ended:  # it ended between its last word and now
             self._upstream_lost(self.upstream)
 

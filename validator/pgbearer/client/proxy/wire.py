@@ -50,6 +50,7 @@ class Wire(asyncio.BufferedProtocol):
         self._tls: TlsStream | None = None
         self._secured = False
         self._finished = False
+        self._half_close = False
         self._transport: asyncio.Transport | None = None
         self.ended = False
         """No more bytes will come."""
@@ -184,9 +185,17 @@ class Wire(asyncio.BufferedProtocol):
             await self._more()
         return taken
 
-    def join(self, other: "Wire", most_kept: int) -> None:
-        """From now on what comes in goes out at `other`, of which `most_kept` bytes may wait; call it on both ends."""
+    def join(self, other: "Wire", most_kept: int, *, half_close: bool) -> None:
+        """From now on what comes in goes out at `other`; call it on both ends.
+
+        Args:
+            other: the other end.
+            most_kept: how many bytes may wait to be sent here before `other` is not read any more.
+            half_close: whether this side may say its last word and still be answered. Clients may; a server that
+                says no more has gone.
+        """
         self._other = other
+        self._half_close = half_close
         self.transport.set_write_buffer_limits(most_kept)
         if self._unread:
             early = bytes(self._unread)
@@ -238,7 +247,7 @@ class Wire(asyncio.BufferedProtocol):
         """No more will come; tell the other end so. Returns whether this one stays open for what that still sends."""
         self.ended = True
         self._wake()
-        if self._other is None or self._other.lost or self._other.ended or self._is_deaf():
+        if self._other is None or not self._half_close or self._other.ended or self._is_deaf():
             return False
         self._other.write_eof()
         return True
