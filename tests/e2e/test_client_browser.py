@@ -167,6 +167,14 @@ def test_a_login_is_renewed_for_as_long_as_its_session_lives(desk: Desk) -> None
     assert "db:demo" in third.access.scope.split()
 
 
+def test_a_renewed_token_says_what_the_critical_tier_asks_for(desk: Desk) -> None:
+    first = desk.log_in()
+    renewed = claims_in(desk.renew(first).access)
+    assert renewed["azp"] == BROWSER_CLIENT
+    assert renewed["auth_time"] == claims_in(first.access)["auth_time"]  # when the person did, not when we renewed
+    assert renewed["acr"]
+
+
 def test_a_session_that_keycloak_ended_is_not_renewed(desk: Desk, admin_password: str) -> None:
     grant = desk.log_in()
     _end_session(desk.keycloak, admin_password, session(grant))
