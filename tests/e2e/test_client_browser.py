@@ -4,7 +4,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -213,6 +213,23 @@ def test_a_logout_ends_the_session_at_keycloak(request: pytest.FixtureRequest, w
     again = desk.log_in()
     assert "password" in desk.visits[1].fields  # the browser's cookie of the session logs nobody in
     assert session(again) != session(grant)
+
+
+def test_a_logout_ends_the_session_of_other_applications_too(desk: Desk) -> None:
+    issuer = desk.request.issuer
+    question = {
+        "client_id": "account-console",
+        "response_type": "code",
+        "scope": "openid",
+        "redirect_uri": f"{issuer}/account/",
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+    }
+    console = f"{issuer}/protocol/openid-connect/auth?{urlencode(question)}"
+    grant = desk.log_in()
+    assert desk.browser.visit(console).fields == ()
+    desk.log_out(grant)
+    assert "password" in desk.browser.visit(console).fields
 
 
 def test_a_logout_without_an_id_token_does_the_same(desk: Desk) -> None:

@@ -22,9 +22,9 @@ def logout(request: LoginRequest, grant: Grant) -> Steps[None]:
     """End the login that `grant` came from, as steps; one that is over already is ended.
 
     First the session, at the ``end_session_endpoint`` (OpenID Connect RP-Initiated Logout section 2), to which Keycloak
-    takes the refresh token in place of a browser; then the token, at the ``revocation_endpoint`` (RFC 7009). The other
-    way round Keycloak would end all logins of this person by this client, on other machines too, and take back the
-    consent. Where one fails, the other is tried all the same.
+    takes the refresh token in place of a browser; then the token, at the ``revocation_endpoint`` (RFC 7009). The second
+    alone would leave the session to other applications in the same browser, and the first needs a token that is good.
+    Where one fails, the other is tried all the same.
 
     Raises:
         LoginRefusedError: the server will not.
