@@ -22,12 +22,17 @@ def environment(chain: Chain, tmp_path: Path) -> dict[str, str]:
     return kept | where | {"XDG_STATE_HOME": str(tmp_path / "state")}
 
 
+def run(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PGBEARER, *words], env=env, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )
+
+
 def test_the_example_is_what_the_command_prints(chain: Chain, environment: dict[str, str]) -> None:
     server = chain.server
-    where = f"host={server.folder} port={server.port} user=app_readwrite dbname=appdb"
-    done = subprocess.run(
-        [PGBEARER, "connect", where, "--no-browser"], env=environment, capture_output=True, text=True, timeout=60
-    )
+    logged_in = run("login", "--device", "--no-browser", env=environment)
+    assert logged_in.returncode == 0, logged_in.stderr
+    done = run("connect", f"host={server.folder} port={server.port} user=app_readwrite dbname=appdb", env=environment)
     assert (done.returncode, done.stdout) == (1, "")
     token = AccessToken(chain.issuer.issued[-1])
     expected = EXAMPLE.replace("/run/postgresql", str(server.folder)).replace("987d3bbd068c", token.ref)
@@ -42,8 +47,5 @@ def test_the_line_to_hand_on_works(chain: Chain, environment: dict[str, str]) ->
     *words, reference = EXAMPLE.split()[-4:]
     assert words == ["pgbearer", "explain", "--token-ref"]
     assert reference == "987d3bbd068c"
-    here = ["--socket", str(chain.service.admin_socket)]
-    done = subprocess.run(
-        [PGBEARER, *words[1:], token.ref, *here], env=environment, capture_output=True, text=True, timeout=60
-    )
+    done = run(*words[1:], token.ref, "--socket", str(chain.service.admin_socket), env=environment)
     assert "and was REFUSED: role_not_allowed" in done.stdout, done.stderr
