@@ -1,6 +1,11 @@
 """`pgbearer psql` is psql: its arguments, its terminal, its signals, its exit code; only the login is ours."""
 
+import fcntl
+import shlex
 import shutil
+import struct
+import sys
+import termios
 from collections.abc import Callable
 
 import pytest
@@ -101,6 +106,37 @@ def test_interrupting_a_query_cancels_it_and_nothing_else(local: Local, program:
         terminal.type("\\q")
         assert terminal.ends() == 0
     assert SECRET not in terminal.said
+
+
+def test_a_shell_can_stop_it_and_go_on_with_it(local: Local) -> None:
+    with Terminal(["bash", "--norc", "--noprofile", "-i"], {**local.environment, "PS1": "shell$ "}) as terminal:
+        terminal.until("shell$ ")
+        terminal.type(f"{shlex.join(local.command('psql', 'appdb', '-Xn'))}; echo code $?")
+        terminal.until("appdb=> ")
+        terminal.press("Z")
+        terminal.until("Stopped")
+        terminal.until("shell$ ")
+        terminal.type("fg")
+        terminal.type("SELECT 40 + 2 AS answer;")
+        terminal.until("42")
+        terminal.type("\\q")
+        terminal.until("shell$ ")
+        terminal.type("exit")
+        terminal.ends()
+
+
+def test_a_window_that_changes_its_size_is_the_programs(local: Local) -> None:
+    script = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGWINCH, lambda *_: print(tuple(os.get_terminal_size())))\n"
+        "print('there')\n"
+        "signal.pause()\n"
+    )
+    with Terminal(local.command("run", "appdb", "--", sys.executable, "-c", script), local.environment) as terminal:
+        terminal.until("there")
+        fcntl.ioctl(terminal._ours, termios.TIOCSWINSZ, struct.pack("4H", 33, 77, 0, 0))
+        terminal.until("(77, 33)")
+        assert terminal.ends() == 0
 
 
 def wait_for_sleeper(local: Local) -> None:

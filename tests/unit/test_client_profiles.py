@@ -8,6 +8,7 @@ import pytest
 from pgbearer.client.profiles.decode import problems_in
 from pgbearer.client.profiles.file import ClientFile, ProfilesError, _decode, client_file_path
 from pgbearer.client.profiles.profile import Profile
+from pgbearer.client.profiles.upstream import UpstreamSettings
 from pgbearer.client.sources.settings import CommandSettings, LoginSettings
 from pgbearer.errors import UsageError
 
@@ -28,7 +29,7 @@ source = {kind = "command", command = ["/usr/bin/print-token"], timeout = 5}
 
 def decode(text: str) -> ClientFile:
     written = _decode(PATH, text.encode())
-    return ClientFile(PATH, written.profiles, written.default)
+    return ClientFile(PATH, written.profiles, written.default, written.upstreams, written.peers)
 
 
 def test_a_file() -> None:
@@ -39,6 +40,12 @@ def test_a_file() -> None:
     assert (corp.client_id, corp.device_client_id) == ("pgbearer-cli", "pgbearer-device")
     assert batch.source == CommandSettings(command=("/usr/bin/print-token",), timeout=5)
     assert batch.store == "auto"
+
+
+def test_upstreams_and_peers() -> None:
+    file = decode(GOOD + '[upstreams.appdb]\nconninfo = "service=appdb"\npin = []\n[peers]\n1001 = "batch"\n')
+    assert file.upstreams == {"appdb": UpstreamSettings(conninfo="service=appdb", pin=())}
+    assert file.peers == {"1001": "batch"}
 
 
 def test_an_empty_file_has_no_profiles() -> None:
@@ -89,6 +96,20 @@ ISSUER = 'issuer = "https://sso.example.org"\n'
         (f'[profiles."a b"]\n{ISSUER}', ["profiles.a b: a name has letters"]),
         (f'[profiles."\\u001b[2J"]\n{ISSUER}', ["profiles.\\x1b[2J: a name has letters"]),
         ("= 7", ["not TOML"]),
+        ("upstreams = 7", ["upstreams: expected `object`, got `int`"]),
+        ("[upstreams.appdb]", ["upstreams.appdb.conninfo: is missing"]),
+        (
+            '[upstreams.appdb]\nconninfo = "host=db"\nprofile = "corp"\npin = ["role"]\nbehnd = "x"',
+            [
+                'upstreams.appdb.behnd: unknown key; did you mean "behind"?',
+                "upstreams.appdb.pin: invalid enum value 'role'",
+                "upstreams.appdb.profile: no profile is called 'corp'",
+            ],
+        ),
+        ('[upstreams."a/../b"]\nconninfo = "host=db"', ["upstreams.a/../b: a name has letters"]),
+        ('[upstreams.".."]\nconninfo = "host=db"', ["upstreams...: a name has letters"]),
+        (f'[peers]\nalice = "crop"\n[profiles.corp]\n{ISSUER}', ["peers.alice: no profile is called 'crop'; did"]),
+        ("[peers]\nalice = 7", ["peers.alice: expected `str`, got `int`"]),
     ],
 )
 def test_every_problem_is_said_with_its_path(text: str, problems: list[str]) -> None:
