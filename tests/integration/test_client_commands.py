@@ -14,7 +14,8 @@ from pgbearer.client import AccessToken, FileStore, Grant, TokenKey
 from pgbearer.client.store.folder import StateFolder
 from pgbearer.client.store.private import PrivateFolder
 from tests.parts.authority import Authority
-from tests.parts.needs import ROOT
+from tests.parts.needs import ROOT, SECRET_SERVICE
+from tests.parts.secret_service import with_secret_service
 from tests.session_issuer import SessionIssuer
 
 PROGRAM = str(Path(sys.executable).with_name("pgbearer"))
@@ -281,6 +282,25 @@ def test_keyring_only_keeps_no_file(home: Path, run: Run) -> None:
     assert done.returncode == 2
     assert "there is no system keyring here" in done.stderr
     assert not list((home / "state").rglob("*.json"))
+
+
+def test_a_login_in_a_real_keyring_is_there_for_the_next_command(
+    need: Callable[..., None], issuer: SessionIssuer, home: Path, environment: dict[str, str]
+) -> None:
+    need(SECRET_SERVICE)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return with_secret_service([PROGRAM, *words], home=home, env=environment)
+
+    first = run("login")
+    assert "kept in        the system's keyring (SecretService Keyring)\n" in first.stdout
+    assert "enter the code" in first.stderr
+    assert run("token").stdout == issuer.issued[0] + "\n"
+    assert run("status").returncode == 0
+    assert not list((home / "state").rglob("*.json"))
+    assert run("logout").returncode == 0
+    assert run("status").returncode == 1
+    assert (issuer.logins, issuer.sessions) == (1, [])
 
 
 def test_no_token_is_shown_but_where_it_is_asked_for(issuer: SessionIssuer, home: Path, run: Run) -> None:

@@ -1,11 +1,14 @@
 """A person's login over its whole life at a programmable issuer: kept, renewed ahead, over, asked for again, ended."""
 
 import asyncio
+import gc
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from pgbearer.client import (
@@ -19,7 +22,9 @@ from pgbearer.client import (
     StoreError,
     TokenKey,
 )
+from pgbearer.client.sources.ask import How
 from pgbearer.errors import PgbearerError, UnreachableError
+from tests.code_issuer import CodeIssuer
 from tests.parts.authority import Authority
 from tests.parts.processes import wait_until
 from tests.session_issuer import SessionIssuer
@@ -136,6 +141,16 @@ def test_an_issuer_that_is_down_is_said_only_when_the_token_has_ended(
     monkeypatch.setattr("time.time", lambda: now + 24)
     assert source.token().reveal() == issuer.issued[0]
     assert (issuer.refreshes, issuer.logins) == (1, 0)
+
+
+def test_an_issuer_that_does_not_even_shake_hands(store: MemoryStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/realms/demo"
+        ended = AccessToken("ended", expires_at=time.time() - 5)
+        store.save(TokenKey(url, "cli", None), Grant(ended, "cli", Secret("refresh")))
+        with pytest.raises(UnreachableError, match="the token ended 5 s ago"):
+            PersonSource(url, "cli", store=store, how="never", timeout=0.3).token()
+    gc.collect()  # a connection that was lost on the way would be noticed now
 
 
 def test_after_a_suspend_the_wall_clock_counts(
@@ -314,6 +329,35 @@ def test_a_logout_without_the_issuer_forgets_all_the_same(
         make().log_out()
     issuer.mend()
     assert make().kept() is None
+
+
+@pytest.fixture
+def code_issuer(issuer_authority: Authority) -> Iterator[CodeIssuer]:
+    with CodeIssuer(issuer_authority) as serving:
+        yield serving
+
+
+@pytest.mark.parametrize("how", ["browser", "auto"])
+def test_a_login_with_a_browser_is_kept_and_renewed(
+    code_issuer: CodeIssuer, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """The browser is one that has logged in long ago: it comes back at once."""
+    monkeypatch.setattr("pgbearer.client.sources.ask.browser_is_sensible", lambda *_, **__: True)
+
+    def browse(address: str) -> None:
+        httpx.get(code_issuer.authorize(address), trust_env=False).raise_for_status()
+
+    source = PersonSource(code_issuer.url, how=how, browse=browse, store=store, ca_file=code_issuer.ca_file)
+    token = source.token()
+    kept = source.kept()
+    assert kept is not None
+    assert (kept.access, kept.client_id) == (token, "pgbearer-cli")
+    assert code_issuer.questions[0]["client_id"] == "pgbearer-cli"
+    ended = AccessToken(token.reveal(), expires_at=time.time() - 1)
+    store.save(source.key, Grant(ended, kept.client_id, kept.refresh))
+    again = PersonSource(code_issuer.url, how="never", store=store, ca_file=code_issuer.ca_file)
+    assert again.token() != token
+    assert [path for path, _ in code_issuer.forms] == ["token", "token"]
 
 
 def test_no_secret_in_any_error_or_notice(

@@ -1,8 +1,10 @@
 """What may stand in client.toml, and that everything which may not is said at once, with its path."""
 
+import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pgbearer.client.profiles.decode import problems_in
@@ -159,3 +161,23 @@ def test_where_the_file_is() -> None:
     assert client_file_path({"PGBEARER_CONFIG_FILE": "/etc/pgbearer/client.toml"}) == Path("/etc/pgbearer/client.toml")
     assert client_file_path({}).name == "client.toml"
     assert client_file_path({}).parent.name == "pgbearer"
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "client-profiles.md").read_text()
+BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_page_shows_what_may_stand_in_the_file(block: str) -> None:
+    assert decode(block).profiles
+
+
+def test_the_page_names_every_key() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert named == [field.name for field in msgspec.structs.fields(Profile)]
+
+
+def test_the_problems_on_the_page_are_those_that_are_said() -> None:
+    with pytest.raises(ProfilesError) as caught:
+        decode('[profiles.corp]\nisuer = "https://sso.example.org/realms/corp"\n')
+    assert f"pgbearer: {caught.value.diagnostics()}\n" in PAGE
