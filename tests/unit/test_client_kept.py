@@ -1,8 +1,5 @@
-"""Until when a token is used, and what one caller's renewal means for the others. No time passes here."""
+"""Until when a token is used, and what is done when another is due. No time passes here."""
 
-import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,7 +7,6 @@ import pytest
 from pgbearer.client import AccessToken
 from pgbearer.client.sources.kept import Kept
 from pgbearer.client.sources.renewed import Renewed
-from pgbearer.client.sources.single_flight import SingleFlight
 from pgbearer.errors import PgbearerError, UnreachableError, UsageError
 
 START = 1_000_000.0
@@ -66,19 +62,16 @@ class World:
     renewed: Renewed = field(init=False)
 
     def __post_init__(self) -> None:
-        self.renewed = Renewed(lambda: self.now, lambda: 0.0)
+        self.renewed = Renewed(self.fetch, wall=lambda: self.now, chance=lambda: 0.0)
 
-    def fetch(self) -> AccessToken:
+    async def fetch(self) -> AccessToken:
         if self.fails is not None:
             raise self.fails
         self.given.append(f"token-{len(self.given)}")
         return AccessToken(self.given[-1], expires_at=None if self.life is None else self.now + self.life)
 
-    async def fetch_async(self) -> AccessToken:
-        return self.fetch()
-
     def token(self) -> str:
-        return self.renewed.token(self.fetch).reveal()
+        return self.renewed.token().reveal()
 
 
 def test_it_is_used_until_the_next_is_due() -> None:
@@ -94,7 +87,7 @@ async def test_the_asynchronous_shell_does_the_same() -> None:
     world = World()
     for later, expected in ((0, "token-0"), (209, "token-0"), (1, "token-1"), (300, "token-2")):
         world.now += later
-        assert (await world.renewed.token_async(world.fetch_async)).reveal() == expected
+        assert (await world.renewed.token_async()).reveal() == expected
 
 
 def test_without_a_known_end_each_use_asks() -> None:
@@ -108,7 +101,7 @@ async def test_an_issuer_that_does_not_answer_is_no_fault_until_the_token_ends(i
 
     async def token() -> str:
         if in_tasks:
-            return (await world.renewed.token_async(world.fetch_async)).reveal()
+            return (await world.renewed.token_async()).reveal()
         return world.token()
 
     await token()
@@ -142,111 +135,4 @@ def test_a_refusal_counts_at_once_and_the_old_token_is_forgotten(refusal: Pgbear
     for _ in range(2):
         with pytest.raises(type(refusal), match=refusal.what):
             world.token()
-    assert "token-0" not in repr(world.renewed)
-
-
-# one asks for all
-
-
-def test_threads_share_one_result() -> None:
-    flight: SingleFlight[int] = SingleFlight()
-    started, calls, enough = threading.Barrier(8), [], threading.Event()
-
-    def work() -> int:
-        calls.append(1)
-        enough.wait(10)
-        return len(calls)
-
-    def call(_: int) -> int:
-        started.wait(10)
-        return flight.run(work)
-
-    with ThreadPoolExecutor(8) as pool:
-        results = pool.map(call, range(8))
-        enough.set()
-        assert set(results) == set(range(1, len(calls) + 1))
-    assert flight.run(lambda: 42) == 42
-
-
-async def test_tasks_and_a_thread_share_one_result() -> None:
-    flight: SingleFlight[str] = SingleFlight()
-    may_end, began = asyncio.Event(), asyncio.Event()
-
-    async def work() -> str:
-        began.set()
-        await may_end.wait()
-        return "once"
-
-    async def never() -> str:
-        raise AssertionError("another works already")
-
-    first = asyncio.create_task(flight.run_async(work))
-    await began.wait()
-    others = [asyncio.create_task(flight.run_async(never)) for _ in range(5)]
-    thread = asyncio.create_task(asyncio.to_thread(flight.run, lambda: "a thread of its own"))
-    await asyncio.sleep(0)
-    others[0].cancel()
-    may_end.set()
-    assert await first == "once"
-    assert {await other for other in others[1:]} == {"once"}
-    assert await thread in {"once", "a thread of its own"}
-    with pytest.raises(asyncio.CancelledError):
-        await others[0]
-
-
-async def test_who_works_may_be_cancelled_and_another_takes_over() -> None:
-    flight: SingleFlight[str] = SingleFlight()
-    began = asyncio.Event()
-
-    async def hang() -> str:
-        began.set()
-        await asyncio.Event().wait()
-        return "never"
-
-    async def work() -> str:
-        return "taken over"
-
-    first = asyncio.create_task(flight.run_async(hang))
-    await began.wait()
-    others = [asyncio.create_task(flight.run_async(work)) for _ in range(3)]
-    await asyncio.sleep(0)
-    first.cancel()
-    assert [await other for other in others] == ["taken over"] * 3
-    with pytest.raises(asyncio.CancelledError):
-        await first
-
-
-async def test_an_error_is_everybodys_and_the_next_begins_anew() -> None:
-    flight: SingleFlight[str] = SingleFlight()
-    began, may_end = asyncio.Event(), asyncio.Event()
-
-    async def fail() -> str:
-        began.set()
-        await may_end.wait()
-        raise UnreachableError("no answer")
-
-    async def work() -> str:
-        return "anew"
-
-    tasks = [asyncio.create_task(flight.run_async(fail)) for _ in range(3)]
-    await began.wait()
-    await asyncio.sleep(0)
-    may_end.set()
-    assert all(isinstance(one, UnreachableError) for one in await asyncio.gather(*tasks, return_exceptions=True))
-    assert await flight.run_async(work) == "anew"
-
-
-async def test_a_blocking_call_does_not_wait_for_the_loop_that_it_blocks() -> None:
-    flight: SingleFlight[str] = SingleFlight()
-    began, may_end = asyncio.Event(), asyncio.Event()
-
-    async def work() -> str:
-        began.set()
-        await may_end.wait()
-        return "of the loop"
-
-    task = asyncio.create_task(flight.run_async(work))
-    await began.wait()
-    assert flight.run(lambda: "of its own") == "of its own"
-    may_end.set()
-    assert await task == "of the loop"
+    assert world.renewed._kept is None

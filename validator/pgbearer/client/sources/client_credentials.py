@@ -41,8 +41,8 @@ class ClientCredentialsSource:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = TokenEndpoint(issuer, authentication, ca_file=ca_file, timeout=timeout, wall=wall)
-        self._form = Form({"grant_type": "client_credentials"} | ({"scope": scope} if scope else {}))
-        self._renewed = Renewed(wall)
+        form = Form({"grant_type": "client_credentials"} | ({"scope": scope} if scope else {}))
+        self._renewed = Renewed(lambda: self._endpoint.ask(form), wall=wall)
 
     @property
     def issuer(self) -> str:
@@ -51,8 +51,8 @@ class ClientCredentialsSource:
 
     def token(self) -> AccessToken:
         """As `TokenSource.token`; raises what `token_request` raises."""
-        return self._renewed.token(lambda: self._endpoint.ask(self._form))
+        return self._renewed.token()
 
     async def token_async(self) -> AccessToken:
         """As `TokenSource.token_async`; raises what `token_request` raises."""
-        return await self._renewed.token_async(lambda: self._endpoint.ask_async(self._form))
+        return await self._renewed.token_async()

@@ -54,7 +54,7 @@ class CommandSource:
         self._issuer = issuer
         self._timeout = timeout
         self._wall = wall
-        self._renewed = Renewed(wall)
+        self._renewed = Renewed(self._run_async, wall=wall)
 
     @property
     def issuer(self) -> str | None:
@@ -68,11 +68,11 @@ class CommandSource:
             UsageError: the program cannot be run.
             NoTokenError: it failed, took too long, or printed no token.
         """
-        return self._renewed.token(lambda: self._run(_Run(self._command, self._timeout)))
+        return self._renewed.token()
 
     async def token_async(self) -> AccessToken:
         """As `TokenSource.token_async`; when cancelled, the program is killed."""
-        return await self._renewed.token_async(self._run_async)
+        return await self._renewed.token_async()
 
     async def _run_async(self) -> AccessToken:
         run = _Run(self._command, self._timeout)

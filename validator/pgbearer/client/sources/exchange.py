@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -89,19 +90,14 @@ class ExchangeSource:
 
     def token(self) -> AccessToken:
         """As `TokenSource.token`; raises what the subject's source and `token_request` raise."""
-        person = self._subject.token()
-        return self._kept_for(person).token(
-            lambda: _of_the_same(person, self._endpoint.ask(self._form(person), _WORDS), self.issuer)
-        )
+        return self._kept_for(self._subject.token()).token()
 
     async def token_async(self) -> AccessToken:
         """As `TokenSource.token_async`; raises what `token` raises."""
-        person = await self._subject.token_async()
+        return await self._kept_for(await self._subject.token_async()).token_async()
 
-        async def exchanged() -> AccessToken:
-            return _of_the_same(person, await self._endpoint.ask_async(self._form(person), _WORDS), self.issuer)
-
-        return await self._kept_for(person).token_async(exchanged)
+    async def _exchanged(self, person: AccessToken) -> AccessToken:
+        return _of_the_same(person, await self._endpoint.ask(self._form(person), _WORDS), self.issuer)
 
     def _form(self, person: AccessToken) -> Form:
         return Form(
@@ -116,7 +112,9 @@ class ExchangeSource:
         """What is kept for this very token; whoever was not asked for the longest time is forgotten."""
         key = hashlib.sha256(person.reveal().encode("ascii")).digest()
         with self._lock:
-            kept = self._persons.setdefault(key, Renewed(self._wall))
+            if key not in self._persons:
+                self._persons[key] = Renewed(partial(self._exchanged, person), wall=self._wall)
+            kept = self._persons[key]
             self._persons.move_to_end(key)
             while len(self._persons) > _MOST:
                 self._persons.popitem(last=False)

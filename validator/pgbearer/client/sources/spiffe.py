@@ -1,10 +1,8 @@
 """A workload with its JWT-SVID from the SPIFFE Workload API."""
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -55,7 +53,7 @@ class SpiffeSource:
         self._issuer = issuer
         self._api = WorkloadApi(self._socket, timeout)
         self._wall = wall
-        self._renewed = Renewed(wall)
+        self._renewed = Renewed(self._fetch, wall=wall)
 
     @property
     def issuer(self) -> str | None:
@@ -69,16 +67,11 @@ class SpiffeSource:
             UnreachableError: the API does not answer, or gives this process no such identity.
             NoTokenError: what it answered is not a token that is good now.
         """
-        return self._renewed.token(self._fetch_in_a_thread)
+        return self._renewed.token()
 
     async def token_async(self) -> AccessToken:
         """As `TokenSource.token_async`."""
-        return await self._renewed.token_async(self._fetch)
-
-    def _fetch_in_a_thread(self) -> AccessToken:
-        """On an event loop of its own, whether or not one runs in this thread."""
-        with ThreadPoolExecutor(1, thread_name_prefix="pgbearer-spiffe") as thread:
-            return thread.submit(asyncio.run, self._fetch()).result()
+        return await self._renewed.token_async()
 
     async def _fetch(self) -> AccessToken:
         svid = self._chosen(await self._api.jwt_svids(self._audience, self._spiffe_id))

@@ -7,13 +7,13 @@ from typing import Final
 
 from pgbearer.client.login.metadata import check_issuer, discover
 from pgbearer.client.login.refusal import COMMON, Refusal, Refusals
-from pgbearer.client.login.steps import Post, Steps, ask, run, run_async
+from pgbearer.client.login.steps import Post, Steps, ask, run_async
 from pgbearer.client.login.token_answer import grant_in
 from pgbearer.client.sources.authentication import Authentication
 from pgbearer.client.sources.failure import NoTokenError
 from pgbearer.client.sources.printed import with_end
 from pgbearer.client.token import AccessToken
-from pgbearer.http import Fetcher, SyncFetcher
+from pgbearer.http import Fetcher
 
 __all__ = ["SERVICE", "Form", "TokenEndpoint", "token_request"]
 
@@ -44,7 +44,7 @@ class Form(dict[str, str]):
 
 
 class TokenEndpoint:
-    """Asks one issuer as one client. Safe in threads and tasks: each request has connections of its own.
+    """Asks one issuer as one client. Safe in tasks of any event loop: each request has connections of its own.
 
     Args:
         issuer: https URL of the authorization server, exactly as it names itself.
@@ -72,23 +72,14 @@ class TokenEndpoint:
         self._timeout = timeout
         self._wall = wall
 
-    def ask(self, form: Form, words: Refusals = SERVICE) -> AccessToken:
+    async def ask(self, form: Form, words: Refusals = SERVICE) -> AccessToken:
         """Send `form` with a proof of who asks; the token. Raises as `token_request`."""
-        steps, shown = self._steps(form, words), self._authentication.certificate
-        with SyncFetcher(self._ca_file, self._timeout, certificate=shown) as fetcher:
-            return run(steps, fetcher)
-
-    async def ask_async(self, form: Form, words: Refusals = SERVICE) -> AccessToken:
-        """As `ask`, in a task."""
-        steps, shown = self._steps(form, words), self._authentication.certificate
-        fetcher = Fetcher(self._ca_file, self._timeout, certificate=shown)
+        steps = token_request(self.issuer, self._authentication, form, words, wall=self._wall)
+        fetcher = Fetcher(self._ca_file, self._timeout, certificate=self._authentication.certificate)
         try:
             return await run_async(steps, fetcher)
         finally:
             await fetcher.aclose()
-
-    def _steps(self, form: Form, words: Refusals) -> Steps[AccessToken]:
-        return token_request(self.issuer, self._authentication, form, words, wall=self._wall)
 
 
 def token_request(
