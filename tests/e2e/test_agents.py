@@ -143,7 +143,7 @@ def test_a_source_exchanges_for_each_person_by_themselves(agent_stack: AgentStac
 
 def test_a_source_says_why_a_token_is_not_exchanged(agent_stack: AgentStack, tmp_path: Path) -> None:
     """It does not name this client in its audience: it was given for the database."""
-    own = agent_stack.log_in("bob", "pgbearer-cli", SCOPE)
+    own = agent_stack.log_in("bob", "pgbearer-device", SCOPE)
     with pytest.raises(LoginRefusedError) as caught:
         exchanging(agent_stack, StaticSource(own.compact), tmp_path).token()
     assert "this client" in str(caught.value)
