@@ -346,3 +346,19 @@ async def test_no_more_files_is_not_the_end(server: FakePostgres, folder: Path) 
     process.stdin.close()
     assert await process.wait() == 0
     assert server.tokens == [SECRET]
+
+
+async def test_a_cancel_key_dies_with_its_client(proxy: Proxied, server: FakePostgres) -> None:
+    async def cancel(pid: int, key: bytes) -> bytes:
+        """Ask for it; what the server hears of that."""
+        before = len(server.received)
+        async with await RawClient.to(proxy.socket) as asking:
+            asking.send(struct.pack("!iii", 12 + len(key), 80877102, pid) + key)
+            assert await asking.rest() == b""
+        return b"".join(server.received[before:])
+
+    async with await RawClient.to(proxy.socket) as client:
+        pid, key = await client.log_in()
+        assert await cancel(pid, key) == struct.pack("!iiii", 16, 80877102, 1, 1)  # the server's own
+    await asyncio.to_thread(wait_until, lambda: not proxy.proxy.status().upstreams[0].connections, 20, "it to be gone")
+    assert await cancel(pid, key) == b""
