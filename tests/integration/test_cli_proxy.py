@@ -197,7 +197,7 @@ def test_it_waits_for_connections_to_finish(local: Local) -> None:
 
 @pytest.mark.parametrize("second", [True, False], ids=["a second signal", "the time that it gives"])
 def test_it_does_not_wait_for_ever(local: Local, second: bool) -> None:
-    with started(local, "appdb", "--drain", "60" if second else "0.1") as proxy, proxy.connect() as connection:
+    with started(local, "appdb", "--drain", "600" if second else "0.1") as proxy, proxy.connect() as connection:
         proxy.process.send_signal(signal.SIGTERM)
         if second:
             wait_until(lambda: status(local)[0]["draining"], 30, "it to drain")
