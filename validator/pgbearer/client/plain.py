@@ -1,15 +1,12 @@
 """Text that came from outside, made safe to show: a terminal obeys control characters, an eye obeys bidi ones."""
 
-import unicodedata
-
 __all__ = ["plain"]
 
 _SHOWN = 300
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def plain(text: str, *, limit: int = _SHOWN) -> str:
-    r"""Return `text` with every control, format (bidi, zero width) and line separator character escaped.
+    r"""Return `text` with every control, format (bidi, zero width) and separator character but the space escaped.
 
     Args:
         text: anything, from an issuer, a server or a database.
@@ -18,13 +15,13 @@ def plain(text: str, *, limit: int = _SHOWN) -> str:
     Returns:
         One line; a newline comes out as the two characters ``\n``. Pure; safe in threads and tasks.
     """
-    if len(text) <= limit and text.isprintable():  # no character of the categories below is
+    if len(text) <= limit and text.isprintable():
         return text
     shown = "".join(map(_escaped, text[:limit]))
     return shown + "..." if len(text) > limit else shown
 
 
 def _escaped(character: str) -> str:
-    if unicodedata.category(character) not in _UNSAFE_CATEGORIES:
+    if character.isprintable():  # none of the categories C* and Z* is, but for the space
         return character
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
