@@ -16,7 +16,7 @@ from pgbearer.config.settings import State
 from pgbearer.service.decide import Decider
 from pgbearer.service.exchange import Peer, Request
 from pgbearer.service.limits import Slots
-from pgbearer.service.login_protocol import LoginHandler
+from pgbearer.service.login_protocol import LoginHandler, by_uid
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.state import build_state, read_file
 from pgbearer.wire import encode_request
@@ -64,7 +64,7 @@ async def _in_process(stage: Stage, tokens: Sequence[str]) -> tuple[float, float
     audit = AuditLog(str(stage.folder / "in-process.jsonl"), instance="bench")
     metrics = Metrics()
     (path,) = state.sockets
-    handler = LoginHandler(path, Decider(state, audit, Recent(), metrics), Slots(), metrics)
+    handler = LoginHandler(by_uid(path), Decider(state, audit, Recent(), metrics), Slots(), metrics)
     try:
         return await _decisions(stage, handler, tokens), await _decisions(stage, handler, tokens)
     finally:

@@ -49,15 +49,20 @@ class Authority:
 
         Args:
             name: names the files: NAME.crt and NAME.key.
-            hosts: subject alternative names.
+            hosts: subject alternative names: DNS names, addresses, or a SPIFFE ID.
             owner: the uid that the key file is given to; None keeps it ours.
             days: how long it is good for; -1: it ended yesterday.
         """
         return self._issue(name, hosts, ExtendedKeyUsageOID.SERVER_AUTH, owner, days)
 
-    def client(self, name: str) -> Certificate:
-        """A certificate for a client that servers know as `name`; the files are NAME.crt and NAME.key."""
-        return self._issue(name, [name], ExtendedKeyUsageOID.CLIENT_AUTH, None, 30)
+    def client(
+        self, name: str, names: Sequence[str] | None = None, *, owner: int | None = None, days: int = 30
+    ) -> Certificate:
+        """A certificate for a client that servers know as `names` (DNS names or SPIFFE IDs), else as `name`.
+
+        The files are NAME.crt and NAME.key; `owner` and `days` as for `server`.
+        """
+        return self._issue(name, names or [name], ExtendedKeyUsageOID.CLIENT_AUTH, owner, days)
 
     def _issue(
         self, name: str, hosts: Sequence[str], usage: x509.ObjectIdentifier, owner: int | None, days: int
@@ -119,6 +124,8 @@ class Authority:
 
 
 def _general_name(host: str) -> x509.GeneralName:
+    if "://" in host:
+        return x509.UniformResourceIdentifier(host)
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:

@@ -45,7 +45,10 @@ class DecisionRecord:
 
     server: str | None
     """Name under ``servers:`` of the database server that asked, known by the peer; None if it is none of them."""
-    peer_uid: int
+    peer_uid: int | None
+    """Of the process that asked, as the kernel knows it; None if it asked over the network."""
+    peer_certificate: str | None = None
+    """Over the network: the SPIFFE ID or the DNS names of its verified certificate."""
     request_id: str | None = None
     role: str | None = None
     database: str | None = None
@@ -95,6 +98,7 @@ class DecisionRecord:
             "policy": self.policy,
             "server": self.server,
             "peer_uid": self.peer_uid,
+            "peer_certificate": self.peer_certificate,
             "request_id": self.request_id,
             "role": self.role,
             "database": self.database,

@@ -18,6 +18,7 @@ from pgbearer.config.about_agents import (
 from pgbearer.config.about_decider_kinds import DECIDER_KIND_CHECKS
 from pgbearer.config.about_deciders import DECIDER_CHECKS
 from pgbearer.config.about_introspection import introspection_fits_its_issuer
+from pgbearer.config.about_listening import LISTENING_CHECKS
 from pgbearer.config.about_profiles import (
     CLIENTS_REQUIRED,
     STABLE,
@@ -68,8 +69,9 @@ MAX_SOCKET_PATH: Final = 107
 
 def sockets_fit(settings: Settings) -> Iterator[Problem]:
     """A Unix socket's path is absolute and short enough; two servers are told apart by socket or uid."""
+    local = {name: server for name, server in settings.servers.items() if server.certificate is None}
     places: list[tuple[KeyPath, bytes]] = [
-        (("servers", name, "socket"), bytes(server.socket)) for name, server in settings.servers.items()
+        (("servers", name, "socket"), bytes(server.socket)) for name, server in local.items()
     ]
     places.append((("admin", "socket"), bytes(settings.admin.socket)))
     for path, socket in places:
@@ -79,10 +81,10 @@ def sockets_fit(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 path=path, message=f"longer than the {MAX_SOCKET_PATH} bytes that a Unix socket's path may have"
             )
-    for (name, server), (other, twin) in combinations(settings.servers.items(), 2):
+    for (name, server), (other, twin) in combinations(local.items(), 2):
         if (server.socket, server.uid) == (twin.socket, twin.uid):
             yield Problem(path=("servers", other), message=f'cannot be told from "{name}": same socket, same uid')
-    for name, server in settings.servers.items():
+    for name, server in local.items():
         if server.socket.parent == settings.admin.socket.parent:
             yield Problem(path=("servers", name, "socket"), message="stands in the folder of the admin socket")
 
@@ -343,6 +345,7 @@ def _network(text: str) -> str | None:
 
 CHECKS: Final[tuple[Callable[[Settings], Iterator[Problem]], ...]] = (
     sockets_fit,
+    *LISTENING_CHECKS,
     state_has_a_place,
     clients_are_named,
     workloads_have_no_clients,

@@ -202,7 +202,9 @@ def _untrusted_files(settings: Settings) -> Iterable[Problem]:
             yield Problem(path=path, message=message, about_files=True)
 
 
-_SECRETS: Final = frozenset({"client_secret_file", "password_file", "secret_file", "bearer_file", "client_key_file"})
+_SECRETS: Final = frozenset(
+    {"client_secret_file", "password_file", "secret_file", "bearer_file", "client_key_file", "key_file"}
+)
 
 
 def _named_files(settings: Settings) -> Iterable[tuple[KeyPath, Path]]:
@@ -217,6 +219,7 @@ def _named_files(settings: Settings) -> Iterable[tuple[KeyPath, Path]]:
             yield ("issuers", name, "introspection", "client_secret_file"), issuer.introspection.client_secret_file
     for name, decider in settings.deciders.items():
         yield from _files_in(decider, ("deciders", name))
+    yield from _files_in(settings.listen, ("listen",))
 
 
 def _files_in(section: Section, above: KeyPath) -> Iterable[tuple[KeyPath, Path]]:

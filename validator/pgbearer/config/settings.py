@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 from pgbearer.config.agents import Agent
 from pgbearer.config.decider_kinds import Decider
 from pgbearer.config.introspection import Introspection
+from pgbearer.config.listening import Address, CertificateName, Listen, ListenTls
 from pgbearer.config.rules import RolesFrom, Rule, RuleSession
 from pgbearer.config.section import AbsolutePath, Duration, Name, Section
 from pgbearer.config.workloads import Kubernetes, Spiffe
@@ -32,6 +33,8 @@ __all__ = [
     "Keys",
     "Kubernetes",
     "Limits",
+    "Listen",
+    "ListenTls",
     "RolesFrom",
     "Rule",
     "RuleSession",
@@ -56,7 +59,7 @@ def _no_truth(value: object) -> object:
 
 
 class Server(Section):
-    """A PostgreSQL server that may ask, known by the uid of its process."""
+    """A PostgreSQL server that may ask, known by the uid of its process or, on another host, by its certificate."""
 
     socket: AbsolutePath = Path("/run/pgbearer/login/login.sock")
     """Where this service listens for the server's logins: a Unix socket, at most 107 bytes. Servers may share one."""
@@ -64,6 +67,10 @@ class Server(Section):
     """The uid that PostgreSQL runs as, or its name. The kernel tells it; the request cannot."""
     group: int | str | None = None
     """The group that may reach the socket. Default: the primary group of `uid`."""
+    certificate: CertificateName | None = None
+    """In place of the three above, for a server that asks at `listen.tls`: its SPIFFE ID, or a DNS name of its
+    certificate. Compared exactly, without wildcards; a certificate with a SPIFFE ID is known by that alone. Taken out
+    of the file, it is refused from the next login on."""
 
 
 class Keys(Section):
@@ -203,7 +210,7 @@ class State(Section):
 class Http(Section):
     """The listener for health and metrics. It never answers logins."""
 
-    address: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")] = "127.0.0.1:8431"
+    address: Address = "127.0.0.1:8431"
     """Address and port."""
 
 
@@ -232,6 +239,7 @@ class Settings(Section):
     """The version of this format."""
     servers: dict[Name, Server] = Field(default_factory=lambda: {"local": Server()}, min_length=1)
     """Database servers by name. Default: one, `local`."""
+    listen: Listen = Listen()
     issuers: dict[Name, Issuer] = Field(min_length=1)
     """Authorization servers by name."""
     deciders: dict[Name, Decider] = Field(default_factory=dict)

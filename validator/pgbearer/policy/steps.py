@@ -141,6 +141,12 @@ def _nothing(_: Entry) -> None:
     return None
 
 
+def _caller(entry: Entry) -> str:
+    if entry["peer_uid"] is None:
+        return f"server {entry['server']}, known by its certificate, {entry['peer_certificate']}"
+    return f"server {entry['server']}, known by the uid of its process, {entry['peer_uid']}"
+
+
 def _stage(name: str, saw: Callable[[Entry], str | None], *reasons: Reason) -> Stage:
     return Stage(name, frozenset(reasons), saw)
 
@@ -159,7 +165,7 @@ STAGES: Final = (
     _stage("request", _nothing, Reason.REQUEST_INVALID, Reason.VERSION_UNSUPPORTED),
     _stage(
         "caller",
-        lambda entry: f"server {entry['server']}, known by the uid of its process, {entry['peer_uid']}",
+        _caller,
         Reason.CALLER_UNKNOWN,
     ),
     _stage("rate", _nothing, Reason.OVERLOADED),

@@ -14,9 +14,10 @@ import httptools
 
 from pgbearer.service.logs import log_error
 
-__all__ = ["Exchange", "Exchanges", "Handler", "Peer", "Request", "Response"]
+__all__ = ["MAX_HEAD_BYTES", "Exchange", "Exchanges", "Handler", "Peer", "Request", "Response"]
 
 MAX_HEAD_BYTES: Final = 8 * 1024
+"""Of a request, its line included."""
 
 REQUEST_SECONDS: Final = 5.0
 """From connect until the request is complete; a backend sends it in one go."""
@@ -39,11 +40,16 @@ _PHRASES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The process at the other end of a Unix socket as the kernel knows it (SO_PEERCRED, unix(7))."""
+    """Who is at the other end: of a Unix socket as the kernel knows it (SO_PEERCRED, unix(7)), else by certificate."""
 
     pid: int
     uid: int
+    """-1 over the network."""
     gid: int
+    names: tuple[str, ...] = ()
+    """Over the network: what the verified certificate says that it may be known by, a SPIFFE ID or DNS names."""
+    address: str | None = None
+    """Over the network: its address and port."""
 
     @classmethod
     def of(cls, transport: asyncio.BaseTransport) -> "Peer":
@@ -144,10 +150,12 @@ class Exchange(asyncio.Protocol):
     Args:
         handler: of the listener.
         live: where the connection is counted while it lasts.
+        peer: who is connected; None if the kernel is to say, which it can of a Unix socket.
     """
 
-    def __init__(self, handler: Handler, live: Exchanges) -> None:
-        self.peer = Peer(0, -1, -1)
+    def __init__(self, handler: Handler, live: Exchanges, peer: Peer | None = None) -> None:
+        self.peer = peer or Peer(0, -1, -1)
+        self._introduced = peer is not None
         self._handler = handler
         self._live = live
         self._parser = httptools.HttpRequestParser(self)
@@ -166,7 +174,8 @@ class Exchange(asyncio.Protocol):
         """Find out who it is, and start the clock."""
         self._transport = cast("asyncio.Transport", transport)
         self._timer = asyncio.get_running_loop().call_later(REQUEST_SECONDS, self._too_slow)
-        self.peer = Peer.of(transport)
+        if not self._introduced:
+            self.peer = Peer.of(transport)
         self._live.add(self)
         self._refusal = self._handler.connected(self)
 

@@ -105,14 +105,25 @@ class Health:
             "revocations": self.revocations(),
             "revocations_forgotten": len(self.forgotten),
             "shadow": self.shadow.summary(),
+            "tls": self._tls(),
             "audit": {"ok": self.audit_fault is None, "fault": self.audit_fault},
         }
+
+    def _tls(self) -> dict[str, Any] | None:
+        """Not an obstacle either: with the certificate in use logins go on until it expires."""
+        tls = self.state.tls
+        if tls is None:
+            return None
+        return {"current": tls.fault is None, "fault": tls.fault, "expires": timestamp(int(tls.expires * 1000))}
 
     def measure(self, metrics: Metrics) -> None:
         """Bring the gauges up to date."""
         metrics.ready.set(not self.obstacles())
         metrics.audit_ok.set(self.audit_fault is None)
         metrics.config_ok.set(not self.config_problems)
+        tls = self.state.tls
+        metrics.tls_ok.set(tls is None or tls.fault is None)
+        metrics.tls_expires.set(tls.expires if tls else 0)
         metrics.shadow_running.set(self.shadow.candidate is not None)
         metrics.revocations.set(self.revocations())
         metrics.revocations_forgotten.set(len(self.forgotten))

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import ssl
 import time
 from collections.abc import Coroutine
 from contextlib import closing
@@ -26,12 +27,13 @@ from pgbearer.service.forgotten import look_for_forgotten
 from pgbearer.service.health import Health
 from pgbearer.service.limits import Slots
 from pgbearer.service.listeners import HttpListener, Places, UnixListener, open_places
-from pgbearer.service.login_protocol import LoginHandler
+from pgbearer.service.login_protocol import LoginHandler, NetworkLoginHandler, by_uid
 from pgbearer.service.logs import log_error
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.moving import MovesCollector
 from pgbearer.service.reload import Reloader, watch
 from pgbearer.service.state import KEYS_SECONDS, State, build_state, read_file
+from pgbearer.service.tls_listener import Refusals, TlsListener
 from pgbearer.systemd import notify
 
 __all__ = ["DRAIN_SECONDS", "Service", "serve"]
@@ -120,13 +122,23 @@ class Service:
         await self._stop.wait()
         await self._drain(logins, admin, http)
 
-    def _listeners(self, places: Places) -> tuple[list[UnixListener], UnixListener, HttpListener]:
+    def _listeners(self, places: Places) -> tuple[list[UnixListener | TlsListener], UnixListener, HttpListener]:
         slots = Slots()
-        logins = [
-            UnixListener(bound, LoginHandler(bound.path, self.decider, slots, self.metrics)) for bound in places.logins
+        logins: list[UnixListener | TlsListener] = [
+            UnixListener(bound, LoginHandler(by_uid(bound.path), self.decider, slots, self.metrics))
+            for bound in places.logins
         ]
+        if places.network is not None:
+            refusals = Refusals(self.metrics)
+            handler = NetworkLoginHandler(self.decider, slots, self.metrics, refusals)
+            logins.append(TlsListener(places.network, handler, self._context, refusals))
         admin = UnixListener(places.admin, AdminHandler(self.recent, self.health, self._audit, self.metrics))
         return logins, admin, HttpListener(places.http, make_app(self.health, self.metrics))
+
+    def _context(self) -> ssl.SSLContext:
+        """What connections over the network are met with now."""
+        assert self.decider.state.tls is not None  # noqa: S101 -- a reload neither brings nor takes the listener
+        return self.decider.state.tls.context
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -140,6 +152,10 @@ class Service:
         _log.info("health and metrics on %s:%s", host, port)
         for login in state.sockets.values():
             _log.info("serving logins of %s on %s", ", ".join(login.callers.values()), login.path)
+        if places.network is not None:
+            host, port = places.network.getsockname()[:2]
+            servers = ", ".join(state.certificates.values()) or "nobody"
+            _log.info("serving logins of %s over TLS on %s:%s", servers, host, port)
         _log.info("policy %s; audit to %s", state.digest[:12], state.settings.audit.file)
         for obstacle in self.health.obstacles():
             _log.warning("not ready: %s", obstacle)
@@ -155,9 +171,11 @@ class Service:
         notify("READY=1")
 
     async def _tick(self) -> None:
-        """Once a second: write the numbers of floods, and see whether an audit that failed works again."""
+        """Once a second: renew certificates, write the numbers of floods, see whether a failed audit works again."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
+            if self.decider.state.tls is not None:
+                await self.decider.state.tls.renew_if_changed(self.metrics)
             try:
                 self._audit.flush()
                 self.decider.shadow.note(time.monotonic())
@@ -168,7 +186,7 @@ class Service:
             except AuditUnavailable as error:
                 self.decider.audit_failed(error)
 
-    async def _drain(self, logins: list[UnixListener], admin: UnixListener, http: HttpListener) -> None:
+    async def _drain(self, logins: list[UnixListener | TlsListener], admin: UnixListener, http: HttpListener) -> None:
         notify("STOPPING=1")
         self.decider.draining = True
         for listener in (*logins, admin):

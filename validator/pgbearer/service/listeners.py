@@ -25,6 +25,8 @@ class Places:
     """Every socket of a service, bound and listening; what connects waits until it is served."""
 
     logins: tuple[BoundSocket, ...]
+    network: socket.socket | None
+    """For servers on other hosts."""
     admin: BoundSocket
     http: socket.socket
 
@@ -46,8 +48,10 @@ def open_places(state: State) -> Iterator[Places]:
 
         http = stack.enter_context(_bind_tcp(state.settings.http.address))
         admin = bound(state.settings.admin.socket, mode=0o600, folder_mode=0o700)
+        tls = state.settings.listen.tls
+        network = stack.enter_context(_bind_tcp(tls.address, socket.SOMAXCONN)) if tls else None
         logins = [bound(login.path, mode=0o660, folder_mode=0o750, gid=login.gid) for login in state.sockets.values()]
-        yield Places(tuple(logins), admin, http)
+        yield Places(tuple(logins), network, admin, http)
 
 
 class UnixListener:
@@ -119,11 +123,12 @@ class HttpListener:
             await self._task
 
 
-def _bind_tcp(address: str) -> socket.socket:
+def _bind_tcp(address: str, backlog: int | None = None) -> socket.socket:
     """A listening TCP socket.
 
     Args:
         address: ``127.0.0.1:8431`` or ``[::1]:8431``; port 0 takes any.
+        backlog: how many may wait to be accepted; None leaves it to the system.
 
     Raises:
         UsageError: it cannot be had.
@@ -132,7 +137,7 @@ def _bind_tcp(address: str) -> socket.socket:
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, int(port)), family=family)
+        return socket.create_server((host, int(port)), family=family, backlog=backlog)
     except (OSError, OverflowError) as error:
         raise UsageError(f"cannot listen: {getattr(error, 'strerror', None) or error}", where=address) from None
 

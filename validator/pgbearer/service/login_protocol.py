@@ -1,12 +1,15 @@
 """The login listener: `POST /v1/login` and nothing else (docs/protocol.md)."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pgbearer.service.decide import Decider
 from pgbearer.service.exchange import Exchange, Peer, Request, Response
 from pgbearer.service.limits import Slots
 from pgbearer.service.metrics import Metrics
+from pgbearer.service.state import State
+from pgbearer.service.tls_listener import Refusals
 from pgbearer.wire import (
     MAX_REQUEST_BYTES,
     Answer,
@@ -20,23 +23,25 @@ from pgbearer.wire import (
     encode_fault,
 )
 
-__all__ = ["LoginHandler"]
+__all__ = ["LoginHandler", "NetworkLoginHandler", "by_uid"]
 
 _TRY_ELSEWHERE = frozenset({Reason.OVERLOADED, Reason.NOT_READY})
 """Refusals that say nothing of the login: 503, on which the module asks its next endpoint."""
 
 
 class LoginHandler:
-    """Serves one login socket. All listeners of a service share the decider, the slots and the metrics.
+    """Serves one login listener. All listeners of a service share the decider, the slots and the metrics.
 
     Args:
-        path: of the socket; who may ask there is looked up in the configuration in force.
+        caller: the name under ``servers:`` of who is connected, by the configuration in force; None if it has none.
     """
 
     max_body = MAX_REQUEST_BYTES
 
-    def __init__(self, path: Path, decider: Decider, slots: Slots, metrics: Metrics) -> None:
-        self._path = path
+    def __init__(
+        self, caller: Callable[[State, Peer], str | None], decider: Decider, slots: Slots, metrics: Metrics
+    ) -> None:
+        self._caller_in = caller
         self._decider = decider
         self._slots = slots
         self._metrics = metrics
@@ -45,8 +50,7 @@ class LoginHandler:
     def connected(self, exchange: Exchange) -> Response | None:
         """Take a place for it, or refuse at once."""
         state = self._decider.state
-        login = state.sockets.get(self._path)
-        caller = login.callers.get(exchange.peer.uid) if login else None
+        caller = self._caller_in(state, exchange.peer)
         self._callers[exchange] = caller
         limit = state.settings.limits.in_flight
         entered = self._slots.enter(known=caller is not None, limit=limit)
@@ -87,8 +91,7 @@ class LoginHandler:
         self._metrics.in_flight.set(self._slots.known)
 
     def _caller(self, peer: Peer) -> str | None:
-        login = self._decider.state.sockets.get(self._path)
-        return login.callers.get(peer.uid) if login else None
+        return self._caller_in(self._decider.state, peer)
 
     def _answer(self, answer: Answer, echo: Echo) -> Response:
         elsewhere = isinstance(answer, Refused) and answer.reason in _TRY_ELSEWHERE
@@ -98,3 +101,39 @@ class LoginHandler:
     def _refusal(self, status: int, body: bytes) -> Response:
         self._metrics.faults.labels(str(status)).inc()
         return Response(status, body)
+
+
+class NetworkLoginHandler(LoginHandler):
+    """Serves the listener for servers on other hosts: whom the certificate does not make one of ours is not read.
+
+    Over a Unix socket a stranger is at least a process of this machine, and is denied as such, with a record. Here it
+    is anybody with a certificate of the authority.
+    """
+
+    def __init__(self, decider: Decider, slots: Slots, metrics: Metrics, refusals: Refusals) -> None:
+        super().__init__(_by_certificate, decider, slots, metrics)
+        self._refusals = refusals
+
+    def connected(self, exchange: Exchange) -> Response | None:
+        """Take a place for it, or refuse at once."""
+        refusal = super().connected(exchange)
+        if self._callers[exchange] is not None:
+            return refusal
+        known = ", ".join(exchange.peer.names) or "no SPIFFE ID or DNS name"
+        why = f"its certificate ({known}) is of no server under servers:"
+        self._refusals.add("unknown", exchange.peer.address or "?", why)
+        return self._refusal(403, encode_fault(Reason.CALLER_UNKNOWN, "servers"))
+
+
+def by_uid(path: Path) -> Callable[[State, Peer], str | None]:
+    """Who asks at the Unix socket `path`, as the kernel knows it."""
+
+    def caller(state: State, peer: Peer) -> str | None:
+        login = state.sockets.get(path)
+        return login.callers.get(peer.uid) if login else None
+
+    return caller
+
+
+def _by_certificate(state: State, peer: Peer) -> str | None:
+    return state.caller_by_certificate(peer.names)

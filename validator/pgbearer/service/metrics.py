@@ -105,6 +105,24 @@ REVOCATIONS_FORGOTTEN: Final = Measure(
     "gauge",
     "Revocations that the audit told of at the start and the state folder did not have.",
 )
+TLS_REFUSED: Final = Measure(
+    "pgbearer_tls_refused_total",
+    "counter",
+    "Connections over the network that were not let ask: handshake (it failed), slow, crowded (others came since), "
+    "request (no request came of it), unknown (a certificate of no server under servers:).",
+    ("reason",),
+)
+TLS_RENEWALS: Final = Measure(
+    "pgbearer_tls_renewals_total", "counter", "Changes of the files of listen.tls, by result.", ("result",)
+)
+TLS_OK: Final = Measure(
+    "pgbearer_tls_ok", "gauge", "1 if the files of listen.tls as they stand are in use; 0 if they were refused."
+)
+TLS_EXPIRES: Final = Measure(
+    "pgbearer_tls_certificate_expires_timestamp_seconds",
+    "gauge",
+    "Until when the certificate in use is good, seconds since the epoch; 0 without listen.tls.",
+)
 ADMIN_CALLS: Final = Measure(
     "pgbearer_admin_calls_total", "counter", "Questions and commands on the admin socket, by status.", ("status",)
 )
@@ -137,6 +155,10 @@ TABLE: Final = (
     ASKING,
     REVOCATIONS,
     REVOCATIONS_FORGOTTEN,
+    TLS_REFUSED,
+    TLS_RENEWALS,
+    TLS_OK,
+    TLS_EXPIRES,
     ADMIN_CALLS,
 )
 """Every metric of ours, in the order of the reference page."""
@@ -180,6 +202,10 @@ class Metrics:
         )
         self.revocations = self._gauge(REVOCATIONS)
         self.revocations_forgotten = self._gauge(REVOCATIONS_FORGOTTEN)
+        self.tls_refused = self._counter(TLS_REFUSED)
+        self.tls_renewals = self._counter(TLS_RENEWALS)
+        self.tls_ok = self._gauge(TLS_OK)
+        self.tls_expires = self._gauge(TLS_EXPIRES)
         self.admin_calls = self._counter(ADMIN_CALLS)
 
     def decided(self, server: str | None, answer: Answer, *, seconds: float) -> None:

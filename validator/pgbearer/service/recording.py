@@ -6,7 +6,7 @@ Ten thousand records stay in memory, and most say the same few names: those are 
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from pgbearer.audit import DecisionRecord, Facts
 from pgbearer.service.exchange import Peer
@@ -19,6 +19,7 @@ from pgbearer.wire import AccessRequest, Echo, LoginRequest
 __all__ = ["login_record", "undecoded_record"]
 
 _T = TypeVar("_T", bound=Hashable)
+_MOST_NAMES: Final = 512
 
 
 def login_record(
@@ -31,7 +32,7 @@ def login_record(
         judgement: what was decided.
         policy: digest of the file it was decided by.
         server: the asking server's name, by the peer of the connection.
-        peer: the asking process.
+        peer: who asks.
         at: epoch milliseconds.
     """
     access = request.access
@@ -40,7 +41,7 @@ def login_record(
         at=at,
         policy=policy,
         server=server,
-        peer_uid=peer.uid,
+        **_asking(peer),
         request_id=access.request_id,
         role=_once(access.role),
         database=_once(access.database),
@@ -64,12 +65,19 @@ def undecoded_record(
         at=at,
         policy=policy,
         server=server,
-        peer_uid=peer.uid,
+        **_asking(peer),
         request_id=echo.request_id if echo else None,
         role=echo.role if echo else None,
         database=echo.database if echo else None,
         **_judged(judgement),
     )
+
+
+def _asking(peer: Peer) -> dict[str, Any]:
+    """The uid that the kernel tells of, or what the certificate says; of that, as much as fits a line."""
+    if peer.uid >= 0:
+        return {"peer_uid": peer.uid}
+    return {"peer_uid": None, "peer_certificate": _once(", ".join(peer.names)[:_MOST_NAMES])}
 
 
 @lru_cache(maxsize=256)

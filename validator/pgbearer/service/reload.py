@@ -97,7 +97,7 @@ class Reloader:
 
     def _stays_in_place(self, state: State, present: State) -> None:
         if state.places() != present.places():
-            what = "a socket, http.address, audit.file or state.folder changed"
+            what = "a socket, listen.tls.address, http.address, audit.file or state.folder changed"
             raise UsageError(what, where=str(self._path), hint="That takes a restart.")
 
     def _refused(self, error: PgbearerError) -> None:

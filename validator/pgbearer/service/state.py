@@ -12,6 +12,7 @@ from pgbearer.errors import UsageError
 from pgbearer.policy import Compiled, Policy
 from pgbearer.policy import compile as compile_policy
 from pgbearer.service.revocation_file import RevocationFile
+from pgbearer.service.tls_files import TlsFiles
 from pgbearer.sockets import gid_of, uid_of
 from pgbearer.tokens import Verifiers, build_verifiers
 
@@ -45,6 +46,10 @@ class State:
     revocations: RevocationFile
     """Of the service, not of this generation: a reload takes them over."""
     sockets: Mapping[Path, LoginSocket]
+    certificates: Mapping[str, str] = field(default_factory=dict)
+    """Servers on other hosts: server names by what their certificates say."""
+    tls: TlsFiles | None = None
+    """What the listener for them shows; None if there is none. A reload that names the same files takes it over."""
     warnings: tuple[str, ...]
     leeway: float
     """Seconds that a database server's clock may differ from ours."""
@@ -61,7 +66,13 @@ class State:
     def places(self) -> tuple[object, ...]:
         """Where this generation listens and writes; other places take a restart."""
         logins = frozenset((login.path, login.gid) for login in self.sockets.values())
-        return (logins, self.settings.admin, self.settings.http, self.settings.audit, self.settings.state)
+        tls = self.settings.listen.tls and self.settings.listen.tls.address
+        return (logins, tls, self.settings.admin, self.settings.http, self.settings.audit, self.settings.state)
+
+    def caller_by_certificate(self, names: tuple[str, ...]) -> str | None:
+        """The server with a certificate of these `names`; None if it is none of ours, or could be more than one."""
+        callers = {self.certificates[name] for name in names if name in self.certificates}
+        return callers.pop() if len(callers) == 1 else None
 
 
 def read_file(path: Path) -> Loaded[Compiled]:
@@ -77,8 +88,8 @@ def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> Stat
     """What a loaded file comes to on this machine; `previous` hands over revocations, and keys of unchanged issuers.
 
     Raises:
-        UsageError: a user or group does not exist, two servers cannot be told apart, or a file that an issuer or a
-            decider names cannot be used.
+        UsageError: a user or group does not exist, two servers cannot be told apart, or a file that an issuer, a
+            decider or the listener names cannot be used.
     """
     settings = loaded.settings
     revocations = previous.revocations if previous else RevocationFile(settings.state.folder)
@@ -93,6 +104,10 @@ def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> Stat
         panel=build_panel(settings),
         revocations=revocations,
         sockets=_sockets(settings),
+        certificates={
+            server.certificate: name for name, server in settings.servers.items() if server.certificate is not None
+        },
+        tls=_tls(settings, previous),
         warnings=tuple(str(problem) for problem in loaded.warnings if problem.severity == "warning"),
         leeway=max(1.0, float(leeway)),  # a request takes time to arrive, whatever the issuer's leeway
     )
@@ -101,10 +116,21 @@ def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> Stat
     return state
 
 
+def _tls(settings: Settings, previous: State | None) -> TlsFiles | None:
+    """Files that are in use already are not read again: what has become of them holds up no change of the settings."""
+    if settings.listen.tls is None:
+        return None
+    if previous is not None and previous.tls is not None and previous.tls.settings == settings.listen.tls:
+        return previous.tls
+    return TlsFiles(settings.listen.tls)
+
+
 def _sockets(settings: Settings) -> dict[Path, LoginSocket]:
     callers: dict[Path, dict[int, str]] = {}
     groups: dict[Path, int] = {}
     for name, server in settings.servers.items():
+        if server.certificate is not None:
+            continue
         uid = uid_of(server.uid)
         gid = gid_of(server.group, uid)
         if groups.setdefault(server.socket.parent, gid) != gid:

@@ -35,7 +35,7 @@ class Reason(StrEnum):
     CALLER_UNKNOWN = (
         "caller_unknown",
         "The peer of the connection is not a server named under servers:.",
-        "Check the server's uid against servers: in pgbearer.yaml.",
+        "Check the server's uid, or over the network the names in its certificate, against servers: in pgbearer.yaml.",
     )
     CLOCK_SKEW = (
         "clock_skew",

@@ -1,0 +1,65 @@
+"""What a certificate's owner may be known by, and how refusals are told of."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from pgbearer.service.exchange import Peer
+from pgbearer.service.judge import Judgement
+from pgbearer.service.metrics import Metrics
+from pgbearer.service.recording import login_record
+from pgbearer.service.tls_connection import names_of
+from pgbearer.service.tls_listener import Refusals
+from pgbearer.wire import Reason
+from tests.parts.login import login_request
+
+ID = "spiffe://prod.test/postgres/pay"
+
+
+def certificate(*names: tuple[str, str]) -> dict[str, Any]:
+    """As the standard library decodes one; its common name is nobody's name."""
+    return {"subject": (("commonName", "pay.test"),), "subjectAltName": names}
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        ((("URI", ID),), (ID,)),
+        ((("URI", ID), ("DNS", "pay.test")), (ID,)),
+        ((("DNS", "Pay.Test"), ("DNS", "pay")), ("pay.test", "pay")),
+        ((("URI", ID), ("URI", ID + "2")), ()),
+        ((("URI", ID), ("URI", ID)), ()),
+        ((("URI", "https://pay.test/"), ("DNS", "pay.test")), ()),
+        ((("IP Address", "127.0.0.1"), ("email", "pay@test"), ("DirName", "pay.test")), ()),
+        ((), ()),
+    ],
+)
+def test_a_certificate_is_known_by_its_spiffe_id_alone_or_its_dns_names(
+    names: tuple[tuple[str, str], ...], known: tuple[str, ...]
+) -> None:
+    assert names_of(certificate(*names)) == known
+    assert names_of({}) == ()
+
+
+def test_a_flood_of_refusals_is_a_number_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics()
+    refusals = Refusals(metrics)
+    with caplog.at_level(logging.WARNING):
+        for number in range(100):
+            refusals.add("handshake", f"192.0.2.1:{number}", "no TLS")
+        refusals.add("unknown", "192.0.2.2:1", "a stranger")
+    assert [record.getMessage() for record in caplog.records] == [
+        "a connection from 192.0.2.1:0 is refused: no TLS",
+        "a connection from 192.0.2.2:1 is refused: a stranger",
+    ]
+    assert b'pgbearer_tls_refused_total{reason="handshake"} 100.0' in metrics.exposition()
+
+
+def test_a_record_has_no_more_of_a_certificate_than_fits_a_line() -> None:
+    peer = Peer(0, -1, -1, ("a" * 253 + ".test",) * 100, "192.0.2.1:1")
+    judgement = Judgement(reason=Reason.TOKEN_MISSING)
+    record = login_record(login_request(token=""), judgement, policy="0" * 64, server="pay", peer=peer, at=0)
+    assert record.peer_uid is None
+    assert record.peer_certificate is not None
+    assert len(record.peer_certificate) == 512

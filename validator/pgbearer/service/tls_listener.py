@@ -1,0 +1,109 @@
+"""The listener for servers on other hosts: so many handshakes at a time, refusals counted and told of now and then."""
+
+import asyncio
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Final
+
+from pgbearer.service.exchange import Exchange, Exchanges, Handler, Peer
+from pgbearer.service.metrics import Metrics
+from pgbearer.service.tls_connection import TlsConnection
+
+__all__ = ["MAX_HANDSHAKES", "Refusals", "TlsListener"]
+
+MAX_HANDSHAKES: Final = 256
+"""One more, and the oldest is cut: those who only connect then keep out nobody who asks."""
+_TELL_SECONDS: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Refusals:
+    """Counts who was refused before asking, and logs of each reason one in ten seconds, with the number in between."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._told: dict[str, float] = {}
+        self._untold: dict[str, int] = {}
+
+    def add(self, reason: str, address: str, why: str) -> None:
+        """One more.
+
+        Args:
+            reason: ``handshake``, ``slow``, ``crowded``, ``request`` or ``unknown``.
+            address: of the peer.
+            why: for people.
+        """
+        self._metrics.tls_refused.labels(reason).inc()
+        now = time.monotonic()
+        if now - self._told.get(reason, -_TELL_SECONDS) < _TELL_SECONDS:
+            self._untold[reason] = self._untold.get(reason, 0) + 1
+            return
+        self._told[reason] = now
+        more = self._untold.pop(reason, 0)
+        besides = f" ({more} more like it before)" if more else ""
+        _log.warning("a connection from %s is refused: %s%s", address, why, besides)
+
+
+class TlsListener:
+    """Serves logins of servers on other hosts, one exchange a connection.
+
+    Args:
+        bound: a listening socket.
+        handler: what answers.
+        context: what connections are met with now.
+        refusals: where those that never ask are counted.
+    """
+
+    def __init__(
+        self, bound: socket.socket, handler: Handler, context: Callable[[], ssl.SSLContext], refusals: Refusals
+    ) -> None:
+        self._bound = bound
+        self._handler = handler
+        self._context = context
+        self._refusals = refusals
+        self._live = Exchanges()
+        self._shaking: dict[TlsConnection, None] = {}
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        """Accept connections; those that came since the socket was bound are served too."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: TlsConnection(self._context(), self, self._handler.max_body),
+            sock=self._bound,
+            backlog=socket.SOMAXCONN,
+        )
+
+    def close(self) -> None:
+        """Accept nobody more; connections under way go on."""
+        if self._server is not None:
+            self._server.close()
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until the exchanges under way are over; after `seconds`, cut the rest, and handshakes with them."""
+        await self._live.drained(seconds)
+        for connection in tuple(self._shaking):
+            connection.fail("handshake", "the service stops")
+
+    # what connections call
+
+    def came(self, connection: TlsConnection) -> None:
+        """Make room, if there is none."""
+        if len(self._shaking) >= MAX_HANDSHAKES:
+            next(iter(self._shaking)).fail("crowded", f"{MAX_HANDSHAKES} others have begun a handshake since it did")
+        self._shaking[connection] = None
+
+    def passed(self, connection: TlsConnection, peer: Peer) -> Exchange:
+        """Ask the handler who that is."""
+        return Exchange(self._handler, self._live, peer)
+
+    def failed(self, connection: TlsConnection, reason: str, why: str) -> None:
+        """Count it."""
+        self._refusals.add(reason, connection.address, why)
+
+    def left(self, connection: TlsConnection) -> None:
+        """One handshake less, if it was still one."""
+        self._shaking.pop(connection, None)
