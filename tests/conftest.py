@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.integration.fix_postgres",
     "tests.integration.fix_service",
     "tests.integration.fix_network",
+    "tests.integration.fix_module_network",
     "tests.integration.fix_chain",
     "tests.integration.fix_short_tokens",
     "tests.integration.fix_proxy",

@@ -52,10 +52,7 @@ class LyingService:
     def listen(self, *, backlog: int) -> None:
         """Bind, and never accept: connections fill the backlog."""
         self._closing.clear()
-        self.path.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self.path))
-        self.path.chmod(0o666)
+        self._listener = self._bind()
         with _effective_uid(self._uid):  # the kernel notes who calls listen(2), for SO_PEERCRED
             self._listener.listen(backlog)
 
@@ -147,6 +144,17 @@ class LyingService:
 
     # ---- inside
 
+    def _bind(self) -> socket.socket:
+        self.path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.path))
+        self.path.chmod(0o666)
+        return listener
+
+    def _greet(self, connection: socket.socket) -> socket.socket:
+        """What comes before the request."""
+        return connection
+
     def _answer_with(self, members: dict[str, Any], ends_in: float | None = None) -> Behaviour:
         def behave(connection: socket.socket, request: dict[str, Any]) -> None:
             answer = {**_allowing(request, ends_in), **members}
@@ -162,19 +170,20 @@ class LyingService:
                 return
             threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
+    def _serve(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(OSError), accepted:
             with self._news:
-                self._open.add(connection)
-            connection.settimeout(_PATIENCE)
-            head, request = _read_request(connection)
-            with self._news:
-                self.heads.append(head)
-                self.requests.append(request)
-                self._news.notify_all()
-            self._behaviour(connection, request)
+                self._open.add(accepted)
+            accepted.settimeout(_PATIENCE)
+            with self._greet(accepted) as connection:
+                head, request = _read_request(connection)
+                with self._news:
+                    self.heads.append(head)
+                    self.requests.append(request)
+                    self._news.notify_all()
+                self._behaviour(connection, request)
         with self._news:
-            self._open.discard(connection)
+            self._open.discard(accepted)
 
 
 def _allowing(request: dict[str, Any], ends_in: float | None = None) -> dict[str, Any]:

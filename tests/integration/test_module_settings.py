@@ -14,6 +14,9 @@ ALL = {
     "service_user",
     "instance",
     "forbid_passwords",
+    "tls_certificate_file",
+    "tls_key_file",
+    "tls_ca_file",
 }
 
 
@@ -42,7 +45,7 @@ def test_reload_takes_effect(postgres_server: MakeServer) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "tcp://127.0.0.1:1",
+        "tcp://127.0.0.1:1?hostname=pgbearer.test",
         "/run/x.sock",
         "unix:relative",
         "unix:",

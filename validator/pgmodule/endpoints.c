@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
@@ -43,7 +42,6 @@ static DownMemory *down_memory = NULL;
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
-static bool parse_endpoint(const char *text, Endpoint *endpoint);
 static bool avoid(const Endpoint *endpoint);
 static pg_atomic_uint64 *mark_of(const Endpoint *endpoint);
 static uint32 now_in_ticks(void);
@@ -92,7 +90,7 @@ attach_down_memory(void)
 }
 
 /*
- * GUC check hook: "unix:/path, unix:/path".
+ * GUC check hook: endpoints as endpoint.c reads them, separated by commas.
  */
 bool
 check_endpoints(char **newval, void **extra, GucSource source pg_attribute_unused())
@@ -112,14 +110,19 @@ check_endpoints(char **newval, void **extra, GucSource source pg_attribute_unuse
 	}
 	foreach_ptr(char, text, texts)
 	{
-		if (list->count == MAX_ENDPOINTS || !parse_endpoint(text, &list->items[list->count++]))
+		const char *wrong = "It is one too many.";
+
+		if (list->count == MAX_ENDPOINTS ||
+			(wrong = parse_endpoint(text, &list->items[list->count])) != NULL)
 		{
-			GUC_check_errdetail("\"%s\" is not an endpoint, or is one too many.", text);
-			GUC_check_errhint("Name up to %d endpoints as unix:/absolute/path, each path up to %d bytes.",
-							  MAX_ENDPOINTS, MAX_UNIX_PATH);
+			GUC_check_errdetail("\"%s\" is not an endpoint that can be used. %s", text, wrong);
+			GUC_check_errhint("Name up to %d endpoints as unix:/absolute/path, tcp://IP:port?hostname=NAME or tcp://IP:port?spiffe=ID.",
+							  MAX_ENDPOINTS);
 			guc_free(list);
 			return false;
 		}
+		list->items[list->count].place = list->count;
+		list->count++;
 	}
 	list_free(texts);
 	pfree(copy);
@@ -131,19 +134,6 @@ void
 assign_endpoints(const char *newval pg_attribute_unused(), void *extra)
 {
 	endpoint_list = extra;
-}
-
-static bool
-parse_endpoint(const char *text, Endpoint *endpoint)
-{
-	static const char scheme[] = "unix:/";
-	const char *path = text + strlen(scheme) - 1;
-
-	if (strncmp(text, scheme, strlen(scheme)) != 0 || strlen(path) > MAX_UNIX_PATH)
-		return false;
-	strlcpy(endpoint->path, path, sizeof(endpoint->path));
-	endpoint->hash = hash_bytes((const unsigned char *) path, strlen(path));
-	return true;
 }
 
 /*
@@ -211,7 +201,7 @@ endpoint_is_up(const Endpoint *endpoint)
 static pg_atomic_uint64 *
 mark_of(const Endpoint *endpoint)
 {
-	return down_memory ? &down_memory->marks[endpoint - endpoint_list->items] : NULL;
+	return down_memory ? &down_memory->marks[endpoint->place] : NULL;
 }
 
 static uint32

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * exchange.c
- *	  Asks the service: connects, sends, waits, reads, fails over.
+ *	  Asks the service: sends, reads, fails over.
  *
  * Everything is bounded by the login's deadline and ends at once when this
  * backend is told to, the postmaster dies, or the client goes away.  Fail over
@@ -14,40 +14,14 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include "miscadmin.h"
-#include "storage/fd.h"
-#include "storage/latch.h"
 #include "storage/waiteventset.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 #include "pgbearer.h"
 
 /* Between attempts to connect, in ms: first and longest wait */
 #define MIN_RETRY_WAIT 5
 #define MAX_RETRY_WAIT 50
-
-/* How one attempt at one endpoint ended */
-typedef enum Outcome
-{
-	OUTCOME_ANSWERED,			/* a whole answer is here */
-	OUTCOME_RETRY,				/* not there at this moment: after the others, again */
-	OUTCOME_NEXT,				/* of no use for this login: the others */
-	OUTCOME_FINAL,				/* nothing more to try */
-} Outcome;
-
-typedef struct Connection
-{
-	pgsocket	sock;
-	WaitEventSet *set;
-	int			sock_pos;		/* of the service's socket in the set */
-	bool		client_gone;
-} Connection;
 
 typedef struct Reply
 {
@@ -63,16 +37,12 @@ static void truncate_trail(Login *login, int len);
 static Outcome attempt(Login *login, const Endpoint *endpoint, int64 until, const Block *request, Reply *reply);
 static Outcome converse(Login *login, const Endpoint *endpoint, Connection *conn, int64 until,
 						const Block *request, Reply *reply);
-static Outcome connect_to(Login *login, const Endpoint *endpoint, Connection *conn);
 static bool send_request(Connection *conn, const Block *request, int64 until);
 static Outcome receive_reply(Login *login, const Endpoint *endpoint, Connection *conn, int64 until, Reply *reply);
 static bool judge(Login *login, const Endpoint *endpoint, Reply *reply, Outcome *outcome);
-static void connection_open(Connection *conn);
-static void connection_watch(Connection *conn);
-static void connection_close(Connection *conn);
-static bool wait_until(Connection *conn, uint32 events, int64 until);
 static bool pause_between(Login *login, int64 until);
 static Outcome lost(Login *login, const Endpoint *endpoint, const Connection *conn);
+static Outcome cut_off(Login *login, const Endpoint *endpoint, const Connection *conn, size_t received);
 
 /*
  * Send `request` to the endpoints in turn until one has answered; *body is
@@ -133,7 +103,7 @@ try_in_turn(Login *login, const Endpoint **endpoints, int *left, bool first, con
 		if (outcome == OUTCOME_ANSWERED)
 		{
 			endpoint_is_up(endpoint);
-			login->endpoint = endpoint->path;
+			login->endpoint = endpoint->label;
 		}
 		if (outcome == OUTCOME_ANSWERED || outcome == OUTCOME_FINAL)
 			return outcome;
@@ -164,9 +134,9 @@ static Outcome
 attempt(Login *login, const Endpoint *endpoint, int64 until, const Block *request, Reply *reply)
 {
 	Connection	conn;
-	Outcome		outcome;
+	volatile Outcome outcome = OUTCOME_FINAL;
 
-	connection_open(&conn);
+	connection_open(&conn, endpoint->address.ss_family);
 	PG_TRY();
 	{
 		outcome = converse(login, endpoint, &conn, until, request, reply);
@@ -183,43 +153,13 @@ static Outcome
 converse(Login *login, const Endpoint *endpoint, Connection *conn, int64 until,
 		 const Block *request, Reply *reply)
 {
-	Outcome		outcome = connect_to(login, endpoint, conn);
+	Outcome		outcome = connect_to(login, endpoint, conn, until);
 
 	if (outcome != OUTCOME_ANSWERED)
 		return outcome;
-	connection_watch(conn);
 	if (!send_request(conn, request, until))
 		return lost(login, endpoint, conn);
 	return receive_reply(login, endpoint, conn, until, reply);
-}
-
-/*
- * Connect and check the peer.  OUTCOME_ANSWERED means that it may be talked to.
- *
- * A Unix socket connects at once or not at all.  Non-blocking, Linux says
- * EAGAIN while the backlog is full and gives nothing to poll for.
- */
-static Outcome
-connect_to(Login *login, const Endpoint *endpoint, Connection *conn)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	uid_t		uid;
-
-	strlcpy(address.sun_path, endpoint->path, sizeof(address.sun_path));
-	if (connect(conn->sock, (struct sockaddr *) &address, sizeof(address)) != 0)
-	{
-		Outcome		outcome = errno == EAGAIN || errno == ENOENT || errno == ECONNREFUSED ?
-			OUTCOME_RETRY : OUTCOME_NEXT;
-
-		fail(login, FAULT_service_unreachable, "Endpoint unix:%s could not be connected to: %m.", endpoint->path);
-		return outcome;
-	}
-	if (!peer_is_trusted(conn->sock, &uid))
-	{
-		fail(login, FAULT_peer_refused, "Endpoint unix:%s is served by uid %ld.", endpoint->path, (long) uid);
-		return OUTCOME_NEXT;
-	}
-	return OUTCOME_ANSWERED;
 }
 
 /*
@@ -233,17 +173,14 @@ send_request(Connection *conn, const Block *request, int64 until)
 
 	while (sent < request->len)
 	{
-		ssize_t		n = send(conn->sock, request->data + sent, request->len - sent, 0);
+		size_t		n;
+		IoResult	result = connection_send(conn, request->data + sent, request->len - sent, &n);
 
-		if (n >= 0)
-			sent += n;
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-		{
-			if (!wait_until(conn, WL_SOCKET_WRITEABLE, until))
-				return false;
-		}
-		else if (errno != EINTR)
+		sent += n;
+		if (result == IO_ENDED)
 			break;
+		if (result != IO_DONE && !connection_wait_for(conn, result, until))
+			return false;
 	}
 	return true;
 }
@@ -258,25 +195,16 @@ receive_reply(Login *login, const Endpoint *endpoint, Connection *conn, int64 un
 	for (;;)
 	{
 		size_t		room = MAX_ANSWER_HEAD + MAX_ANSWER_BODY - reply->len;
-		ssize_t		n = recv(conn->sock, reply->data + reply->len, room, 0);
+		size_t		n;
+		IoResult	result = connection_receive(conn, reply->data + reply->len, room, &n);
 
-		if (n > 0)
-		{
-			reply->len += n;
-			if (judge(login, endpoint, reply, &outcome))
-				return outcome;
-		}
-		else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		{
-			if (!wait_until(conn, WL_SOCKET_READABLE, until))
-				return lost(login, endpoint, conn);
-		}
-		else if (n == 0 || errno != EINTR)
-		{
-			fail(login, FAULT_service_cut, "Endpoint unix:%s closed the connection after %zu bytes of its answer.",
-				 endpoint->path, reply->len);
-			return OUTCOME_NEXT;
-		}
+		if (result == IO_ENDED)
+			return cut_off(login, endpoint, conn, reply->len);
+		if (result != IO_DONE && !connection_wait_for(conn, result, until))
+			return lost(login, endpoint, conn);
+		reply->len += n;
+		if (n > 0 && judge(login, endpoint, reply, &outcome))
+			return outcome;
 	}
 }
 
@@ -296,16 +224,18 @@ judge(Login *login, const Endpoint *endpoint, Reply *reply, Outcome *outcome)
 	reply->has_head = (result == HTTP_COMPLETE);
 	*outcome = OUTCOME_FINAL;
 	if (result == HTTP_INVALID)
-		fail(login, FAULT_answer_invalid, "Endpoint unix:%s: %s.", endpoint->path, error);
+		fail(login, FAULT_answer_invalid, "Endpoint %s: %s.", endpoint->label, error);
 	else if (head->status == 503)
 	{
-		fail(login, FAULT_service_unavailable, "Endpoint unix:%s answered 503.", endpoint->path);
+		fail(login, FAULT_service_unavailable, "Endpoint %s answered 503.", endpoint->label);
 		*outcome = OUTCOME_NEXT;
 	}
+	else if (head->status == 403)
+		fail(login, FAULT_caller_refused, "Endpoint %s does not know this server.", endpoint->label);
 	else if (head->status != 200)
-		fail(login, FAULT_answer_status, "Endpoint unix:%s answered status %d.", endpoint->path, head->status);
+		fail(login, FAULT_answer_status, "Endpoint %s answered status %d.", endpoint->label, head->status);
 	else if (reply->len > head->head_len + head->body_len)
-		fail(login, FAULT_answer_invalid, "Endpoint unix:%s sent more than its Content-Length.", endpoint->path);
+		fail(login, FAULT_answer_invalid, "Endpoint %s sent more than its Content-Length.", endpoint->label);
 	else if (reply->len < head->head_len + head->body_len)
 		return false;
 	else
@@ -320,107 +250,38 @@ static Outcome
 lost(Login *login, const Endpoint *endpoint, const Connection *conn)
 {
 	if (conn->client_gone)
-	{
-		fail(login, FAULT_client_gone, "The client closed its connection while endpoint unix:%s was being asked.",
-			 endpoint->path);
-		return OUTCOME_FINAL;
-	}
-	fail(login, FAULT_service_timeout, "Endpoint unix:%s did not answer in time.", endpoint->path);
+		return client_gone(login, endpoint);
+	fail(login, FAULT_service_timeout, "Endpoint %s did not answer in time.", endpoint->label);
 	return OUTCOME_NEXT;
 }
 
 /*
- * A socket that is not connected yet, non-blocking, counted among the
- * backend's files, closed in programs it runs.
+ * Nobody waits for the answer any more.
  */
-static void
-connection_open(Connection *conn)
+Outcome
+client_gone(Login *login, const Endpoint *endpoint)
 {
-	conn->set = NULL;
-	conn->sock_pos = -1;
-	conn->client_gone = false;
-	if (!AcquireExternalFD())
-		ereport(ERROR, errmsg("out of file descriptors for a socket to the service"));
-	conn->sock = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (conn->sock == PGINVALID_SOCKET ||
-		!pg_set_noblock(conn->sock) ||
-		fcntl(conn->sock, F_SETFD, FD_CLOEXEC) != 0)
-	{
-		int			saved_errno = errno;
-
-		connection_close(conn);
-		errno = saved_errno;
-		ereport(ERROR, errmsg("could not create a socket to the service: %m"));
-	}
+	fail(login, FAULT_client_gone, "The client closed its connection while endpoint %s was being asked.",
+		 endpoint->label);
+	return OUTCOME_FINAL;
 }
 
 /*
- * Everything that can end a wait, in one set.  The service's socket, if
- * connected, is its last member.
+ * The connection ended before the answer was whole.  Over TLS 1.3 that is also
+ * how a service says that it does not take our certificate: by then our side of
+ * the handshake is over.
  */
-static void
-connection_watch(Connection *conn)
+static Outcome
+cut_off(Login *login, const Endpoint *endpoint, const Connection *conn, size_t received)
 {
-	conn->set = CreateWaitEventSet(CurrentResourceOwner, 4);
-	AddWaitEventToSet(conn->set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
-	AddWaitEventToSet(conn->set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	if (WaitEventSetCanReportClosed())
-		AddWaitEventToSet(conn->set, WL_SOCKET_CLOSED, MyProcPort->sock, NULL, NULL);
-	if (conn->sock != PGINVALID_SOCKET)
-		conn->sock_pos = AddWaitEventToSet(conn->set, WL_SOCKET_READABLE, conn->sock, NULL, NULL);
-}
+	const char *alert = conn->tls ? tls_why(conn->tls) : NULL;
 
-static void
-connection_close(Connection *conn)
-{
-	if (conn->set != NULL)
-		FreeWaitEventSet(conn->set);
-	if (conn->sock != PGINVALID_SOCKET)
-		closesocket(conn->sock);
-	ReleaseExternalFD();
-}
-
-/*
- * Wait until `events` happen on the service's socket.
- *
- * False if the time comes first, or the client goes (conn->client_gone).
- * A request to end this backend does not return: during authentication
- * CHECK_FOR_INTERRUPTS() answers it with FATAL.
- */
-static bool
-wait_until(Connection *conn, uint32 events, int64 until)
-{
-	static uint32 wait_event = 0;
-
-	if (wait_event == 0)
-		wait_event = WaitEventExtensionNew("PgbearerService");
-	if (conn->sock_pos >= 0)
-		ModifyWaitEvent(conn->set, conn->sock_pos, events, NULL);
-	for (;;)
-	{
-		WaitEvent	occurred[4];
-		int64		left = until - monotonic_ms();
-		int			n;
-		bool		ready = false;
-
-		if (left <= 0)
-			return false;
-		n = WaitEventSetWait(conn->set, left, occurred, lengthof(occurred), wait_event);
-		for (int i = 0; i < n; i++)
-		{
-			if (occurred[i].events & WL_LATCH_SET)
-				ResetLatch(MyLatch);
-			else if (occurred[i].events & WL_SOCKET_CLOSED)
-				conn->client_gone = true;
-			else
-				ready = true;
-		}
-		CHECK_FOR_INTERRUPTS();
-		if (conn->client_gone)
-			return false;
-		if (ready)
-			return true;
-	}
+	if (alert != NULL)
+		fail(login, FAULT_tls_failed, "Endpoint %s: %s.", endpoint->label, alert);
+	else
+		fail(login, FAULT_service_cut, "Endpoint %s closed the connection after %zu bytes of its answer.",
+			 endpoint->label, received);
+	return OUTCOME_NEXT;
 }
 
 /*
@@ -433,7 +294,7 @@ pause_between(Login *login, int64 until)
 	Connection	conn = {.sock = PGINVALID_SOCKET, .sock_pos = -1};
 
 	connection_watch(&conn);
-	wait_until(&conn, 0, until);
+	connection_wait(&conn, 0, until);
 	FreeWaitEventSet(conn.set);
 	if (conn.client_gone)
 		return fail(login, FAULT_client_gone, "The client closed its connection while the service was unreachable.");

@@ -72,6 +72,9 @@ int			guc_connect_timeout = 0;
 int			guc_timeout = 0;
 char	   *guc_instance = NULL;
 char	   *guc_forbid_passwords = NULL;
+char	   *guc_tls_certificate_file = NULL;
+char	   *guc_tls_key_file = NULL;
+char	   *guc_tls_ca_file = NULL;
 
 static const char *const fault_names[] = {
 #define FAULT_NAME(name, meaning, remedy) [FAULT_##name] = #name,
@@ -110,7 +113,7 @@ define_settings(void)
 {
 	DefineCustomStringVariable("pgbearer.endpoints",
 							   "Where the login service listens, in the order to try.",
-							   "A list of unix:/absolute/path.",
+							   "A list of unix:/absolute/path, tcp://IP:port?hostname=NAME and tcp://IP:port?spiffe=ID.",
 							   &guc_endpoints, "unix:/run/pgbearer/login/login.sock",
 							   PGC_SIGHUP, GUC_LIST_INPUT,
 							   check_endpoints, assign_endpoints, NULL);
@@ -135,6 +138,21 @@ define_settings(void)
 							   &guc_service_user, "",
 							   PGC_SIGHUP, 0,
 							   check_service_user, assign_service_user, NULL);
+	DefineCustomStringVariable("pgbearer.tls_certificate_file",
+							   "The certificate that this server shows the service over the network.",
+							   "PEM, with whatever stands between it and the service's client_ca_file. Read for each login.",
+							   &guc_tls_certificate_file, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pgbearer.tls_key_file",
+							   "The private key of that certificate.",
+							   "PEM, without a passphrase; of no more access than ssl_key_file may have. Read for each login.",
+							   &guc_tls_key_file, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pgbearer.tls_ca_file",
+							   "The authority that the service's certificate must come from.",
+							   "PEM; one for this alone. Read for each login.",
+							   &guc_tls_ca_file, "",
+							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pgbearer.instance",
 							   "What this server calls itself towards the service; cluster_name if empty.",
 							   NULL,
@@ -347,7 +365,7 @@ refusal_detail(Login *login)
 	if (login->decision_id)
 		appendStringInfo(&detail, "Decision %s, ", login->decision_id);
 	if (login->endpoint)
-		appendStringInfo(&detail, "endpoint unix:%s, ", login->endpoint);
+		appendStringInfo(&detail, "endpoint %s, ", login->endpoint);
 	appendStringInfo(&detail, "token_ref %s.", login->token_ref);
 	if (login->trail.len > 0)
 		appendStringInfo(&detail, " %s", login->trail.data);

@@ -4,8 +4,9 @@
  *	  What the files of the module share.
  *
  * One login goes through them in this order: pgbearer.c (entry), request.c
- * with role.c (what is asked), endpoints.c and exchange.c with http.c (asking),
- * answer.c with json.c (what was said), session_end.c (the timer).
+ * with role.c (what is asked), endpoints.c with endpoint.c (whom), connect.c
+ * with connection.c, peer.c and tls.c (getting there), exchange.c with http.c
+ * (asking), answer.c with json.c (what was said), session_end.c (the timer).
  *
  * validator/pgmodule/pgbearer.h
  *
@@ -13,6 +14,8 @@
  */
 #ifndef PGBEARER_H
 #define PGBEARER_H
+
+#include <sys/socket.h>
 
 #include "lib/stringinfo.h"
 #include "libpq/libpq-be.h"
@@ -33,6 +36,9 @@
 
 #define MAX_ENDPOINTS		8
 #define MAX_UNIX_PATH		107 /* sun_path without its terminator */
+#define MAX_HOST			253 /* a DNS name, RFC 1035 section 2.3.4 */
+#define MAX_PEER_NAME		255 /* a DNS name or SPIFFE ID that a certificate is to have */
+#define MAX_LABEL			(MAX_HOST + 16)
 
 #define REQUEST_ID_LEN		32	/* hex digits of 128 random bits */
 #define TOKEN_REF_LEN		12	/* hex digits of SHA-256(token) */
@@ -87,10 +93,22 @@ typedef struct RoleAttributes
 	List	   *member_of;		/* names of predefined roles (char *) */
 } RoleAttributes;
 
+typedef enum EndpointKind
+{
+	ENDPOINT_UNIX,
+	ENDPOINT_HOSTNAME,			/* over TLS, the certificate has this DNS name */
+	ENDPOINT_SPIFFE,			/* over TLS, the certificate is of this SPIFFE ID */
+} EndpointKind;
+
 typedef struct Endpoint
 {
-	char		path[MAX_UNIX_PATH + 1];
-	uint32		hash;
+	EndpointKind kind;
+	int			place;			/* in the list */
+	uint32		hash;			/* of all that was said of it */
+	char		label[MAX_LABEL + 1];	/* what it is called in messages: without what is expected of its certificate */
+	char		peer_name[MAX_PEER_NAME + 1];	/* what is expected, or empty */
+	struct sockaddr_storage address;
+	socklen_t	address_len;
 } Endpoint;
 
 typedef struct EndpointList
@@ -98,6 +116,36 @@ typedef struct EndpointList
 	int			count;
 	Endpoint	items[MAX_ENDPOINTS];
 } EndpointList;
+
+/* How one attempt at one endpoint ended */
+typedef enum Outcome
+{
+	OUTCOME_ANSWERED,			/* a whole answer is here */
+	OUTCOME_RETRY,				/* not there at this moment: after the others, again */
+	OUTCOME_NEXT,				/* of no use for this login: the others */
+	OUTCOME_FINAL,				/* nothing more to try */
+} Outcome;
+
+/* How an operation that does not block ended */
+typedef enum IoResult
+{
+	IO_DONE,
+	IO_WANTS_READ,				/* again, once the socket is readable */
+	IO_WANTS_WRITE,
+	IO_ENDED,					/* closed or broken */
+} IoResult;
+
+typedef struct Tls Tls;
+struct WaitEventSet;
+
+typedef struct Connection
+{
+	pgsocket	sock;
+	Tls		   *tls;			/* NULL over a Unix socket */
+	struct WaitEventSet *set;
+	int			sock_pos;		/* of the service's socket in the set */
+	bool		client_gone;
+} Connection;
 
 /* Where in an HTTP answer the body lies */
 typedef struct HttpHead
@@ -148,6 +196,9 @@ extern int	guc_connect_timeout;
 extern int	guc_timeout;
 extern char *guc_instance;
 extern char *guc_forbid_passwords;
+extern char *guc_tls_certificate_file;
+extern char *guc_tls_key_file;
+extern char *guc_tls_ca_file;
 extern bool fail(Login *login, Fault fault, const char *fmt,...) pg_attribute_printf(3, 4);
 extern int64 monotonic_ms(void);
 extern int64 epoch_ms(TimestampTz at);
@@ -169,6 +220,9 @@ extern void block_string(Block *block, const char *name, const char *value);
 extern void block_integer(Block *block, const char *name, int64 value);
 extern void block_bool(Block *block, const char *name, bool value);
 
+/* endpoint.c */
+extern const char *parse_endpoint(const char *text, Endpoint *endpoint);
+
 /* endpoints.c */
 extern const EndpointList *endpoint_list;
 extern void endpoints_init(void);
@@ -186,6 +240,30 @@ extern bool peer_is_trusted(pgsocket sock, uid_t *uid);
 
 /* exchange.c */
 extern bool exchange(Login *login, const Block *request, char **body, size_t *body_len);
+extern Outcome client_gone(Login *login, const Endpoint *endpoint);
+
+/* connect.c */
+extern Outcome connect_to(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);
+
+/* connection.c */
+extern void connection_open(Connection *conn, int family);
+extern void connection_watch(Connection *conn);
+extern void connection_close(Connection *conn);
+extern bool connection_wait(Connection *conn, uint32 events, int64 until);
+extern bool connection_wait_for(Connection *conn, IoResult wanted, int64 until);
+extern IoResult connection_send(Connection *conn, const char *data, size_t len, size_t *done);
+extern IoResult connection_receive(Connection *conn, char *data, size_t room, size_t *done);
+
+/* tls.c */
+extern bool tls_is_built_in(void);
+extern Tls *tls_create(void);
+extern bool tls_configure(Tls *tls, const Endpoint *endpoint);
+extern IoResult tls_handshake(Tls *tls, pgsocket sock);
+extern IoResult tls_send(Tls *tls, const char *data, size_t len, size_t *done);
+extern IoResult tls_receive(Tls *tls, char *data, size_t room, size_t *done);
+extern const char *tls_why(const Tls *tls);
+extern bool tls_peer_is_refused(const Tls *tls);
+extern void tls_free(Tls *tls);
 
 /* http.c */
 extern HttpResult parse_http_head(const char *data, size_t len, HttpHead *head, const char **error);

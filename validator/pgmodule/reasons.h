@@ -37,8 +37,17 @@
 		   "No connection to the service could be made.", \
 		   "Start the service; check the path and the permissions of its socket.") \
 	REASON(peer_refused, \
-		   "The socket is served by a user who is neither root, nor the server's own, nor pgbearer.service_user.", \
-		   "Find out who listens there; set pgbearer.service_user if it is the service.") \
+		   "The socket is served by a user who is neither root, nor the server's own, nor pgbearer.service_user; or, over the network, with a certificate that does not verify or is of another name.", \
+		   "Find out who listens there; set pgbearer.service_user if it is the service, or pgbearer.tls_ca_file and the endpoint's hostname or spiffe.") \
+	REASON(tls_files_unusable, \
+		   "pgbearer.tls_certificate_file, tls_key_file or tls_ca_file is not set, cannot be read, or does not fit the others.", \
+		   "See the detail; the server must be able to read all three, and nobody else the key.") \
+	REASON(tls_failed, \
+		   "The TLS handshake with the service failed, or the service did not take this server's certificate.", \
+		   "See the service's log of the same moment; it speaks TLS 1.3 only, and names why it refuses a certificate.") \
+	REASON(caller_refused, \
+		   "The service knows no server by this server's certificate.", \
+		   "Name it under servers: in pgbearer.yaml; the service's log has the names that are in the certificate.") \
 	REASON(service_timeout, \
 		   "The service did not answer within pgbearer.timeout, or too little of authentication_timeout was left.", \
 		   "See the service's log and load; raise the limits if they are too tight.") \

@@ -1,1 +1,12 @@
-/* Stand-in: nothing of it is named in PostgreSQL's headers. */
+/* Stand-in: what the module calls (err.h). */
+#ifndef STAND_IN_OPENSSL_ERR_H
+#define STAND_IN_OPENSSL_ERR_H
+
+extern unsigned long ERR_get_error(void);
+extern void ERR_clear_error(void);
+extern const char *ERR_reason_error_string(unsigned long code);
+
+#define ERR_SYSTEM_ERROR(code) (((code) & 0x80000000UL) != 0)
+#define ERR_GET_REASON(code) ((int) ((code) & 0x7fffffffUL))	/* of an error of the system */
+
+#endif
