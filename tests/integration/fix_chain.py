@@ -131,5 +131,7 @@ def _server(
     options = f'oauth issuer="{service.issuer.url}" scope="db:demo" delegate_ident_mapping=1'
     before = [line.replace("ISSUER", options).replace("{issuer}", service.issuer.url) for line in hba]
     lines = [LOCAL, *before, f"local all all {options}"]
-    ours = module_settings(installation, preload=True) | {"pgbearer.endpoints": f"unix:{service.login_socket}"}
+    ours = module_settings(installation, preload=True)
+    if "pgbearer.endpoints" not in settings:
+        ours["pgbearer.endpoints"] = f"unix:{service.login_socket}"
     return BearerServer(installation, {**ours, **settings}, lines, ident)
