@@ -19,6 +19,8 @@ class LyingNetwork(LyingService):
         own: what it shows.
         ca_file: whom it believes about its clients; None takes anybody.
         versions: of TLS, the lowest and the highest that it speaks.
+        host: the address of loopback that it listens at.
+        port: 0 takes any.
     """
 
     def __init__(
@@ -26,13 +28,17 @@ class LyingNetwork(LyingService):
         own: Certificate,
         ca_file: Path | None = None,
         versions: tuple[ssl.TLSVersion, ssl.TLSVersion] = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         super().__init__(Path("/nowhere"))
         self._own = own
         self._ca_file = ca_file
         self._versions = versions
         self._instead: Callable[[socket.socket], object] | None = None
-        self.port = 0
+        self._host = host
+        self.port = port
         self.greeted: list[dict[str, Any]] = []
         """Of each handshake that was finished: the version, and the client's certificate if it was asked for."""
         self.came = 0
@@ -57,7 +63,7 @@ class LyingNetwork(LyingService):
     def _bind(self) -> socket.socket:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind((self._host, self.port))
         self.port = listener.getsockname()[1]
         return listener
 

@@ -15,7 +15,16 @@ from tests.parts.postgres import Installation, server_uid
 from tests.parts.sanitize import sanitizing
 from tests.parts.tls_postgres import TLS_LIBRARIES
 
-__all__ = ["SERVICE_ID", "SERVICE_NAME", "NetworkServer", "lying_network", "network_server", "tls_installation"]
+__all__ = [
+    "SERVICE_ID",
+    "SERVICE_NAME",
+    "NetworkServer",
+    "certificates_of",
+    "lying_network",
+    "network_server",
+    "tls_installation",
+    "tls_settings",
+]
 
 SERVICE_NAME = "pgbearer.test"
 SERVICE_ID = "spiffe://prod.test/pgbearer"

@@ -25,7 +25,7 @@ static Outcome connect_unix(Login *login, const Endpoint *endpoint, Connection *
 static Outcome connect_network(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);
 static Outcome connect_tcp(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);
 static Outcome shake_hands(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);
-static Outcome unreachable(Login *login, const Endpoint *endpoint, int why);
+static Outcome not_connected(Login *login, const Endpoint *endpoint, int why);
 static Outcome too_slow(Login *login, const Endpoint *endpoint, const Connection *conn, const char *at);
 
 /*
@@ -50,7 +50,7 @@ connect_unix(Login *login, const Endpoint *endpoint, Connection *conn)
 	uid_t		uid;
 
 	if (connect(conn->sock, (const struct sockaddr *) &endpoint->address, endpoint->address_len) != 0)
-		return unreachable(login, endpoint, errno);
+		return not_connected(login, endpoint, errno);
 	if (!peer_is_trusted(conn->sock, &uid))
 	{
 		fail(login, FAULT_peer_refused, "Endpoint %s is served by uid %ld.", endpoint->label, (long) uid);
@@ -93,13 +93,13 @@ connect_tcp(Login *login, const Endpoint *endpoint, Connection *conn, int64 unti
 	(void) setsockopt(conn->sock, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(conn->sock, (const struct sockaddr *) &endpoint->address, endpoint->address_len) != 0 &&
 		errno != EINPROGRESS && errno != EINTR)
-		return unreachable(login, endpoint, errno);
+		return not_connected(login, endpoint, errno);
 	connection_watch(conn);
 	if (!connection_wait(conn, WL_SOCKET_CONNECTED, until))
 		return too_slow(login, endpoint, conn, "be connected to");
 	if (getsockopt(conn->sock, SOL_SOCKET, SO_ERROR, &why, &len) != 0)
 		why = errno;
-	return why == 0 ? OUTCOME_ANSWERED : unreachable(login, endpoint, why);
+	return why == 0 ? OUTCOME_ANSWERED : not_connected(login, endpoint, why);
 }
 
 static Outcome
@@ -125,7 +125,7 @@ shake_hands(Login *login, const Endpoint *endpoint, Connection *conn, int64 unti
  * What restarts, or has no room at this moment, is tried again.
  */
 static Outcome
-unreachable(Login *login, const Endpoint *endpoint, int why)
+not_connected(Login *login, const Endpoint *endpoint, int why)
 {
 	errno = why;
 	fail(login, FAULT_service_unreachable, "Endpoint %s could not be connected to: %m.", endpoint->label);

@@ -4,10 +4,11 @@
  *	  Reads how one endpoint is written.
  *
  *	  unix:/absolute/path
- *	  tcp://IP:port?hostname=NAME
- *	  tcp://IP:port?spiffe=spiffe://DOMAIN/PATH
+ *	  tcp://HOST:port?hostname=NAME
+ *	  tcp://HOST:port?spiffe=spiffe://DOMAIN/PATH
  *
- * An IPv6 address stands in brackets.  Over the network it must be said whose
+ * A host is an IP address, of which IPv6 stands in brackets, or a DNS name,
+ * which names.c resolves.  Over the network it must be said whose
  * certificate is expected: an address is nobody's name.
  *
  * validator/pgmodule/endpoint.c
@@ -33,7 +34,7 @@ static const char *parse_unix(const char *path, Endpoint *endpoint);
 static const char *parse_network(const char *rest, Endpoint *endpoint);
 static const char *parse_peer(const char *query, Endpoint *endpoint);
 static bool parse_port(const char *text, size_t len, int *port);
-static bool set_address(Endpoint *endpoint, const char *host, int port);
+static void set_address(Endpoint *endpoint, const char *host, int port);
 static bool is_dns_name(const char *name);
 static bool is_spiffe_id(const char *id);
 static const char *after(const char *text, const char *prefix);
@@ -96,10 +97,11 @@ parse_network(const char *rest, Endpoint *endpoint)
 	}
 	if (host_end == NULL || host_end == host_start || host_end - host_start > MAX_HOST || *rest != ':' ||
 		!parse_port(rest + 1, query - rest - 1, &port))
-		return "It has no address and port: tcp://IP:port, an IPv6 address in brackets.";
+		return "It has no host and port: tcp://HOST:port, an IPv6 address in brackets.";
 	strlcpy(host, host_start, host_end - host_start + 1);
-	if (!set_address(endpoint, host, port))
-		return "Its host is not an IP address.";
+	set_address(endpoint, host, port);
+	if (endpoint->address_len == 0 && !is_dns_name(host))
+		return "Its host is neither an IP address nor a DNS name.";
 	snprintf(endpoint->label, sizeof(endpoint->label), strchr(host, ':') ? "tcp://[%s]:%d" : "tcp://%s:%d", host, port);
 	return parse_peer(query + 1, endpoint);
 }
@@ -145,7 +147,10 @@ parse_port(const char *text, size_t len, int *port)
 	return *port > 0 && *port <= 65535;
 }
 
-static bool
+/*
+ * The address, if `host` is one; else what names.c is to resolve.
+ */
+static void
 set_address(Endpoint *endpoint, const char *host, int port)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *) &endpoint->address;
@@ -156,16 +161,18 @@ set_address(Endpoint *endpoint, const char *host, int port)
 		v4->sin_family = AF_INET;
 		v4->sin_port = pg_hton16(port);
 		endpoint->address_len = sizeof(*v4);
-		return true;
 	}
-	if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1)
+	else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1)
 	{
 		v6->sin6_family = AF_INET6;
 		v6->sin6_port = pg_hton16(port);
 		endpoint->address_len = sizeof(*v6);
-		return true;
 	}
-	return false;
+	else
+	{
+		strlcpy(endpoint->host, host, sizeof(endpoint->host));
+		endpoint->port = port;
+	}
 }
 
 /*

@@ -13,6 +13,9 @@
  */
 #include "postgres.h"
 
+#include <netdb.h>
+#include <netinet/in.h>
+
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
@@ -42,6 +45,7 @@ static DownMemory *down_memory = NULL;
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
+static int	located(const Endpoint *endpoint, const Endpoint **found);
 static bool avoid(const Endpoint *endpoint);
 static pg_atomic_uint64 *mark_of(const Endpoint *endpoint);
 static uint32 now_in_ticks(void);
@@ -116,7 +120,7 @@ check_endpoints(char **newval, void **extra, GucSource source pg_attribute_unuse
 			(wrong = parse_endpoint(text, &list->items[list->count])) != NULL)
 		{
 			GUC_check_errdetail("\"%s\" is not an endpoint that can be used. %s", text, wrong);
-			GUC_check_errhint("Name up to %d endpoints as unix:/absolute/path, tcp://IP:port?hostname=NAME or tcp://IP:port?spiffe=ID.",
+			GUC_check_errhint("Name up to %d endpoints as unix:/absolute/path, tcp://IP:port?hostname=NAME or tcp://IP:port?spiffe=ID; with a name for the IP where pgbearer is preloaded.",
 							  MAX_ENDPOINTS);
 			guc_free(list);
 			return false;
@@ -138,7 +142,8 @@ assign_endpoints(const char *newval pg_attribute_unused(), void *extra)
 
 /*
  * The endpoints in the order in which to try them: as configured, those that
- * are remembered as down last.  Returns their number, at most MAX_ENDPOINTS.
+ * are remembered as down last.  One that is given by name is there as often as
+ * it has addresses.  Returns their number, at most MAX_TRIES.
  */
 int
 order_endpoints(const Endpoint **ordered)
@@ -154,11 +159,40 @@ order_endpoints(const Endpoint **ordered)
 		if (endpoint_list->count > 1 && avoid(endpoint))
 			last[avoided++] = endpoint;
 		else
-			ordered[count++] = endpoint;
+			count += located(endpoint, &ordered[count]);
 	}
 	for (int i = 0; i < avoided; i++)
-		ordered[count++] = last[i];
+		count += located(last[i], &ordered[count]);
 	return count;
+}
+
+/*
+ * An endpoint with each address of its name in turn, not the same one first
+ * for all; as it is if there is nothing to resolve, or nothing was found.
+ */
+static int
+located(const Endpoint *endpoint, const Endpoint **found)
+{
+	FoundAddress addresses[MAX_ADDRESSES];
+	int			count = endpoint->host[0] != '\0' ? find_addresses(endpoint, addresses) : 0;
+
+	if (count == 0)
+		found[0] = endpoint;
+	for (int i = 0; i < count; i++)
+	{
+		const FoundAddress *address = &addresses[(i + MyProcPid) % count];
+		Endpoint   *copy = palloc(sizeof(Endpoint));
+		char		text[INET6_ADDRSTRLEN] = "?";
+
+		*copy = *endpoint;
+		copy->address = address->address;
+		copy->address_len = address->len;
+		(void) getnameinfo((const struct sockaddr *) &address->address, address->len,
+						   text, sizeof(text), NULL, 0, NI_NUMERICHOST);
+		snprintf(copy->label, sizeof(copy->label), "%s (%s)", endpoint->label, text);
+		found[i] = copy;
+	}
+	return Max(count, 1);
 }
 
 /*

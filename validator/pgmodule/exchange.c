@@ -54,7 +54,7 @@ static Outcome cut_off(Login *login, const Endpoint *endpoint, const Connection 
 bool
 exchange(Login *login, const Block *request, char **body, size_t *body_len)
 {
-	const Endpoint *endpoints[MAX_ENDPOINTS];
+	const Endpoint *endpoints[MAX_TRIES];
 	int			left = order_endpoints(endpoints);
 	int64		connect_by = Min(monotonic_ms() + guc_connect_timeout, login->deadline);
 	int			wait = MIN_RETRY_WAIT;
@@ -136,6 +136,8 @@ attempt(Login *login, const Endpoint *endpoint, int64 until, const Block *reques
 	Connection	conn;
 	volatile Outcome outcome = OUTCOME_FINAL;
 
+	if (endpoint->address_len == 0)
+		return no_address(login, endpoint);
 	connection_open(&conn, endpoint->address.ss_family);
 	PG_TRY();
 	{

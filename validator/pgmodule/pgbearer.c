@@ -91,10 +91,11 @@ _PG_init(void)
 {
 	define_settings();
 	endpoints_init();
+	names_init();
 	passwords_init();
 	if (!process_shared_preload_libraries_in_progress)
 		ereport(LOG,
-				errmsg("pgbearer is not preloaded: logins do not share what they learn of the service"),
+				errmsg("pgbearer is not preloaded: logins do not share what they learn of the service, and no names are resolved"),
 				errhint("Add it to \"shared_preload_libraries\". Only then is \"pgbearer.forbid_passwords\" in force in all sessions."));
 	MarkGUCPrefixReserved("pgbearer");
 }
@@ -113,7 +114,7 @@ define_settings(void)
 {
 	DefineCustomStringVariable("pgbearer.endpoints",
 							   "Where the login service listens, in the order to try.",
-							   "A list of unix:/absolute/path, tcp://IP:port?hostname=NAME and tcp://IP:port?spiffe=ID.",
+							   "A list of unix:/absolute/path, tcp://HOST:port?hostname=NAME and tcp://HOST:port?spiffe=ID. A HOST that is no IP address needs preloading.",
 							   &guc_endpoints, "unix:/run/pgbearer/login/login.sock",
 							   PGC_SIGHUP, GUC_LIST_INPUT,
 							   check_endpoints, assign_endpoints, NULL);

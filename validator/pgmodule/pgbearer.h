@@ -4,8 +4,8 @@
  *	  What the files of the module share.
  *
  * One login goes through them in this order: pgbearer.c (entry), request.c
- * with role.c (what is asked), endpoints.c with endpoint.c (whom), connect.c
- * with connection.c, peer.c and tls.c (getting there), exchange.c with http.c
+ * with role.c (what is asked), endpoints.c with endpoint.c and names.c (whom),
+ * connect.c with connection.c, peer.c and tls.c (getting there), exchange.c with http.c
  * (asking), answer.c with json.c (what was said), session_end.c (the timer).
  *
  * validator/pgmodule/pgbearer.h
@@ -38,7 +38,9 @@
 #define MAX_UNIX_PATH		107 /* sun_path without its terminator */
 #define MAX_HOST			253 /* a DNS name, RFC 1035 section 2.3.4 */
 #define MAX_PEER_NAME		255 /* a DNS name or SPIFFE ID that a certificate is to have */
-#define MAX_LABEL			(MAX_HOST + 16)
+#define MAX_ADDRESSES		8	/* of one name */
+#define MAX_TRIES			(MAX_ENDPOINTS * MAX_ADDRESSES)
+#define MAX_LABEL			(MAX_HOST + 16 + 48)	/* the last for an address of that name */
 
 #define REQUEST_ID_LEN		32	/* hex digits of 128 random bits */
 #define TOKEN_REF_LEN		12	/* hex digits of SHA-256(token) */
@@ -106,10 +108,18 @@ typedef struct Endpoint
 	int			place;			/* in the list */
 	uint32		hash;			/* of all that was said of it */
 	char		label[MAX_LABEL + 1];	/* what it is called in messages: without what is expected of its certificate */
+	char		host[MAX_HOST + 1]; /* to be resolved by names.c; empty if the address is known */
+	int			port;			/* with host */
 	char		peer_name[MAX_PEER_NAME + 1];	/* what is expected, or empty */
 	struct sockaddr_storage address;
-	socklen_t	address_len;
+	socklen_t	address_len;	/* 0 if none is known */
 } Endpoint;
+
+typedef struct FoundAddress
+{
+	struct sockaddr_storage address;
+	socklen_t	len;
+} FoundAddress;
 
 typedef struct EndpointList
 {
@@ -231,6 +241,11 @@ extern void assign_endpoints(const char *newval, void *extra);
 extern int	order_endpoints(const Endpoint **ordered);
 extern void endpoint_is_down(const Endpoint *endpoint);
 extern void endpoint_is_up(const Endpoint *endpoint);
+
+/* names.c */
+extern void names_init(void);
+extern int	find_addresses(const Endpoint *endpoint, FoundAddress *addresses);
+extern Outcome no_address(Login *login, const Endpoint *endpoint);
 
 /* peer.c */
 extern bool check_service_user(char **newval, void **extra, GucSource source);

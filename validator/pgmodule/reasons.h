@@ -36,6 +36,9 @@
 	REASON(service_unreachable, \
 		   "No connection to the service could be made.", \
 		   "Start the service; check the path and the permissions of its socket.") \
+	REASON(name_unresolved, \
+		   "An endpoint is given by a DNS name that has no address, or that nobody resolves because pgbearer is not preloaded.", \
+		   "See the detail and the name service; add pgbearer to shared_preload_libraries and restart, or give the IP address.") \
 	REASON(peer_refused, \
 		   "The socket is served by a user who is neither root, nor the server's own, nor pgbearer.service_user; or, over the network, with a certificate that does not verify or is of another name.", \
 		   "Find out who listens there; set pgbearer.service_user if it is the service, or pgbearer.tls_ca_file and the endpoint's hostname or spiffe.") \
