@@ -64,6 +64,13 @@ class PostQuantum:
             command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, check=False
         )
 
+    def sql(self, command: str) -> str:
+        """What it answers the superuser, unaligned."""
+        words = ("psql", "-XAtq", "-h", f"{INSIDE}/server", "-p", str(self.server.port), "-U", "postgres")
+        done = self.run(*words, "-c", command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def audit(self) -> str:
         """All of it."""
         return (self.folder / "log" / "audit.jsonl").read_text()
@@ -75,10 +82,20 @@ class PostQuantum:
         command = self.root.command(
             *("openssl", "s_server", "-accept", f"127.0.0.1:{port}", *pair, "-groups", groups, "-www"), user=USER
         )
-        log = self.folder / f"s_server-{port}.log"
+        return self._listening(command, port, "ACCEPT"), port
+
+    def python(self, program: str) -> tuple[Running, int]:
+        """A program in the root's Python that is given a port and prints ``listening``; the caller stops it."""
+        port = free_port()
+        return self._listening(
+            self.root.command("python3", "-c", program, str(port), user=USER), port, "listening"
+        ), port
+
+    def _listening(self, command: list[str], port: int, said: str) -> Running:
+        log = self.folder / f"listener-{port}.log"
         running = launch(command, log=log)
-        wait_until(lambda: "ACCEPT" in log.read_text() or not running.alive(), 30, "openssl s_server to listen")
-        return running, port
+        wait_until(lambda: said in log.read_text() or not running.alive(), 30, f"{command[0]} to listen")
+        return running
 
 
 _OPENSSL: Final = """\

@@ -1,6 +1,8 @@
 """Every hop of ours with a key exchange that a quantum computer is not known to break, and a token it cannot forge."""
 
+import contextlib
 import ssl
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -11,9 +13,23 @@ from pgbearer.http import FetchError, SyncFetcher
 from tests.e2e.fix_debian_server import INSIDE
 from tests.e2e.fix_post_quantum import GROUP, PostQuantum
 from tests.issuer import SigningKey
+from tests.parts.processes import wait_until
 
 pytestmark = pytest.mark.timeout(400)
 
+SERVE = f"""
+import runpy, socket, sys
+make = runpy.run_path("{INSIDE}/python/pgbearer/service/tls_context.py")["server_context"]
+own = "{INSIDE}/server/debian-18"
+context = make(own + ".crt", own + ".key", "{INSIDE}/python/ca.crt")
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    print("listening", flush=True)
+    connection, _ = listener.accept()
+    try:
+        context.wrap_socket(connection, server_side=True).recv(1)
+    except OSError as error:
+        print(error, flush=True)
+"""
 FETCH = """
 import sys
 from pathlib import Path
@@ -91,6 +107,33 @@ def test_keys_and_deciders_are_fetched_by_it(post_quantum: PostQuantum) -> None:
         listener.stop()
 
 
+def test_the_module_asks_by_it(post_quantum: PostQuantum) -> None:
+    """A service that knows no other group is given the request; one that knows another curve alone is not."""
+    for groups, reason in ((GROUP, "service_timeout"), ("P-521", "tls_failed")):
+        listener, port = post_quantum.listen(groups)
+        try:
+            before = len(post_quantum.server.log)
+            endpoint, token = f"tcp://127.0.0.1:{port}?hostname=localhost", post_quantum.issuer.token()
+            with _asking_at(post_quantum, endpoint), pytest.raises(TokenRefusedError):
+                pgbearer.connect(post_quantum.server.conninfo("app_readonly"), token=token)
+            assert f"OAuth login refused: {reason}" in post_quantum.server.log[before:]
+        finally:
+            listener.stop()
+
+
+@pytest.mark.parametrize("groups", [(), ("-groups", GROUP)], ids=["of its own accord", "alone"])
+def test_the_service_is_asked_by_it(post_quantum: PostQuantum, groups: tuple[str, ...]) -> None:
+    """Its own context, by a Python whose OpenSSL has it."""
+    listener, port = post_quantum.python(SERVE)
+    try:
+        pair = ("-cert", f"{INSIDE}/server/debian-18.crt", "-key", f"{INSIDE}/server/debian-18.key")
+        where = ("-connect", f"127.0.0.1:{port}")
+        shown = post_quantum.run("openssl", "s_client", "-brief", *groups, *pair, *where)
+        assert f"group: {GROUP}" in shown.stdout + shown.stderr, shown
+    finally:
+        listener.stop()
+
+
 def test_this_python_says_whether_it_has_it(post_quantum: PostQuantum) -> None:
     """OpenSSL 3.5 is where it begins: what the page says is what happens."""
     listener, port = post_quantum.listen(GROUP)
@@ -112,3 +155,23 @@ def _psql(post_quantum: PostQuantum, groups: str | None = None) -> str:
     done = post_quantum.run("psql", "-X", "-d", f"{where} {tls}", "-c", "SELECT 1", groups=groups)
     assert done.returncode == 2
     return done.stderr
+
+
+@contextlib.contextmanager
+def _asking_at(post_quantum: PostQuantum, endpoint: str) -> Iterator[None]:
+    """The module asks there, with the server's own certificate, and afterwards where it asked before."""
+    files = {"certificate": "server/debian-18.crt", "key": "server/debian-18.key", "ca": "python/ca.crt"}
+    settings = {f"pgbearer.tls_{name}_file": f"{INSIDE}/{file}" for name, file in files.items()}
+    settings |= {"pgbearer.endpoints": endpoint, "pgbearer.timeout": "2s"}
+    before = {name: post_quantum.sql(f"SHOW {name}") for name in settings}
+    for name, value in settings.items():
+        post_quantum.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+    post_quantum.sql("SELECT pg_reload_conf()")
+    wait_until(lambda: post_quantum.sql("SHOW pgbearer.endpoints") == endpoint, 20, "the server to reload")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            post_quantum.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+        post_quantum.sql("SELECT pg_reload_conf()")
+        wait_until(lambda: post_quantum.sql("SHOW pgbearer.endpoints") != endpoint, 20, "the server to reload")

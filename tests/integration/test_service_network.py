@@ -260,7 +260,7 @@ def _key_of_another(network: NetworkService) -> None:
         (_key_of_another, "key values mismatch"),
         (lambda network: _replace(network.own.cert_file, b""), "no certificate with its key"),
         (lambda network: _replace(network.own.key_file, b"-----BEGIN"), "no certificate with its key"),
-        (lambda network: _replace(network.authority.ca_file, b"nothing"), "no authority"),
+        (lambda network: _replace(network.authority.ca_file, b"nothing"), "and an authority"),
         (lambda network: network.own.key_file.unlink(), "cannot be read"),
         (lambda network: network.own.cert_file.chmod(0o666), "not trusted"),
     ],

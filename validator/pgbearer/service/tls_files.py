@@ -14,6 +14,7 @@ from pgbearer.config.permissions import read_trusted
 from pgbearer.config.settings import ListenTls
 from pgbearer.errors import UsageError
 from pgbearer.service.metrics import Metrics
+from pgbearer.service.tls_context import server_context
 
 __all__ = ["TlsFiles"]
 
@@ -90,9 +91,7 @@ def _read(settings: ListenTls) -> _Reading:
 
 
 def _context(settings: ListenTls, reading: _Reading) -> tuple[ssl.SSLContext, float]:
-    """TLS 1.3 alone, a certificate demanded of everybody, nothing resumed: what has changed acts on the next login.
-
-    The groups for the key exchange are OpenSSL's own choice, which from 3.5 on begins with X25519MLKEM768.
+    """What the files come to, and until when, epoch seconds.
 
     Raises:
         UsageError: the files are no pair, no authority, not in force, not ours alone, or just being changed.
@@ -100,19 +99,10 @@ def _context(settings: ListenTls, reading: _Reading) -> tuple[ssl.SSLContext, fl
     where = str(settings.certificate_file)
     if reading.untrusted:
         raise UsageError(f"not trusted: {reading.untrusted[0]}", hint="chown root, chmod go-w")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    context.num_tickets = 0  # one exchange a connection: nothing to come back for
     try:
-        context.load_cert_chain(settings.certificate_file, settings.key_file, password=_no_passphrase)
+        context = server_context(settings.certificate_file, settings.key_file, settings.client_ca_file)
     except (OSError, ValueError) as error:
-        raise UsageError(f"no certificate with its key: {_said(error)}", where=where) from None
-    try:
-        context.load_verify_locations(settings.client_ca_file)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"no authority: {_said(error)}", where=str(settings.client_ca_file)) from None
+        raise UsageError(f"no certificate with its key and an authority: {_said(error)}", where=where) from None
     expires = _in_force(reading.certificate, where)
     if _read(settings) != reading:
         raise UsageError("the files are being changed", where=where, hint="They are read again in a second.")
@@ -135,11 +125,6 @@ def _in_force(certificate: bytes, where: str) -> float:
             "the certificate has expired" if now >= ends else "the certificate is not yet good", where=where
         )
     return ends
-
-
-def _no_passphrase() -> str:
-    """Without this, OpenSSL would ask whoever sits at the terminal."""
-    return ""
 
 
 def _said(error: Exception) -> str:
