@@ -74,7 +74,7 @@ once(const Endpoint *endpoint)
 {
 	pgsocket	sock = socket(endpoint->address.ss_family, SOCK_STREAM, 0);
 	Tls		   *tls = tls_create();
-	bool		answered = tls_configure(tls, endpoint) &&
+	bool		answered = tls_configure(tls, endpoint) == OUTCOME_ANSWERED &&
 		connect(sock, (const struct sockaddr *) &endpoint->address, endpoint->address_len) == 0 &&
 		pg_set_noblock(sock) &&
 		converse(tls, sock);

@@ -62,8 +62,7 @@ connect_unix(Login *login, const Endpoint *endpoint, Connection *conn)
 
 /*
  * Our files are read before anybody is connected to, and for each login anew:
- * that is how a new certificate comes into use.  Read while they are being
- * replaced they may not fit each other, so that is worth another try.
+ * that is how a new certificate comes into use.
  */
 static Outcome
 connect_network(Login *login, const Endpoint *endpoint, Connection *conn, int64 until)
@@ -71,10 +70,11 @@ connect_network(Login *login, const Endpoint *endpoint, Connection *conn, int64 
 	Outcome		outcome;
 
 	conn->tls = tls_create();
-	if (!tls_configure(conn->tls, endpoint))
+	outcome = tls_configure(conn->tls, endpoint);
+	if (outcome != OUTCOME_ANSWERED)
 	{
 		fail(login, FAULT_tls_files_unusable, "Endpoint %s was not tried: %s.", endpoint->label, tls_why(conn->tls));
-		return OUTCOME_RETRY;
+		return outcome;
 	}
 	outcome = connect_tcp(login, endpoint, conn, until);
 	if (outcome == OUTCOME_ANSWERED)

@@ -272,7 +272,7 @@ extern IoResult connection_receive(Connection *conn, char *data, size_t room, si
 /* tls.c */
 extern bool tls_is_built_in(void);
 extern Tls *tls_create(void);
-extern bool tls_configure(Tls *tls, const Endpoint *endpoint);
+extern Outcome tls_configure(Tls *tls, const Endpoint *endpoint);
 extern IoResult tls_handshake(Tls *tls, pgsocket sock);
 extern IoResult tls_send(Tls *tls, const char *data, size_t len, size_t *done);
 extern IoResult tls_receive(Tls *tls, char *data, size_t room, size_t *done);

@@ -43,8 +43,8 @@ struct Tls
 	char		why[MAX_WHY];	/* what went wrong, without a full stop; empty if nothing did */
 };
 
-static bool load_files(Tls *tls);
-static bool file_failed(Tls *tls, const char *what, const char *file);
+static Outcome load_files(Tls *tls);
+static Outcome file_failed(Tls *tls, const char *what, const char *file);
 static void set_policy(SSL_CTX *ctx);
 static bool expect_peer(Tls *tls);
 static bool peer_is_expected(Tls *tls);
@@ -70,42 +70,47 @@ tls_create(void)
 }
 
 /*
- * Make the context from our files, for a connection to `endpoint`.  False if
- * that cannot be; tls_why() says why.
+ * Make the context from our files, for a connection to `endpoint`.  Anything
+ * but OUTCOME_ANSWERED means that it cannot be; tls_why() says why.
  */
-bool
+Outcome
 tls_configure(Tls *tls, const Endpoint *endpoint)
 {
-	bool		made;
+	Outcome		outcome = OUTCOME_NEXT;
 
 	tls->endpoint = endpoint;
 	ERR_clear_error();
 	tls->ctx = SSL_CTX_new(TLS_client_method());
 	if (tls->ctx == NULL)
 		note_failure(tls, "no TLS context could be made", 0);
-	made = tls->ctx != NULL && load_files(tls);
-	if (made)
+	else
+		outcome = load_files(tls);
+	if (outcome == OUTCOME_ANSWERED)
 	{
 		set_policy(tls->ctx);
-		made = expect_peer(tls);
-		if (!made)
+		if (!expect_peer(tls))
+		{
 			note_failure(tls, "no TLS connection could be made", 0);
+			outcome = OUTCOME_NEXT;
+		}
 	}
 	ERR_clear_error();
-	return made;
+	return outcome;
 }
 
 /*
- * Our certificate with its key, and the one authority that is believed.
+ * Our certificate with its key, and the one authority that is believed.  Read
+ * while they are being replaced they may not fit each other, so that is worth
+ * another try.
  */
-static bool
+static Outcome
 load_files(Tls *tls)
 {
 	if (guc_tls_certificate_file[0] == '\0' || guc_tls_key_file[0] == '\0' || guc_tls_ca_file[0] == '\0')
 	{
 		strlcpy(tls->why, "\"pgbearer.tls_certificate_file\", \"pgbearer.tls_key_file\" and \"pgbearer.tls_ca_file\" must all be set",
 				MAX_WHY);
-		return false;
+		return OUTCOME_NEXT;
 	}
 	SSL_CTX_set_default_passwd_cb(tls->ctx, no_passphrase);
 	if (SSL_CTX_use_certificate_chain_file(tls->ctx, guc_tls_certificate_file) != 1)
@@ -114,24 +119,24 @@ load_files(Tls *tls)
 	{
 		snprintf(tls->why, MAX_WHY, "private key file \"%s\" is not there or open to others, see the message before",
 				 guc_tls_key_file);
-		return false;
+		return OUTCOME_NEXT;
 	}
 	if (SSL_CTX_use_PrivateKey_file(tls->ctx, guc_tls_key_file, SSL_FILETYPE_PEM) != 1 ||
 		SSL_CTX_check_private_key(tls->ctx) != 1)
 		return file_failed(tls, "private key", guc_tls_key_file);
 	if (SSL_CTX_load_verify_locations(tls->ctx, guc_tls_ca_file, NULL) != 1)
 		return file_failed(tls, "authority", guc_tls_ca_file);
-	return true;
+	return OUTCOME_ANSWERED;
 }
 
-static bool
+static Outcome
 file_failed(Tls *tls, const char *what, const char *file)
 {
 	char		said[MAX_WHY];
 
 	snprintf(said, sizeof(said), "%s file \"%s\" cannot be used", what, file);
 	note_failure(tls, said, errno);
-	return false;
+	return OUTCOME_RETRY;
 }
 
 /*
@@ -382,10 +387,10 @@ tls_create(void)
 	ereport(ERROR, errmsg("this PostgreSQL was built without OpenSSL"));
 }
 
-bool
+Outcome
 tls_configure(Tls *tls pg_attribute_unused(), const Endpoint *endpoint pg_attribute_unused())
 {
-	return false;
+	return OUTCOME_NEXT;
 }
 
 IoResult

@@ -89,7 +89,7 @@ class TlsConnection(asyncio.Protocol):
                     self._exchange.data_received(part)
         except ssl.SSLWantReadError:
             self._flush()
-        except (ssl.SSLError, ValueError) as error:
+        except ssl.SSLError as error:
             self._flush()  # the alert that tells the peer
             self.fail("handshake" if self._exchange is None else "request", _said(error), politely=True)
 
@@ -153,11 +153,17 @@ class TlsConnection(asyncio.Protocol):
         self._tls.do_handshake()
         self._flush()
         self._timer.cancel()
-        peer = Peer(0, -1, -1, names_of(self._tls.getpeercert() or {}), self.address)
+        peer = Peer(0, -1, -1, self._names(), self.address)
         self._left = self._max_request
         self._exchange = self._door.passed(self, peer)
         self._door.left(self)
         self._exchange.connection_made(_Sealed(self))
+
+    def _names(self) -> tuple[str, ...]:
+        try:
+            return names_of(self._tls.getpeercert() or {})
+        except ValueError:  # a name that is no text is nobody's
+            return ()
 
     def _decrypted(self) -> Iterator[bytes]:
         while not self._over:
@@ -206,9 +212,7 @@ def names_of(certificate: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name.lower() for kind, name in names if kind == "DNS")
 
 
-def _said(error: Exception) -> str:
+def _said(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate: {error.verify_message}"
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.replace("_", " ").lower()
-    return "no TLS"
+    return (error.reason or "no TLS").replace("_", " ").lower()
