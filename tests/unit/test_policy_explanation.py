@@ -288,3 +288,16 @@ def test_where_roles_are_by_default_is_what_tokens_are_verified_by(profile: Any)
 )
 def test_names_in_a_condition(condition: str, names: tuple[str, ...]) -> None:
     assert names_in(condition) == names
+
+
+@pytest.mark.parametrize(
+    ("peer", "said"),
+    [
+        ({"peer_uid": 26, "peer_certificate": None}, "server pay-eu, known by the uid of its process, 26"),
+        ({"peer_uid": 26}, "server pay-eu, known by the uid of its process, 26"),
+        ({"peer_uid": None, "peer_certificate": "db.test"}, "server pay-eu, known by its certificate, db.test"),
+    ],
+)
+def test_the_server_that_asked_is_shown_by_what_it_is_known_by(peer: dict[str, Any], said: str) -> None:
+    (caller,) = (stage for stage in STAGES if stage.name == "caller")
+    assert caller.saw({"server": "pay-eu", **peer}) == said
