@@ -1,5 +1,7 @@
 """Endpoints that are given by name: resolved by a worker alone, kept while the name service is away."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -130,6 +132,15 @@ def test_a_name_is_resolved_by_the_worker_and_by_nobody_else(named: Make) -> Non
     service.deny("no_rule")
     assert f"endpoint tcp://{NAME}:{port} (127.0.0.1)" in one.server.refusal()
     service.stop()
+
+
+def test_a_worker_that_is_ended_comes_back(named: Make) -> None:
+    one = named(at(free_port()))
+    wait_until(lambda: len(one.askers()) > 0, 20, "the worker to look up")
+    (first,) = workers(one.server)
+    os.kill(first, signal.SIGTERM)
+    wait_until(lambda: workers(one.server) not in ([], [first]), 30, "another worker")
+    wait_until(lambda: one.askers()[-1] != first, 20, "it to look up")
 
 
 def test_each_address_is_tried(named: Make) -> None:

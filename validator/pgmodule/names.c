@@ -213,7 +213,7 @@ pgbearer_names_main(Datum main_arg pg_attribute_unused())
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 	}
-	proc_exit(0);
+	proc_exit(1);				/* after 0 the postmaster would not start it again, should somebody have ended it alone */
 }
 
 static bool
