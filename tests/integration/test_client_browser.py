@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
+import io
 import logging
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from pgbearer.client import AccessToken, LoginEndedError, LoginRefusedError, MetadataError
+from pgbearer.client import AccessToken, LoginEndedError, LoginRefusedError, MetadataError, TerminalPrompt
 from pgbearer.client.grant import Grant
 from pgbearer.client.login.browser import code_login
 from pgbearer.client.login.logout import logout
@@ -363,3 +365,16 @@ def test_no_code_in_any_log(caplog: pytest.LogCaptureFixture, capfd: pytest.Capt
 
     land(browser)
     assert "a-secret" not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_the_folder_where_the_person_stands_has_no_say_in_what_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}\n')
+    browser.chmod(0o700)
+    (tmp_path / "webbrowser.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    TerminalPrompt(io.StringIO(), browser=True).browse("https://sso.test/auth?state=x")
+    assert opened.read_text() == "https://sso.test/auth?state=x"

@@ -95,10 +95,13 @@ class TerminalPrompt:
 
 
 def _open_quietly(address: str) -> None:
-    """Open a browser whose own chatter does not end up in what this command prints, nor holds it up."""
+    """Open a browser whose own chatter does not end up in what this command prints, nor holds it up.
+
+    Isolated (-I), for else a ``webbrowser.py`` in the folder where the person stands would be run instead of Python's.
+    """
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):  # the address is on the screen all the same
         subprocess.run(  # noqa: S603  our own interpreter, and an address that was checked to be https and printable
-            [sys.executable, "-m", "webbrowser", address],
+            [sys.executable, "-I", "-m", "webbrowser", address],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
