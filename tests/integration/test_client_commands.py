@@ -215,6 +215,17 @@ def test_options_go_before_the_profile_and_variables_name_it(issuer: SessionIssu
     assert run("token").returncode == 1  # that was another login than the profile's
 
 
+def test_what_a_program_proves_itself_with_goes_to_no_other_issuer(issuer: SessionIssuer, run: Run) -> None:
+    for done in (
+        run("token", "--profile", "batch", "--issuer", "https://elsewhere.test"),
+        run("token", "--profile", "batch", PGBEARER_ISSUER="https://elsewhere.test"),
+        run("token", "--issuer", "https://elsewhere.test", PGBEARER_PROFILE="batch"),
+    ):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "the profile batch is for" in done.stderr
+    assert run("token", "--profile", "batch", "--issuer", issuer.url).stdout == "from.a.command\n"
+
+
 def test_the_profile_of_the_issuer_that_is_named_is_used(issuer: SessionIssuer, run: Run) -> None:
     run("login", "--issuer", issuer.url)
     assert issuer.forms[0][1]["scope"] == "openid db:demo"

@@ -54,6 +54,15 @@ def test_places_begin_in_the_folder_of_the_file_that_says_them(monkeypatch: pyte
         assert caught.value.where == place
 
 
+def test_a_program_with_a_path_is_that_of_the_file_that_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not one of the folder where somebody stands, which may be anybody's."""
+    monkeypatch.setenv("HOME", "/nowhere/alice")
+    for written, place in (("./print", "/etc/pgbearer/print"), ("~/print", "/nowhere/alice/print"), ("/p/q", "/p/q")):
+        with pytest.raises(UsageError, match="cannot be run: No such file") as caught:
+            build(kind="command", command=[written, "./print"]).token()
+        assert caught.value.where == place
+
+
 @pytest.mark.parametrize(
     ("said", "problem"),
     [

@@ -152,9 +152,10 @@ def ask(
             of it where no profile is for that issuer, so that a login of the profile is used and not another one.
 
     Raises:
-        UsageError: no issuer is given, or no such profile, or client.toml cannot be used.
+        UsageError: no issuer is given, or no such profile, or another issuer for a profile whose secrets and tokens
+            are for its own, or client.toml cannot be used.
     """
-    from pgbearer.client import Manner, Profile, load_client_file
+    from pgbearer.client import Manner, Profile, load_client_file, plain
     from pgbearer.errors import UsageError
 
     file = load_client_file()
@@ -170,5 +171,10 @@ def ask(
     given = {"issuer": issuer, "client_id": client_id, "device_client_id": client_id, "scope": scope}
     given["ca_file"] = None if ca_file is None else str(ca_file.absolute())
     base = Profile(issuer=issuer or "") if name is None else file.profile(name)
+    if issuer is not None and issuer != base.issuer and not base.source.interactive:
+        raise UsageError(
+            f"the profile {name} is for {plain(base.issuer)} alone, and another issuer is asked for: {plain(issuer)}",
+            hint="What it proves itself with is no other issuer's business: leave --issuer and PGBEARER_ISSUER out.",
+        )
     chosen = msgspec.structs.replace(base, **{key: value for key, value in given.items() if value is not None})
     return Asked(name, chosen, None if name is None else file.path.parent, manner or Manner(how="never"))

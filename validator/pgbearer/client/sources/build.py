@@ -57,7 +57,7 @@ def source_of(
         case FileSettings():
             return FileSource(at[settings.path], issuer=issuer)
         case CommandSettings():
-            return CommandSource(settings.command, issuer=issuer, timeout=settings.timeout)
+            return CommandSource(_run_from(settings.command, at), issuer=issuer, timeout=settings.timeout)
         case KubernetesSettings(exchange=False):
             if settings.client_id is not None:
                 raise UsageError("client_id is for exchange = true alone", hint="Set exchange, or leave client_id out.")
@@ -89,6 +89,12 @@ class _Places:
             return self._folder / Path(written).expanduser()
         except RuntimeError:
             raise UsageError("has no home folder to begin in", where=written) from None
+
+
+def _run_from(command: tuple[str, ...], at: _Places) -> tuple[str, ...]:
+    """The command, whose program has a path or is looked for in PATH; never in the folder where somebody stands."""
+    program, *arguments = command
+    return (str(at[program]) if "/" in program else program, *arguments)
 
 
 def _asked(issuer: str | None) -> str:
