@@ -243,6 +243,61 @@ def test_a_released_lock_is_the_next_ones(store: FileStore, folder: Path) -> Non
         other.join()
 
 
+def test_a_killed_process_leaves_the_lock_to_its_own_child(store: FileStore, folder: Path) -> None:
+    """Which was forked while it had the lock, as workers of a server are, and lives on."""
+    hears, ends = os.pipe(), os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        held = StateFolder(PrivateFolder(folder)).try_lock(KEY)
+        if os.fork() == 0:
+            os.write(hears[1], b"held" if held is not None else b"not")
+            os.close(ends[1])
+            os.read(ends[0], 1)
+            os._exit(0)
+        signal.pause()
+    try:
+        assert os.read(hears[0], 4) == b"held"
+        assert store.try_lock(KEY) is None
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+        again = store.try_lock(KEY)
+        assert again is not None
+        again.release()
+    finally:
+        for end in (*hears, *ends):
+            os.close(end)
+
+
+def test_a_child_does_not_release_its_parents_lock(store: FileStore) -> None:
+    held = store.try_lock(KEY)
+    assert held is not None
+    child = os.fork()
+    if child == 0:
+        held.release()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert store.try_lock(KEY) is None
+    held.release()
+    assert store.try_lock(KEY) is not None
+
+
+@pytest.mark.parametrize(("call", "fault"), [("fcntl.flock", 37), ("os.ftruncate", 30), ("os.pwrite", 28)])
+def test_what_cannot_be_locked_is_said_and_not_locked_for_ever(
+    store: FileStore, folder: Path, monkeypatch: pytest.MonkeyPatch, call: str, fault: int
+) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(call, refuses)
+        with pytest.raises(StoreError, match=f"cannot be locked: {os.strerror(fault)}"):
+            store.try_lock(KEY)
+    again = store.try_lock(KEY)
+    assert again is not None
+    again.release()
+    assert store.keys() == (KEY,)
+
+
 def test_a_lock_that_is_released_is_not_kept_by_a_program_that_was_started(store: FileStore) -> None:
     held = store.try_lock(KEY)
     assert held is not None

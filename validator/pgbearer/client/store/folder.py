@@ -4,13 +4,14 @@ import fcntl
 import hashlib
 import os
 import re
+import weakref
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from pgbearer.client.store.private import PrivateFolder
-from pgbearer.client.store.store import StoreLock, TokenKey
+from pgbearer.client.store.store import StoreError, StoreLock, TokenKey
 
 __all__ = ["StateFolder"]
 
@@ -35,20 +36,17 @@ class StateFolder:
 
     def try_lock(self, key: TokenKey) -> StoreLock | None:
         """As `TokenStore.try_lock`: flock(2), which ends with the process that has it, however it ends."""
-        file = self.files.open(self.stem(key) + _LOCK)
+        name = self.stem(key) + _LOCK
+        lock = _Lock(self.files.open(name))
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return None
-        except BaseException:
-            os.close(file)
+            if not lock.taken():
+                return None
+            lock.say(msgspec.json.encode(key))
+        except BaseException as error:
+            lock.abandon()
+            if isinstance(error, OSError):  # a file system without locks, a full disk
+                raise StoreError(f"cannot be locked: {error.strerror}", where=str(self.files.path / name)) from None
             raise
-        lock = _Lock(file)
-        name = msgspec.json.encode(key)
-        if os.pread(file, len(name) + 1, 0) != name:
-            os.ftruncate(file, 0)
-            os.pwrite(file, name, 0)
         return lock
 
     def keys(self) -> tuple[TokenKey, ...]:
@@ -65,13 +63,52 @@ class StateFolder:
 
 
 class _Lock:
-    """A locked descriptor; unlocked before it is closed, because a forked child may have it too (flock(2))."""
+    """A descriptor to be locked; unlocked before it is closed, because a forked child may have it too (flock(2)).
+
+    A child closes its own at once, for else it would keep the lock of a parent that was killed; it unlocks nothing,
+    because that would take the lock from a parent that is at work.
+    """
 
     def __init__(self, file: int) -> None:
         self._file: int | None = file
+        _open.add(self)
+
+    def taken(self) -> bool:
+        """Whether it could be locked; closed if not. Raises OSError."""
+        assert self._file is not None  # noqa: S101  it is new
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.abandon()
+            return False
+        return True
+
+    def say(self, name: bytes) -> None:
+        """Have the file say `name`, if it does not yet. Raises OSError."""
+        assert self._file is not None  # noqa: S101  it was taken
+        if os.pread(self._file, len(name) + 1, 0) != name:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, name, 0)
 
     def release(self) -> None:
+        """As `StoreLock.release`."""
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close the descriptor, and leave the lock to whoever else has one of the same."""
         file, self._file = self._file, None
         if file is not None:
-            fcntl.flock(file, fcntl.LOCK_UN)
             os.close(file)
+
+
+_open: weakref.WeakSet[_Lock] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for lock in tuple(_open):
+        lock.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
