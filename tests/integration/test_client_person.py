@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -329,6 +330,20 @@ def test_a_logout_without_the_issuer_forgets_all_the_same(
         make().log_out()
     issuer.mend()
     assert make().kept() is None
+
+
+def test_a_job_that_may_ask_has_nobody_to_ask(
+    issuer: SessionIssuer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service of a profile that a person logs in for; some are begun with their streams closed."""
+    for stdin, stderr in ((io.StringIO(), io.StringIO()), (None, None)):
+        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr("sys.stderr", stderr)
+        with pytest.raises(NotLoggedInError):
+            make(how="auto", show=None).token()
+    assert issuer.forms == []
+    make(how="auto").token()  # a program that shows the code itself, e.g. in a window
+    assert issuer.logins == 1
 
 
 @pytest.fixture

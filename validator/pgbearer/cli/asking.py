@@ -1,6 +1,5 @@
 """The options with which commands say who is asked for a token, and how; all of them mean the same everywhere."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -120,8 +119,9 @@ class Asked:
 def manner(*, device: bool, qr: bool, no_browser: bool, always: bool = False) -> "Manner":
     """How a person is spoken to: on standard error, if there is a terminal to ask one at, or `always`."""
     from pgbearer.client import Manner, TerminalPrompt
+    from pgbearer.client.login.prompt import somebody_is_there
 
-    if not always and not sys.stdin.isatty() and not sys.stderr.isatty():
+    if not always and not somebody_is_there():
         return Manner(how="never")
     prompt = TerminalPrompt(qr=qr, browser=False if no_browser else None)
     return Manner(how="device" if device or qr or no_browser else "auto", show=prompt, browse=prompt.browse)

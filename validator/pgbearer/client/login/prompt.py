@@ -11,7 +11,7 @@ from typing import TextIO
 from pgbearer.client.login.steps import LONGEST_ADDRESS, DeviceCode
 from pgbearer.client.plain import plain
 
-__all__ = ["TerminalPrompt", "browser_is_sensible"]
+__all__ = ["TerminalPrompt", "browser_is_sensible", "is_terminal", "somebody_is_there"]
 
 _PATIENCE = 10.0  # seconds for a browser to start; the first poll is due about then
 
@@ -25,6 +25,16 @@ def browser_is_sensible(environ: Mapping[str, str], *, platform: str, terminal: 
     if not terminal or any(environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY", "CI")):
         return False
     return platform == "darwin" or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether `stream` leads to a terminal; a standard stream is None where it was closed before we began."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def somebody_is_there() -> bool:
+    """Whether this process has a terminal at which a person can be asked: as its input, or for what it has to say."""
+    return is_terminal(sys.stdin) or is_terminal(sys.stderr)
 
 
 class TerminalPrompt:

@@ -11,7 +11,7 @@ from pgbearer.client.grant import Grant
 from pgbearer.client.login.browser import code_login
 from pgbearer.client.login.device import device_login
 from pgbearer.client.login.loopback import Loopback
-from pgbearer.client.login.prompt import browser_is_sensible
+from pgbearer.client.login.prompt import browser_is_sensible, is_terminal
 from pgbearer.client.login.request import LoginRequest
 from pgbearer.client.login.steps import DeviceCode, run_async
 from pgbearer.http import Fetcher
@@ -19,7 +19,7 @@ from pgbearer.http import Fetcher
 __all__ = ["Ask", "BrowserAsk", "DeviceAsk", "How", "SensibleAsk"]
 
 How = Literal["auto", "browser", "device", "never"]
-"""``auto``: as is sensible here; ``never``: as for a job, for which a login that is over is an error."""
+"""``auto``: as is sensible here, if somebody is; ``never``: as for a job: a login that is over is an error."""
 
 
 class Ask(Protocol):
@@ -65,5 +65,5 @@ class SensibleAsk:
 
     async def __call__(self, fetcher: Fetcher) -> Grant:
         """As `Ask`; raises what the way that is taken raises."""
-        sensible = browser_is_sensible(os.environ, platform=sys.platform, terminal=sys.stderr.isatty())
+        sensible = browser_is_sensible(os.environ, platform=sys.platform, terminal=is_terminal(sys.stderr))
         return await (self.browser if sensible else self.device)(fetcher)

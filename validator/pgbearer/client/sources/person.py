@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pgbearer.client.grant import Grant
-from pgbearer.client.login.prompt import TerminalPrompt
+from pgbearer.client.login.prompt import TerminalPrompt, somebody_is_there
 from pgbearer.client.login.refusal import LoginEndedError, LoginRefusedError
 from pgbearer.client.login.request import BROWSER_CLIENT, DEVICE_CLIENT, LoginRequest
 from pgbearer.client.login.steps import DeviceCode
@@ -43,7 +43,8 @@ class PersonSource:
         client_id: the client that logs in with a browser, and whose name the login is kept under.
         scope: space-separated; None for the client's default scopes.
         device_client_id: the client that logs in by device code.
-        how: how the person is asked.
+        how: how the person is asked; ``auto`` without a terminal, and without a `show` or `browse` of the caller's, is
+            ``never``: a job waits for nobody.
         show: puts a device code before the person; a `TerminalPrompt` on standard error if None.
         browse: takes the person to an address in a browser on this machine; likewise. Both are called in a thread.
         store: where the login is kept, or which kind of place.
@@ -73,7 +74,9 @@ class PersonSource:
         prompt = TerminalPrompt()
         browser = BrowserAsk(LoginRequest(issuer, client_id, scope), browse or prompt.browse)
         device = DeviceAsk(LoginRequest(issuer, device_client_id, scope), show or prompt)
-        self._ask = _way(how, browser, device)
+        self._ask = _way(
+            "never" if how == "auto" and not (show or browse or somebody_is_there()) else how, browser, device
+        )
         self._how = how_to_log_in or f"pgbearer login --issuer {issuer}"
         self._notice = notice
         key = TokenKey(issuer, client_id, scope)
