@@ -317,6 +317,32 @@ async def test_a_connection_ends_with_its_time(
     await seen(tls_postgres_server, 0)
 
 
+@pytest.mark.parametrize("bound", ["idle_seconds", "lifetime_seconds"])
+async def test_a_query_is_let_finish_however_long_it_takes(
+    tls_postgres_server: TlsServer, folder: Path, bound: str
+) -> None:
+    settings = ProxySettings(**{bound: 0.2}, drain_seconds=0)
+    async with (
+        proxied(folder, tls_postgres_server.conninfo, settings=settings) as proxy,
+        await RawClient.to(proxy.socket) as client,
+    ):
+        await client.log_in()
+        client.query("SELECT pg_sleep(3)")  # several rounds of who is looked for
+        assert [kind for kind, _ in await client.until(b"Z")] == [b"T", b"D", b"C", b"Z"]
+        assert [kind for kind, _ in await client.until(b"E")] == [b"E"]
+
+
+async def test_who_has_just_asked_is_not_idle_by_any_clock(tls_postgres_server: TlsServer, proxy: Proxied) -> None:
+    async with await RawClient.to(proxy.socket) as client:
+        await client.log_in()
+        (session,) = proxy.proxy._guests.there
+        assert session.is_idle
+        client.query("SELECT pg_sleep(60)")
+        await seen(tls_postgres_server, 1, "query = 'SELECT pg_sleep(60)' AND state = 'active'")
+        session.local.last_byte = session.upstream.last_byte  # type: ignore[attr-defined]  # within one of its ticks
+        assert not session.is_idle
+
+
 async def test_a_client_that_reads_nothing_costs_bounded_memory(tls_postgres_server: TlsServer, folder: Path) -> None:
     settings = ProxySettings(buffer_bytes=64 * 1024, drain_seconds=0)
     async with (

@@ -171,9 +171,11 @@ class Proxy:
             await asyncio.sleep(_SWEEP_SECONDS)
             now = clock()
             for guest in self._guests.there:
+                if not guest.is_idle:
+                    continue  # a query takes as long as it takes, and so does a person's login
                 if idle is not None and now - guest.last_byte >= idle:
                     guest.end("57P05", "pgbearer: terminating connection due to idle timeout")
-                elif lifetime is not None and guest.is_idle and now - guest.began >= lifetime:
+                elif lifetime is not None and now - guest.began >= lifetime:
                     guest.end(TERMINATED, "pgbearer: terminating connection at the end of its lifetime")
 
 

@@ -186,7 +186,7 @@ class Session:
         others = [part.encode() for part in said if part.kind != b"v"]
         self.local.write(b"".join((*versions, AUTHENTICATION_OK, *others, self._own_key(logged_in), ready.encode())))
         self._desk.logged_in()
-        self.upstream.tail = ready.encode()
+        self.upstream.tail, self.upstream.spoke_last = ready.encode(), True
         most_kept = self._desk.house.settings.buffer_bytes
         self.local.join(self.upstream, most_kept, half_close=True)
         self.upstream.join(self.local, most_kept, half_close=False)
@@ -202,9 +202,13 @@ class Session:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is logged in, and its server waits for its next query."""
+        """Whether it is logged in, and its server waits for its next query.
+
+        Who spoke last is remembered, not read off a clock: uvloop's goes by milliseconds (uv_now), and a query often
+        follows the last answer in less.
+        """
         upstream = self.upstream
-        return upstream is not None and upstream.is_between_queries and self.local.last_byte <= upstream.last_byte
+        return upstream is not None and upstream.is_between_queries and upstream.spoke_last
 
     @property
     def last_byte(self) -> float:

@@ -20,7 +20,7 @@ class ProxySettings:
     dial_seconds: float = 60.0
     """For the login at the server, all its hosts together; ``connect_timeout`` bounds each."""
     idle_seconds: float | None = None
-    """After so long without a byte either way a connection is ended; None never."""
+    """After so long without a query, and without a byte either way, a connection is ended; None never."""
     lifetime_seconds: float | None = None
     """After so long a connection is ended when its query is; None never."""
     linger_seconds: float = 600.0

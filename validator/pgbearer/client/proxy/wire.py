@@ -60,6 +60,8 @@ class Wire(asyncio.BufferedProtocol):
         """When the last byte came in."""
         self.tail = b""
         """The last few bytes that came in since `join`."""
+        self.spoke_last = False
+        """Whether, of the two ends that are joined, this one sent the last bytes."""
 
     # asyncio's side
 
@@ -236,6 +238,7 @@ class Wire(asyncio.BufferedProtocol):
         """Plaintext: on to the other end, or kept for who awaits it."""
         if self._other is not None:
             self.tail = data[-_TAIL:] if len(data) >= _TAIL else (self.tail + data)[-_TAIL:]
+            self.spoke_last, self._other.spoke_last = True, False
             self._other.write(data)
             return
         self._unread += data
