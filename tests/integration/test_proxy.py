@@ -155,6 +155,19 @@ async def test_replication_connections(
         assert [name for name, _ in came] == [b"T", b"D", b"C", b"Z"]
 
 
+async def test_a_pinned_database_is_not_left_by_a_base_backup(tls_postgres_server: TlsServer, folder: Path) -> None:
+    pinned = f"{tls_postgres_server.conninfo} dbname=appdb"
+    for conninfo, taken in ((pinned, False), (f"{pinned} replication=database", True)):
+        async with proxied(folder, conninfo) as proxy, await RawClient.to(proxy.socket) as client:
+            client.send(startup_packet(replication="database"))
+            if not taken:
+                assert "can read all of them" in fields((await client.until(b"Z"))[-1][1])["M"]
+                continue
+            assert (await client.until(b"Z"))[-1][0] == b"Z"
+            client.query("BASE_BACKUP (CHECKPOINT 'fast')")  # what the pin would be left by: the server does not mind
+            assert b"global/pg_control" in b"".join(body for _, body in await client.until(b"Z"))
+
+
 async def test_the_last_answer_reaches_a_client_that_has_said_all_it_will(proxy: Proxied) -> None:
     async with await RawClient.to(proxy.socket) as client:
         await client.log_in()

@@ -10,7 +10,6 @@ __all__ = ["Pins"]
 
 _NO_REPLICATION = (b"0", b"off", b"false", b"no", b"n", b"f", b"of")
 """What parse_bool (utils/adt/bool.c) takes for no."""
-_OF_A_DATABASE = b"database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,8 @@ class Pins:
     def hold(self, startup: Startup) -> Startup:
         """The startup packet to send for a client's, with what is pinned where it said nothing.
 
-        A pinned database also keeps a client from physical replication, which is of all databases.
+        A pinned database also keeps a client from replication connections, on which all databases can be read: one that
+        names a database for logical replication takes BASE_BACKUP too (exec_replication_command, walsender.c).
 
         Raises:
             RefusedError: the client wants something else.
@@ -38,17 +38,17 @@ class Pins:
         asked = startup.replication
         if self.replication not in (None, asked):
             raise _refused("kind of replication", self.replication, asked or b"none", "replication=")
-        if self.replication is None and self.database is not None and not _stays_in_database(asked):
+        if self.replication is None and self.database is not None and _replicates(asked):
             raise RefusedError(
                 INVALID_AUTHORIZATION,
-                "this upstream is for one database, and physical replication is of all of them",
-                hint="Leave dbname out of the upstream's connection string, or add replication=true.",
+                "this upstream is for one database, and a replication connection can read all of them",
+                hint="Leave dbname out of the upstream's connection string, or add replication=true or =database.",
             )
         return startup
 
 
-def _stays_in_database(replication: bytes | None) -> bool:
-    return replication is None or replication.lower() in (*_NO_REPLICATION, _OF_A_DATABASE)
+def _replicates(replication: bytes | None) -> bool:
+    return replication is not None and replication.lower() not in _NO_REPLICATION
 
 
 def _refused(what: str, pinned: bytes | None, asked: bytes, how: str) -> RefusedError:
