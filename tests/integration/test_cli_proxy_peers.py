@@ -69,7 +69,7 @@ def holder(token: str) -> str:
 def test_each_user_has_the_tokens_of_their_profile_and_a_stranger_none(local: Local, base: Path) -> None:
     write(local, f'{ONE} = "robot"\n{OTHER} = "theirs"')
     with started(local, "appdb", "--peers", "--folder", str(base)) as proxy:
-        assert (base / "appdb").stat().st_mode & 0o7777 == 0o755
+        assert (base / "appdb").stat().st_mode & 0o7777 == 0o711
         assert connect_as(ONE, proxy).stdout == holder(SECRET)
         assert connect_as(OTHER, proxy).stdout == holder(THEIRS)
         for uid in (NOBODYS, pwd.getpwnam("nobody").pw_uid):
@@ -83,6 +83,15 @@ def test_each_user_has_the_tokens_of_their_profile_and_a_stranger_none(local: Lo
         code, err = proxy.stop()
     assert code == 0
     assert not any(token in err + json.dumps(found) for token in (SECRET, THEIRS))
+
+
+def test_no_other_user_can_lock_the_folder_against_the_next_start(local: Local, base: Path) -> None:
+    write(local, f'{ONE} = "robot"')
+    with started(local, "appdb", "--peers", "--folder", str(base)):
+        as_one = ["setpriv", f"--reuid={ONE}", f"--regid={ONE}", "--clear-groups", "--"]
+        lock = subprocess.run([*as_one, "flock", "--nonblock", base / "appdb", "true"], capture_output=True, text=True)
+    assert "Permission denied" in lock.stderr
+    assert lock.returncode != 0
 
 
 def test_the_user_of_the_proxy_itself_is_nobody_special(local: Local, base: Path) -> None:

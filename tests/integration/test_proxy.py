@@ -330,11 +330,12 @@ async def test_a_connection_ends_with_its_time(
     await seen(tls_postgres_server, 0)
 
 
-@pytest.mark.parametrize("bound", ["idle_seconds", "lifetime_seconds"])
+@pytest.mark.parametrize(
+    "settings", [ProxySettings(idle_seconds=0.2, drain_seconds=0), ProxySettings(lifetime_seconds=0.2, drain_seconds=0)]
+)
 async def test_a_query_is_let_finish_however_long_it_takes(
-    tls_postgres_server: TlsServer, folder: Path, bound: str
+    tls_postgres_server: TlsServer, folder: Path, settings: ProxySettings
 ) -> None:
-    settings = ProxySettings(**{bound: 0.2}, drain_seconds=0)
     async with (
         proxied(folder, tls_postgres_server.conninfo, settings=settings) as proxy,
         await RawClient.to(proxy.socket) as client,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from pgbearer.client.local.places import check_way
 from pgbearer.client.plain import plain
 from pgbearer.errors import UsageError
 from pgbearer.systemd import Handed
@@ -59,6 +60,7 @@ def check_handed(handed: socket.socket, *, shared: bool) -> None:
         raise UsageError(f"open to others ({stat.filemode(found.st_mode)})", where=str(path), hint=_HINT)
     if folder.st_uid not in (0, os.geteuid()) or folder.st_mode & _OTHERS_MAY_WRITE:
         raise UsageError("others may replace the socket here", where=str(path.parent), hint=_HINT)
+    check_way(path.parent, hint=_HINT)
 
 
 def _folder(handed: socket.socket) -> str:

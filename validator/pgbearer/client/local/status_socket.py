@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from pgbearer.client.proxy.listen import SHARED_FOLDER
 from pgbearer.client.proxy.peer import peer_uid
 from pgbearer.errors import UsageError
 from pgbearer.sockets import BoundSocket, bind
@@ -37,7 +38,7 @@ class StatusSocket:
 
     async def __aenter__(self) -> Self:
         """Begin to listen; raises UsageError if somebody listens there."""
-        self._bound: BoundSocket = bind(self._path, mode=0o600, folder_mode=0o755 if self._shared else 0o700)
+        self._bound: BoundSocket = bind(self._path, mode=0o600, folder_mode=SHARED_FOLDER if self._shared else 0o700)
         self._server = await asyncio.start_unix_server(self._serve, sock=self._bound.socket)
         return self
 

@@ -4,12 +4,16 @@ import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from pgbearer.client.proxy.scram import ScramVerifier, new_secret
 from pgbearer.errors import UsageError
 from pgbearer.sockets import BoundSocket, bind
 
-__all__ = ["Inherited", "Listen", "ListenTcp", "Listening", "Place", "open_place"]
+__all__ = ["SHARED_FOLDER", "Inherited", "Listen", "ListenTcp", "Listening", "Place", "open_place"]
+
+SHARED_FOLDER: Final = 0o711
+"""Mode of a folder that other users pass through but cannot open: who can, may lock it (flock(2)), as `bind` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def open_place(place: Place) -> Listening:
     match place:
         case Listen():
             path = place.folder / f".s.PGSQL.{place.port}"
-            modes = (0o666, 0o755) if place.shared else (0o600, 0o700)
+            modes = (0o666, SHARED_FOLDER) if place.shared else (0o600, 0o700)
             bound = bind(path, mode=modes[0], folder_mode=modes[1])
             return Listening(bound.socket, f"{place.folder}:{place.port}", place.port, None, None, None, bound)
         case ListenTcp():
