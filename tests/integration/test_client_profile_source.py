@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pgbearer.client import PersonSource, profile_source
+from pgbearer.client import PersonSource, profile_arguments, profile_source
 from pgbearer.errors import UsageError
 
 PROFILES = """
@@ -33,6 +33,14 @@ def write(folder: Path, text: str) -> None:
 def test_by_its_name_with_paths_from_the_files_folder(environ: dict[str, str]) -> None:
     source = profile_source("one", environ=environ)
     assert (source.issuer, source.token().reveal()) == ("https://one.test", "of-one")
+
+
+def test_with_what_connect_must_know_beside_it(environ: dict[str, str], tmp_path: Path) -> None:
+    said = profile_arguments("one", environ=environ)
+    assert (said["source"].token().reveal(), said["behind"]) == ("of-one", None)
+    write(tmp_path, PROFILES.replace("[profiles.two]", 'behind = "https://two.test"\n[profiles.two]'))
+    said = profile_arguments("one", environ=environ)
+    assert (said["source"].issuer, said["behind"]) == ("https://one.test", "https://two.test")
 
 
 def test_a_persons(environ: dict[str, str]) -> None:

@@ -50,6 +50,23 @@ def test_upstreams_and_peers() -> None:
     assert file.peers == {"1001": "batch"}
 
 
+def test_behind_another_issuer() -> None:
+    file = decode(GOOD.replace("[profiles.batch]", '[profiles.batch]\nbehind = "https://sso.example.org/realms/corp"'))
+    corp, batch = file.profile("corp"), file.profile("batch")
+    assert (corp.behind, corp.server_issuer) == (None, corp.issuer)
+    assert (batch.issuer, batch.server_issuer) == ("https://sso.example.org/realms/jobs", corp.issuer)
+    assert file.named_for(batch.issuer) == "batch"
+    assert file.named_for_servers_of(batch.issuer) is None
+    assert file.named_for_servers_of(corp.issuer) == "corp"
+
+
+def test_the_default_one_goes_before_others_for_the_same_servers() -> None:
+    behind = 'behind = "https://sso.example.org"\n'
+    text = f'[profiles.a]\n{ISSUER}[profiles.b]\nissuer = "https://b.test"\n{behind}'
+    assert decode(text).named_for_servers_of("https://sso.example.org") == "a"
+    assert decode(f'default = "b"\n{text}').named_for_servers_of("https://sso.example.org") == "b"
+
+
 def test_an_empty_file_has_no_profiles() -> None:
     file = decode("")
     assert (file.default, dict(file.profiles)) == (None, {})
@@ -97,6 +114,9 @@ ISSUER = 'issuer = "https://sso.example.org"\n'
         ("defualt = 'x'", ['defualt: unknown key; did you mean "default"?']),
         (f'[profiles."a b"]\n{ISSUER}', ["profiles.a b: a name has letters"]),
         (f'[profiles."\\u001b[2J"]\n{ISSUER}', ["profiles.\\x1b[2J: a name has letters"]),
+        (f'[profiles.corp]\n{ISSUER}behind = "http://sso"', ["profiles.corp.behind: not an issuer"]),
+        ('[upstreams.appdb]\nconninfo = ""\nbehind = "sso"', ["upstreams.appdb.conninfo: expected `str` of length"]),
+        ('[upstreams.appdb]\nconninfo = "host=db"\nbehind = "sso"', ["upstreams.appdb.behind: not an issuer"]),
         ("= 7", ["not TOML"]),
         ("upstreams = 7", ["upstreams: expected `object`, got `int`"]),
         ("[upstreams.appdb]", ["upstreams.appdb.conninfo: is missing"]),

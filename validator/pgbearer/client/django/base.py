@@ -10,8 +10,7 @@ from django.db.backends.postgresql import base
 
 from pgbearer.client.connection.connect import Connection
 from pgbearer.client.connection.session import SessionEndedError
-from pgbearer.client.profiles import profile_source
-from pgbearer.client.sources import TokenSource
+from pgbearer.client.profiles import ProfileArguments, profile_arguments
 
 __all__ = ["DatabaseWrapper"]
 
@@ -50,7 +49,9 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # Django bri
                 f'DATABASES["{self.alias}"]["OPTIONS"] needs a "source" of tokens, or a "profile" (docs/python.md)'
             )
         if profile is not None:
-            parameters["source"] = _source_of(profile)
+            said = _arguments_of(profile)
+            parameters["source"] = said["source"]
+            parameters.setdefault("behind", said["behind"])
         return parameters
 
     def close_if_unusable_or_obsolete(self) -> None:
@@ -92,6 +93,6 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc]  # Django bri
 
 
 @cache
-def _source_of(profile: str) -> TokenSource:
+def _arguments_of(profile: str) -> ProfileArguments:
     """One for all threads, each of which has wrappers of its own: a token that one has got is good for the others."""
-    return profile_source(profile)
+    return profile_arguments(profile)

@@ -2,7 +2,7 @@
 
 from pgbearer.client.profiles.build import Manner, login_of_profile, source_of_profile
 from pgbearer.client.profiles.file import ClientFile, ProfilesError, client_file_path, load_client_file
-from pgbearer.client.profiles.named import profile_source
+from pgbearer.client.profiles.named import ProfileArguments, profile_arguments, profile_source
 from pgbearer.client.profiles.profile import Profile
 from pgbearer.client.profiles.upstream import Pin, UpstreamSettings
 
@@ -11,11 +11,13 @@ __all__ = [
     "Manner",
     "Pin",
     "Profile",
+    "ProfileArguments",
     "ProfilesError",
     "UpstreamSettings",
     "client_file_path",
     "load_client_file",
     "login_of_profile",
+    "profile_arguments",
     "profile_source",
     "source_of_profile",
 ]

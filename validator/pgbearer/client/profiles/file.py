@@ -86,6 +86,11 @@ class ClientFile:
         names = [self.default, *self.profiles] if self.default else [*self.profiles]
         return next((name for name in names if self.profiles[name].issuer == issuer), None)
 
+    def named_for_servers_of(self, issuer: str) -> str | None:
+        """As `named_for`, for servers that ask for tokens of `issuer`: `Profile.behind` goes before its own issuer."""
+        names = [self.default, *self.profiles] if self.default else [*self.profiles]
+        return next((name for name in names if self.profiles[name].server_issuer == issuer), None)
+
 
 def client_file_path(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the file is: as PGBEARER_CONFIG_FILE says, else ``client.toml`` in the platform's folder for settings."""
@@ -148,10 +153,13 @@ def _about_names(document: Mapping[str, Any]) -> list[str]:
 
 
 def _about_issuers(written: _Written) -> list[str]:
+    said = {f"profiles.{name}.issuer": profile.issuer for name, profile in written.profiles.items()}
+    said |= {f"profiles.{name}.behind": profile.behind for name, profile in written.profiles.items() if profile.behind}
+    said |= {f"upstreams.{name}.behind": one.behind for name, one in written.upstreams.items() if one.behind}
     problems = []
-    for name, profile in written.profiles.items():
+    for where, issuer in said.items():
         try:
-            check_issuer(profile.issuer)
+            check_issuer(issuer)
         except UsageError as error:
-            problems.append(f"profiles.{name}.issuer: {error.what}")
+            problems.append(f"{where}: {error.what}")
     return problems

@@ -18,6 +18,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     issuer: Text
     """The authorization server's issuer, exactly as it names itself."""
+    behind: Text | None = None
+    """Another issuer behind whose HBA lines servers take these tokens, as in `pgbearer.connect`."""
     client_id: Text = BROWSER_CLIENT
     """The public client that logs in with a browser."""
     device_client_id: Text = DEVICE_CLIENT
@@ -30,3 +32,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Where a login is kept."""
     source: SourceSettings = LoginSettings()
     """Where tokens come from; a person who logs in, if left out."""
+
+    @property
+    def server_issuer(self) -> str:
+        """The issuer whose tokens the servers ask for, and which may have these: `behind`, else its own."""
+        return self.behind or self.issuer
