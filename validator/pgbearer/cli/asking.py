@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
 
+from pgbearer.cli.given import Given
+
 if TYPE_CHECKING:
-    from pgbearer.client import Manner, OAuthSettings, PersonSource, Profile, TokenSource
+    from pgbearer.client import ClientFile, Manner, OAuthSettings, PersonSource, Profile, TokenSource
 
 __all__ = [
     "Asked",
@@ -89,6 +91,8 @@ Qr = Annotated[bool, typer.Option("--qr", help="By device code: also draw the ad
 NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Open no browser: log in by device code.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+_NO_OTHERS: Final = "What it proves itself with is no other issuer's business: leave --issuer and PGBEARER_ISSUER out."
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -98,6 +102,7 @@ class Asked:
     profile: "Profile"
     folder: Path | None
     manner: "Manner"
+    given: Given | None = None
 
     def source(self) -> "TokenSource":
         """The source of its tokens. From here on this process keeps its memory to itself. Raises UsageError."""
@@ -105,6 +110,8 @@ class Asked:
         from pgbearer.hardening import forbid_dumps
 
         forbid_dumps()
+        if self.given is not None:
+            return self.given.source
         return source_of_profile(self.profile, name=self.name, folder=self.folder, manner=self.manner)
 
     def login(self) -> "PersonSource":
@@ -136,10 +143,12 @@ def ask(
     manner: "Manner | None" = None,
     *,
     named: "OAuthSettings | None" = None,
+    given: Given | None = None,
 ) -> Asked:
     """What the options of these names come to: a profile, with what the others say instead of it.
 
-    The profile is the named one, else the one for the issuer, else the default one.
+    The profile is the named one, else the one for the issuer, else the default one. What the options say of a token
+    goes before its source; where nobody else names an issuer, that token does, before the default profile.
 
     Args:
         profile: of client.toml.
@@ -149,32 +158,47 @@ def ask(
         ca_file: relative to the working folder.
         manner: how a person is spoken to; not at all if None.
         named: what a connection string says. Its issuer counts where no option names a profile or an issuer; the rest
-            of it where no profile is for that issuer, so that a login of the profile is used and not another one.
+            of it where no profile is for servers that ask for that issuer's tokens, so that a login of the profile is
+            used and not another one.
+        given: where the token is had instead of as the profile says; nobody is asked for one.
 
     Raises:
         UsageError: no issuer is given, or no such profile, or another issuer for a profile whose secrets and tokens
             are for its own, or client.toml cannot be used.
+        PgbearerError: `given` must say the issuer, and has no token.
     """
     from pgbearer.client import Manner, Profile, load_client_file, plain
     from pgbearer.errors import UsageError
 
     file = load_client_file()
     hinted = named.issuer if named is not None and profile is None and issuer is None else None
-    wanted = issuer or hinted
-    name = profile or (file.default if wanted is None else file.named_for(wanted))
+    if given is not None and profile is None and hinted is None:
+        issuer = issuer or given.issuer()
+    name = profile or _name(file, issuer, hinted)
     if name is None:
-        issuer = wanted
+        issuer = issuer or hinted
         if named is not None:
             client_id, scope = client_id or named.client_id, scope or named.scope
         if issuer is None:
-            raise UsageError("no issuer is given", hint="Give --issuer URL or --profile NAME, or set PGBEARER_ISSUER.")
-    given = {"issuer": issuer, "client_id": client_id, "device_client_id": client_id, "scope": scope}
-    given["ca_file"] = None if ca_file is None else str(ca_file.absolute())
+            raise UsageError(
+                "no issuer is given" if given is None else "no issuer is given, and the token names none",
+                hint="Give --issuer URL or --profile NAME, or set PGBEARER_ISSUER.",
+            )
+    said: dict[str, Any] = {"issuer": issuer, "client_id": client_id, "device_client_id": client_id, "scope": scope}
+    said["ca_file"] = None if ca_file is None else str(ca_file.absolute())
+    said["source"] = None if given is None else given.settings
     base = Profile(issuer=issuer or "") if name is None else file.profile(name)
-    if issuer is not None and issuer != base.issuer and not base.source.interactive:
-        raise UsageError(
-            f"the profile {name} is for {plain(base.issuer)} alone, and another issuer is asked for: {plain(issuer)}",
-            hint="What it proves itself with is no other issuer's business: leave --issuer and PGBEARER_ISSUER out.",
-        )
-    chosen = msgspec.structs.replace(base, **{key: value for key, value in given.items() if value is not None})
-    return Asked(name, chosen, None if name is None else file.path.parent, manner or Manner(how="never"))
+    if issuer is not None and issuer != base.issuer:
+        if given is None and not base.source.interactive:
+            other = f"{plain(base.issuer)} alone, and another issuer is asked for: {plain(issuer)}"
+            raise UsageError(f"the profile {name} is for {other}", hint=_NO_OTHERS)
+        base = msgspec.structs.replace(base, behind=None)  # that is about the other one's tokens
+    chosen = msgspec.structs.replace(base, **{key: value for key, value in said.items() if value is not None})
+    return Asked(name, chosen, None if name is None else file.path.parent, manner or Manner(how="never"), given)
+
+
+def _name(file: "ClientFile", issuer: str | None, hinted: str | None) -> str | None:
+    """Of the profile for an issuer, else for servers that ask for another one's tokens, else of the default one."""
+    if issuer is not None:
+        return file.named_for(issuer)
+    return file.default if hinted is None else file.named_for_servers_of(hinted)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pgbearer.cli import asking, show
+from pgbearer.cli.given import TokenCommand, TokenFile, given
 
 if TYPE_CHECKING:
     import psycopg
@@ -21,6 +22,7 @@ Command = Annotated[str | None, typer.Option("--command", metavar="SQL", help="R
 
 
 def connect(
+    context: typer.Context,
     *,
     conninfo: Conninfo = "",
     command: Command = None,
@@ -28,6 +30,8 @@ def connect(
     issuer: asking.Issuer = None,
     client_id: asking.ClientId = None,
     scope: asking.Scope = None,
+    token_file: TokenFile = None,
+    token_command: TokenCommand = None,
     device: asking.Device = False,
     qr: asking.Qr = False,
     no_browser: asking.NoBrowser = False,
@@ -47,6 +51,7 @@ def connect(
     Example:
       pgbearer connect "host=db dbname=appdb user=app_readonly" --profile corp
       pgbearer connect "service=appdb" --command "SELECT count(*) FROM orders"
+      pgbearer connect "service=appdb" --token-file /run/token/db
 
     \b
     Exit codes: 0 ok, 1 refused or the command failed, 2 wrong usage, 3 the issuer or the server cannot be reached.
@@ -54,11 +59,14 @@ def connect(
     from pgbearer import client
 
     manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    asked = asking.ask(profile, issuer, client_id, scope, ca_file, manner, named=client.oauth_settings(conninfo))
-    source = asked.source()
-    client.check_server(conninfo, issuer=asked.profile.issuer)
+    said, named = given(context, token_file, token_command), client.oauth_settings(conninfo)
+    asked = asking.ask(profile, issuer, client_id, scope, ca_file, manner, named=named, given=said)
+    source, chosen = asked.source(), asked.profile
+    client.check_server(conninfo, issuer=chosen.server_issuer)
     token = source.token()
-    with client.connect(conninfo, token=token, issuer=asked.profile.issuer, autocommit=True) as connection:
+    with client.connect(
+        conninfo, token=token, issuer=chosen.issuer, behind=chosen.behind, autocommit=True
+    ) as connection:
         if command is not None:
             _run(connection, command, json=json)
         else:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from pgbearer.cli import asking, doors, show, upstreams
+from pgbearer.cli.given import TokenCommand, TokenFile, given
 from pgbearer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ _Folder = Annotated[
 
 @proxy.command()
 def start(
+    context: typer.Context,
     *,
     names: Annotated[
         list[str] | None,
@@ -89,6 +91,8 @@ def start(
     issuer: asking.Issuer = None,
     client_id: asking.ClientId = None,
     scope: asking.Scope = None,
+    token_file: TokenFile = None,
+    token_command: TokenCommand = None,
     device: asking.Device = False,
     qr: asking.Qr = False,
     no_browser: asking.NoBrowser = False,
@@ -109,6 +113,7 @@ def start(
       pgbearer proxy appdb
       pgbearer proxy "service=appdb" "service=orders" --idle 3600
       pgbearer proxy --tcp "host=db.example.org dbname=appdb user=app_readonly" --profile corp
+      pgbearer proxy --token-file /run/token/db appdb
 
     \b
     Exit codes: 0 ended as told, 1 refused, 2 wrong usage, 3 the issuer or a server cannot be reached.
@@ -119,7 +124,10 @@ def start(
     from pgbearer.systemd import inherited_sockets
 
     manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner)
+    token = given(context, token_file, token_command)
+    if peers and token is not None:
+        raise UsageError(f"{token.option} is one token for all, and --peers gives each their own", hint="Use profiles.")
+    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token)
     layout = Layout(folder, port, tcp_port if tcp or tcp_port else None, peers, inherited_sockets())
     servings = _servings(names or (), options, layout)
     if not layout.handed:
@@ -180,9 +188,9 @@ def _own(found: upstreams.Found, sources: upstreams.Sources) -> "tuple[Upstream,
             "root lends nobody's login to the programs of root",
             hint="Run it as the person whose login it is, or give the profile a source that asks nobody.",
         )
-    source = sources.source(asked)
+    source, profile = sources.source(asked), asked.profile
     pin = _BOTH if found.pin is None else found.pin
-    upstream = Upstream(found.name, found.conninfo, source, asked.profile.issuer, found.behind, pin=pin)
+    upstream = Upstream(found.name, found.conninfo, source, profile.issuer, found.behind or profile.behind, pin=pin)
     return upstream, {"": source}
 
 
@@ -193,10 +201,13 @@ def _shared(
     from pgbearer.hardening import forbid_dumps
 
     forbid_dumps()
-    issuer = sources.asked(found).profile.issuer
-    known = peers.sources(issuer)
+    profile = sources.asked(found).profile
+    known = peers.sources(profile, found.behind)
+
+    def admit(uid: int) -> "SeenSource | None":
+        return known[uid][1] if uid in known else None
+
     pin = _BOTH if found.pin is None else found.pin
-    upstream = Upstream(
-        found.name, found.conninfo, None, issuer, found.behind, lambda uid: known[uid][1] if uid in known else None, pin
-    )
+    behind = found.behind or profile.behind
+    upstream = Upstream(found.name, found.conninfo, None, profile.issuer, behind, admit, pin)
     return upstream, dict(known.values())

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pgbearer.cli import asking, upstreams
+from pgbearer.cli.given import TokenCommand, TokenFile, given
 
 __all__ = ["CONTEXT", "psql"]
 
@@ -15,6 +16,7 @@ _HINT = "Install PostgreSQL's client programs, or say where psql is: --psql PATH
 
 
 def psql(
+    context: typer.Context,
     *,
     arguments: Annotated[
         list[str] | None,
@@ -29,6 +31,8 @@ def psql(
     issuer: asking.Issuer = None,
     client_id: asking.ClientId = None,
     scope: asking.Scope = None,
+    token_file: TokenFile = None,
+    token_command: TokenCommand = None,
     device: asking.Device = False,
     qr: asking.Qr = False,
     no_browser: asking.NoBrowser = False,
@@ -45,6 +49,7 @@ def psql(
       pgbearer psql "service=appdb" -c "SELECT count(*) FROM orders"
       pgbearer psql --profile corp -h db.example.org -U app_readonly appdb
       pgbearer psql appdb -- -c "SELECT count(*) FROM orders"
+      pgbearer psql --token-file /run/token/db appdb
 
     \b
     Exit codes: psql's own; before it is started 1 refused, 2 wrong usage, 3 the issuer or the server cannot be reached.
@@ -63,7 +68,8 @@ def psql(
     if call.upstream is not None:
         found = upstreams.changed(upstreams.find(call.upstream, file), call.conninfo)
     manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner)
+    token = given(context, token_file, token_command)
+    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token)
     upstream = upstreams.own_upstream(found, options)
     upstreams.check([upstream])
     return run_with_proxy(upstream, [path, *call.rest])

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pgbearer.cli import asking, upstreams
+from pgbearer.cli.given import TokenCommand, TokenFile, given
 from pgbearer.errors import UsageError
 
 __all__ = ["CONTEXT", "run"]
@@ -14,6 +15,7 @@ CONTEXT = {"allow_interspersed_args": False}
 
 
 def run(
+    context: typer.Context,
     *,
     upstream: Annotated[
         str,
@@ -31,6 +33,8 @@ def run(
     issuer: asking.Issuer = None,
     client_id: asking.ClientId = None,
     scope: asking.Scope = None,
+    token_file: TokenFile = None,
+    token_command: TokenCommand = None,
     device: asking.Device = False,
     qr: asking.Qr = False,
     no_browser: asking.NoBrowser = False,
@@ -46,6 +50,7 @@ def run(
     Example:
       pgbearer run "service=appdb" -- pg_dump -j 4 -Fd -f dump
       pgbearer run --tcp "host=db.example.org dbname=appdb user=app_readonly" -- java -jar report.jar
+      pgbearer run --token-command "/usr/local/bin/db-token --for demo" appdb -- pg_dump --schema-only
 
     \b
     Exit codes: the program's own, 128 and the number of the signal that ended it; before it is started 1 refused,
@@ -61,7 +66,8 @@ def run(
     words = [find_program(words[0]), *words[1:]]
     found = upstreams.find(upstream, load_client_file())
     manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner)
+    token = given(context, token_file, token_command)
+    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token)
     wanted = upstreams.own_upstream(found, options)
     upstreams.check([wanted])
     return run_with_proxy(wanted, words, tcp=tcp)

@@ -7,17 +7,21 @@ import typer
 
 from pgbearer.cli import asking
 from pgbearer.cli import show as output
+from pgbearer.cli.given import TokenCommand, TokenFile, given
 from pgbearer.errors import UsageError
 
 __all__ = ["token"]
 
 
 def token(
+    context: typer.Context,
     *,
     profile: asking.ProfileName = None,
     issuer: asking.Issuer = None,
     client_id: asking.ClientId = None,
     scope: asking.Scope = None,
+    token_file: TokenFile = None,
+    token_command: TokenCommand = None,
     device: asking.Device = False,
     qr: asking.Qr = False,
     no_browser: asking.NoBrowser = False,
@@ -37,6 +41,7 @@ def token(
     Example:
       pgbearer token --profile corp | cut -d. -f2
       pgbearer token --issuer https://sso.example.org/realms/corp --json > token.json
+      pgbearer token --token-command '/usr/local/bin/db-token --for demo' --json | jq .expires_at
 
     \b
     Exit codes: 0 printed; 1 refused, or nobody is logged in and nobody there to ask; 2 wrong usage; 3 the issuer cannot
@@ -48,10 +53,10 @@ def token(
             hint="Pipe it to the program that needs it, or say --show.",
         )
     manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    asked = asking.ask(profile, issuer, client_id, scope, ca_file, manner)
-    source = asked.source()
-    held = source.token()
+    said = given(context, token_file, token_command)
+    asked = asking.ask(profile, issuer, client_id, scope, ca_file, manner, given=said)
+    held = asked.source().token()
     if json:
-        output.as_json({"access_token": held.reveal(), "issuer": source.issuer, **output.facts(held)})
+        output.as_json({"access_token": held.reveal(), "issuer": asked.profile.issuer, **output.facts(held)})
     else:
         typer.echo(held.reveal())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pgbearer.cli import asking
+from pgbearer.cli.given import Given
 from pgbearer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Options:
     scope: str | None
     ca_file: Path | None
     manner: "Manner"
+    given: Given | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class Sources:
         said = self._options
         profile = said.profile or (found.profile if said.issuer is None else None)
         named = oauth_settings(found.conninfo)
-        return asking.ask(profile, said.issuer, said.client_id, said.scope, said.ca_file, said.manner, named=named)
+        return asking.ask(
+            profile, said.issuer, said.client_id, said.scope, said.ca_file, said.manner, named=named, given=said.given
+        )
 
     def source(self, asked: asking.Asked) -> "SeenSource":
         """Its source. From here on this process keeps its memory to itself. Raises UsageError."""
@@ -81,9 +85,9 @@ def own_upstream(found: Found, options: Options) -> "Upstream":
 
     sources = Sources(options)
     asked = sources.asked(found)
-    return Upstream(
-        found.name, found.conninfo, sources.source(asked), asked.profile.issuer, found.behind, pin=found.pin or ()
-    )
+    source, profile = sources.source(asked), asked.profile
+    behind = found.behind or profile.behind
+    return Upstream(found.name, found.conninfo, source, profile.issuer, behind, pin=found.pin or ())
 
 
 def upstream_names(incomplete: str) -> list[str]:

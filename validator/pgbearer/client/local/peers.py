@@ -6,7 +6,7 @@ from typing import Final
 
 from pgbearer.client.local.seen import SeenSource
 from pgbearer.client.plain import plain
-from pgbearer.client.profiles import ClientFile, source_of_profile
+from pgbearer.client.profiles import ClientFile, Profile, source_of_profile
 from pgbearer.errors import UsageError
 from pgbearer.sockets import uid_of
 
@@ -42,8 +42,12 @@ class Peers:
             self._profiles[uid] = user, name
         self._source = functools.cache(self._source_of)
 
-    def sources(self, issuer: str) -> Mapping[int, tuple[str, SeenSource]]:
-        """Names and sources of the users, by uid, whose profiles are of this issuer.
+    def sources(self, wanted: Profile, behind: str | None = None) -> Mapping[int, tuple[str, SeenSource]]:
+        """Names and sources of the users, by uid, whose profiles are of the same issuer and for the same servers.
+
+        Args:
+            wanted: the profile that counts for the upstream.
+            behind: what the upstream itself says; it goes before what the profiles say.
 
         Raises:
             UsageError: nobody's is.
@@ -51,15 +55,21 @@ class Peers:
         found = {
             uid: (user, self._source(name))
             for uid, (user, name) in self._profiles.items()
-            if self._file.profile(name).issuer == issuer
+            if _fits(self._file.profile(name), wanted, behind)
         }
         if not found:
-            raise UsageError(f"no profile of [peers] is of {issuer}", where=str(self._file.path))
+            servers = behind or wanted.behind
+            there = f" and behind {servers}" if servers else ""
+            raise UsageError(f"no profile of [peers] is of {wanted.issuer}{there}", where=str(self._file.path))
         return found
 
     def _source_of(self, name: str) -> SeenSource:
         profile = self._file.profile(name)
         return SeenSource(source_of_profile(profile, name=name, folder=self._file.path.parent))
+
+
+def _fits(profile: Profile, wanted: Profile, behind: str | None) -> bool:
+    return profile.issuer == wanted.issuer and (behind is not None or profile.behind == wanted.behind)
 
 
 def _uid(user: str, where: str) -> int:
