@@ -17,7 +17,7 @@ import pytest
 from tests.integration.fix_chain import PGBEARER, Chain, whole_chain
 from tests.parts.authority import Authority
 from tests.parts.postgres import Installation
-from tests.parts.processes import wait_until
+from tests.parts.processes import TimeUpError, wait_until
 
 BROKEN_SERVICE = """
 from pgbearer.cli.app import main
@@ -89,11 +89,11 @@ def talkative(postgres: Installation, issuer_authority: Authority) -> Iterator[C
 
 
 @pytest.fixture(scope="module")
-def told(talkative: Chain) -> Told:
+def told(talkative: Chain, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """All that the parts said in logins that were allowed, refused, malformed and broken, and in a crash."""
     heard = Told()
     _log_in(talkative, heard)
-    _run_commands(talkative, heard)
+    _run_commands(talkative, heard, tmp_path_factory.mktemp("home"))
     _look_from_outside(talkative, heard)
     talkative.service.process.send_signal(signal.SIGSEGV)
     talkative.service.process.wait()
@@ -138,31 +138,42 @@ def _log_in(chain: Chain, heard: Told) -> None:
         _try(chain, heard, token, application_name="break")
 
 
-def _run_commands(chain: Chain, heard: Told) -> None:
+def _run_commands(chain: Chain, heard: Told, home: Path) -> None:
     """The commands a person runs, in, refused and with --debug; one of them looked at while it is connected."""
     chain.issuer.changes["interval"] = 1
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "DBUS_", "XDG_"))}
     env = kept | {"PGBEARER_ISSUER": chain.issuer.url, "PGBEARER_CA_FILE": str(chain.issuer.ca_file)}
+    env |= {"XDG_STATE_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     at = f"host={chain.server.folder} port={chain.server.port} dbname=appdb user="
+    _run(heard, env, "login", "--device")  # the others have no terminal to ask at
     with _locked(chain):
         waits = ["connect", f"{at}app_readonly", "--command", "SELECT pg_advisory_lock(3)"]
         connected = subprocess.Popen([PGBEARER, *waits], env=env, text=True, stderr=-1, stdout=-1)
-        wait_until(lambda: chain.server.sql(WAITING) == "1", 30, "the command to be connected")
+        try:
+            wait_until(lambda: chain.server.sql(WAITING) == "1", 30, "the command to be connected")
+        except TimeUpError:
+            connected.kill()
+            pytest.fail(f"the command ended, or is still on its way: {connected.communicate()}")
         heard.processes(connected.pid, chain.server.pid, chain.service.process.pid)
         for name, pid in (("connect", connected.pid), ("service", chain.service.process.pid)):
             heard.places[f"limits of {name}"] = Path(f"/proc/{pid}/limits").read_text()
     _note(heard, " ".join(waits), connected.communicate(timeout=60), connected.returncode)
     for arguments in (
-        ["login"],
-        ["login", "--json"],
+        ["login", "--device", "--json"],
+        ["status"],
         ["connect", f"{at}app_readonly"],
         ["connect", f"{at}app_readonly", "--command", "SELECT 1/0"],
         ["connect", f"{at}app_readwrite"],
         ["--debug", "connect", f"{at}app_readwrite"],
         ["--debug", "connect", f"{at}app_readonly", "--command", "SELECT 1/0"],
+        ["logout"],
     ):
-        done = subprocess.run([PGBEARER, *arguments], env=env, capture_output=True, text=True, timeout=60)
-        _note(heard, " ".join(arguments), (done.stdout, done.stderr), done.returncode)
+        _run(heard, env, *arguments)
+
+
+def _run(heard: Told, env: dict[str, str], *arguments: str) -> None:
+    done = subprocess.run([PGBEARER, *arguments], env=env, capture_output=True, text=True, timeout=60)
+    _note(heard, " ".join(arguments), (done.stdout, done.stderr), done.returncode)
 
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"

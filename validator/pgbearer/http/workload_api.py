@@ -7,10 +7,11 @@ their length. The first message holds everything: it is read, and the stream is 
 import asyncio
 import importlib.util
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from pgbearer.errors import MissingExtraError, UnreachableError
 from pgbearer.http.bare import httpx
@@ -87,7 +88,9 @@ class WorkloadApi:
         ):
             if response.status_code != httpx.codes.OK or "grpc-status" in response.headers:
                 raise ValueError(_refusal(response))
-            return await _message(response.aiter_raw())
+            stream = cast("AsyncGenerator[bytes]", response.aiter_raw())
+            async with aclosing(stream):  # it is left before its end
+                return await _message(stream)
 
     def _fault(self, what: str) -> UnreachableError:
         return UnreachableError(f"the Workload API: {what}"[:300], where=str(self._socket))
