@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 from collections.abc import Callable
 
+import hypothesis
 import psycopg
 import pytest
 from _pytest.capture import CaptureManager
@@ -16,6 +17,10 @@ from tests.parts.progress import speak_through
 __all__ = ["need"]
 
 _NOT_HERE = "not on this machine: "
+
+# how long an example takes says nothing on a busy machine, and no test asserts it
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
