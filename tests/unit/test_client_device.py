@@ -175,6 +175,13 @@ def test_a_code_that_nobody_approves_expires_without_a_poll_after_its_end() -> N
     assert sum(world.waits) < CODE["expires_in"]
 
 
+def test_a_code_that_is_good_for_years_is_not_waited_for_so_long() -> None:
+    world = World(code=CODE | {"expires_in": 9e8}, polls=[PENDING] * 1_000)
+    with pytest.raises(LoginRefusedError, match="expired before it was approved"):
+        world.log_in()
+    assert 1_700 < sum(world.waits) < 1_800
+
+
 @pytest.mark.parametrize(
     ("code", "says", "hint"),
     [

@@ -55,7 +55,9 @@ def test_a_token_without_a_known_end_is_the_servers_to_judge() -> None:
     assert freshness(AccessToken("opaque"), NOW, early=0.25) is FRESH
 
 
-@pytest.mark.parametrize("claims", [{"iat": "soon"}, {"exp": NOW - 1}, {"iat": NOW + 400}])
+@pytest.mark.parametrize(
+    "claims", [{"iat": "soon"}, {"exp": NOW - 1}, {"iat": NOW + 400}, {"iat": -(10**400)}, {"exp": 10**400, "iat": 1.5}]
+)
 def test_a_life_that_makes_no_sense_is_a_usual_one(claims: dict[str, Any]) -> None:
     text = MINT.token(**dict[str, Any]({"iat": NOW, "exp": NOW + 300} | claims))
     token = AccessToken(text, expires_at=NOW + 74)

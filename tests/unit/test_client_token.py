@@ -3,12 +3,15 @@
 import pickle
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from pgbearer.client import AccessToken, StaticSource, TokenFormatError
+from pgbearer.cli.show import facts
+from pgbearer.client import AccessToken, StaticSource, TokenFormatError, user_in
 from pgbearer.client.connection.hook import Offer
 from pgbearer.client.token import MAX_TOKEN_BYTES
+from tests.issuer import Mint
 
 SECRET = "eyJhbGciOiJub25l.c2VjcmV0.c2lnbmF0dXJl"
 
@@ -70,6 +73,21 @@ def test_a_traceback_with_locals_does_not_show_it() -> None:
 )
 def test_expiry(expires_at: float | None, now: float, margin: float, expired: bool) -> None:
     assert AccessToken(SECRET, expires_at=expires_at).expired(now, margin=margin) is expired
+
+
+@pytest.mark.parametrize(
+    ("claims", "user"),
+    [
+        ({"preferred_username": "alice", "sub": "a1"}, "alice"),
+        ({"preferred_username": ["alice"], "sub": "a1"}, "a1"),
+        ({"preferred_username": "", "sub": "a1"}, "a1"),
+        ({"preferred_username": {}, "sub": 7}, None),
+        ({"preferred_username": None, "sub": None}, None),
+    ],
+)
+def test_whose_it_says_it_is(claims: dict[str, Any], user: str | None) -> None:
+    token = AccessToken(Mint().token(**claims))
+    assert user_in(token) == facts(token)["user"] == user
 
 
 def test_the_reference_is_that_of_the_audit() -> None:

@@ -12,6 +12,7 @@ from pgbearer.client.login.token_answer import grant_in
 from pgbearer.client.secret import Secret
 from pgbearer.errors import PgbearerError
 from pgbearer.http import Reply
+from tests.issuer import Mint
 
 ENDPOINT = "https://sso.test/token"
 GOOD = {"access_token": "a.secret.token", "token_type": "bearer", "expires_in": 300, "scope": "openid db"}
@@ -40,6 +41,11 @@ def test_the_token_alone() -> None:
     assert (grant.refresh, grant.refresh_expires_at, grant.id_token) == (None, None, None)
 
 
+def test_a_token_whose_end_only_itself_says() -> None:
+    token = Mint().token(exp=1_800_000_300)
+    assert read({"access_token": token, "token_type": "Bearer"}).access.expires_at == 1_800_000_300
+
+
 def test_a_refresh_token_without_an_end_of_its_own() -> None:
     assert read(ALL | {"refresh_expires_in": 0}).refresh_expires_at is None  # Keycloak's word for an offline session
 
@@ -64,6 +70,8 @@ def test_a_refresh_token_without_an_end_of_its_own() -> None:
         (ALL | {"refresh_token": "secret" * 50_000}, "a refresh_token that is not a secret: 300000 characters"),
         (ALL | {"refresh_expires_in": "secret"}, "without refresh_expires_in"),
         (ALL | {"id_token": 7}, "without id_token"),
+        (ALL | {"refresh_token": "secret\ud800"}, "without refresh_token"),
+        (ALL | {"scope": "openid \udfff"}, "without scope"),
     ],
 )
 def test_an_answer_that_is_none(answer: Any, says: str) -> None:

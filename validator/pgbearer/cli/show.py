@@ -26,11 +26,10 @@ def as_json(value: object) -> None:
 
 def facts(token: "AccessToken") -> dict[str, Any]:
     """What may be known of a token: whom it says it is for, until when, and its `token_ref`."""
-    from pgbearer.client import audience_in, claims_in
+    from pgbearer.client import audience_in, user_in
 
-    claims = claims_in(token)
     return {
-        "user": claims.get("preferred_username") or claims.get("sub"),
+        "user": user_in(token),
         "audience": list(audience_in(token)),
         "scope": token.scope,
         "expires_at": token.expires_at and round(token.expires_at),

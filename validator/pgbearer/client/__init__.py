@@ -11,7 +11,7 @@ from pgbearer.client.login.answer import MetadataError
 from pgbearer.client.login.prompt import TerminalPrompt
 from pgbearer.client.login.refusal import LoginEndedError, LoginRefusedError
 from pgbearer.client.login.steps import DeviceCode
-from pgbearer.client.peek import audience_in, claims_in, issuer_in, roles_in
+from pgbearer.client.peek import audience_in, claims_in, issuer_in, roles_in, user_in
 from pgbearer.client.plain import plain
 from pgbearer.client.profiles import (
     ClientFile,
@@ -124,4 +124,5 @@ __all__ = [
     "profile_source",
     "roles_in",
     "source_of_profile",
+    "user_in",
 ]

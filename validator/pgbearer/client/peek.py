@@ -12,7 +12,17 @@ from typing import Any, Final
 from pgbearer.client.secret import Secret
 from pgbearer.client.token import AccessToken
 
-__all__ = ["audience_in", "claims_in", "expiry_in", "groups_in", "header_in", "issuer_in", "moment_in", "roles_in"]
+__all__ = [
+    "audience_in",
+    "claims_in",
+    "expiry_in",
+    "groups_in",
+    "header_in",
+    "issuer_in",
+    "moment_in",
+    "roles_in",
+    "user_in",
+]
 
 
 _LATEST: Final = 1e11
@@ -52,6 +62,14 @@ def moment_in(claims: Mapping[str, Any], name: str) -> float | None:
     if isinstance(moment, bool) or not isinstance(moment, int | float) or not 0 <= moment < _LATEST:
         return None
     return float(moment)
+
+
+def user_in(token: AccessToken) -> str | None:
+    """The unverified ``preferred_username``, or ``sub``; None if neither is text."""
+    claims = claims_in(token)
+    return next(
+        (name for name in map(claims.get, ("preferred_username", "sub")) if name and isinstance(name, str)), None
+    )
 
 
 def roles_in(token: AccessToken) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pgbearer.client.peek import claims_in, expiry_in
+from pgbearer.client.peek import expiry_in, user_in
 from pgbearer.client.plain import plain
 from pgbearer.client.sources import TokenSource
 from pgbearer.client.token import AccessToken
@@ -43,9 +43,6 @@ class SeenSource:
         return self._seen(await self._source.token_async())
 
     def _seen(self, token: AccessToken) -> AccessToken:
-        claims = claims_in(token)
-        user = claims.get("preferred_username") or claims.get("sub")
-        self.last = Identity(
-            plain(user) if isinstance(user, str) else None, expiry_in(token) or token.expires_at, token.ref
-        )
+        user = user_in(token)
+        self.last = Identity(user and plain(user), expiry_in(token) or token.expires_at, token.ref)
         return token

@@ -65,13 +65,13 @@ def refusal_in(reply: Reply, where: str, words: Refusals = COMMON) -> PgbearerEr
 
 
 def text_in(answer: Mapping[str, Any], name: str, where: str) -> str:
-    """The member `name`, a text that is not empty.
+    """The member `name`, a text that is not empty and has no half of a character (JSON can escape those).
 
     Raises:
         MetadataError: it is none.
     """
     value = answer.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or any("\ud800" <= character <= "\udfff" for character in value):
         raise MetadataError(f"answered without {name}, or with one that is not text", where=where)
     return value
 

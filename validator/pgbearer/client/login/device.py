@@ -19,6 +19,7 @@ __all__ = ["Pace", "device_login"]
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _DEFAULT_INTERVAL: Final = 5.0  # seconds, RFC 8628 section 3.2
 _SLOW_DOWN: Final = 5.0  # seconds, RFC 8628 section 3.5
+_LONGEST_LIFE: Final = 1_800.0  # seconds that a person is waited for, whatever the server says of its code
 _LONGEST_BACKOFF: Final = 60.0  # seconds; codes live for minutes, so a longer pause would miss the approval
 _TRANSIENT: Final = frozenset({Fault.CONNECT, Fault.TIMEOUT, Fault.PROTOCOL})
 
@@ -96,7 +97,7 @@ def _authorize(request: LoginRequest, metadata: Metadata, monotonic: Callable[[]
     if reply.status != 200:
         raise refusal_in(reply, endpoint, DEVICE)
     answer = json_object(reply, endpoint)
-    expires_in = seconds_in(answer, "expires_in", endpoint)
+    expires_in = min(seconds_in(answer, "expires_in", endpoint), _LONGEST_LIFE)
     code = DeviceCode(text_in(answer, "verification_uri", endpoint), text_in(answer, "user_code", endpoint), expires_in)
     interval = seconds_in(answer, "interval", endpoint, default=_DEFAULT_INTERVAL)
     return _Authorization(code, Pace(interval), asked + expires_in, text_in(answer, "device_code", endpoint))

@@ -6,6 +6,7 @@ from typing import Any
 from pgbearer.client.grant import Grant
 from pgbearer.client.login.answer import MetadataError, json_object, refusal_in, seconds_in, secret_in, text_in
 from pgbearer.client.login.refusal import COMMON, Refusals
+from pgbearer.client.peek import expiry_in
 from pgbearer.client.plain import plain
 from pgbearer.client.token import AccessToken, TokenFormatError
 from pgbearer.http import Reply
@@ -44,15 +45,17 @@ def _access(answer: Mapping[str, Any], endpoint: str, asked: float) -> AccessTok
     if kind.lower() != "bearer":
         raise MetadataError(f"gave a token of type {plain(kind)!r}, not Bearer", where=endpoint)
     lifetime = seconds_in(answer, "expires_in", endpoint) if "expires_in" in answer else None
-    scope = answer.get("scope")
     try:
-        return AccessToken(
-            text_in(answer, "access_token", endpoint),
-            expires_at=None if lifetime is None else asked + lifetime,
-            scope=scope if isinstance(scope, str) else None,
-        )
+        token = AccessToken(text_in(answer, "access_token", endpoint))
     except TokenFormatError as error:
         raise MetadataError(error.what, where=endpoint) from error
+    ends = expiry_in(token) if lifetime is None else asked + lifetime  # its own word, if the server has none for it
+    return AccessToken(token.reveal(), expires_at=ends, scope=_scope(answer, endpoint))
+
+
+def _scope(answer: Mapping[str, Any], endpoint: str) -> str | None:
+    said = answer.get("scope")
+    return text_in(answer, "scope", endpoint) if said and isinstance(said, str) else None
 
 
 def _refresh_end(answer: Mapping[str, Any], endpoint: str, asked: float) -> float | None:

@@ -3,7 +3,7 @@
 from enum import Enum, auto
 from typing import Final
 
-from pgbearer.client.peek import claims_in
+from pgbearer.client.peek import claims_in, moment_in
 from pgbearer.client.token import AccessToken
 
 __all__ = ["Freshness", "freshness"]
@@ -46,7 +46,5 @@ def freshness(token: AccessToken, now: float, early: float) -> Freshness:
 def _life(token: AccessToken) -> float:
     """Seconds from its issue to its end, both by the issuer's clock."""
     claims = claims_in(token)
-    issued, ends = claims.get("iat"), claims.get("exp")
-    if isinstance(issued, int | float) and isinstance(ends, int | float) and ends > issued:
-        return float(ends - issued)
-    return _USUAL_LIFE
+    issued, ends = moment_in(claims, "iat"), moment_in(claims, "exp")
+    return ends - issued if issued is not None and ends is not None and ends > issued else _USUAL_LIFE
