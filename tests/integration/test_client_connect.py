@@ -28,6 +28,7 @@ from pgbearer.client import (
 )
 from pgbearer.client.connection import libpq
 from pgbearer.client.connection.hook import CARRIER, Offer, _Hook, _offers, offer
+from pgbearer.client.connection.known import KnownServers
 from pgbearer.errors import PgbearerError, UsageError
 from tests.fake_postgres import FakePostgres
 from tests.parts.authority import Authority
@@ -246,6 +247,20 @@ def test_a_server_is_asked_once_for_its_issuer(server: FakePostgres, folder: Pat
     for _ in range(3):
         connect(f"host={folder}").close()
     assert (server.discoveries, len(server.tokens)) == (1, 3)
+
+
+def test_it_is_asked_again_after_a_while_however_many_connections_there_were(
+    server: FakePostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("pgbearer.client.connection.attempt._known", KnownServers(300, monotonic=lambda: now[0]))
+    for now[0] in (0.0, 200.0, 299.0):
+        connect(f"host={folder}").close()
+        check_server(f"host={folder} user=app dbname=appdb", issuer=ISSUER)
+    assert server.discoveries == 1
+    now[0] = 300.0
+    connect(f"host={folder}").close()
+    assert server.discoveries == 2
 
 
 def test_for_another_database_it_is_asked_again(server: FakePostgres, folder: Path) -> None:

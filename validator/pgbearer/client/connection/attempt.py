@@ -66,7 +66,8 @@ class Login:
                 "the connection was opened without our token, and is closed again",
                 hint="Another library in this process answers libpq's PQsetAuthDataHook in our place.",
             )
-        _known.remember(self.plan.server, offered.discovery_url)
+        if offered.believed is None:  # else it is our own word that has come back
+            _known.remember(self.plan.server, offered.discovery_url)
 
 
 def prepare(
@@ -106,7 +107,8 @@ def question(conninfo: str, kwargs: Mapping[str, Any], issuer: str) -> Iterator[
                 raise without_token(error) from error
     if not isinstance(asked.error, NothingToGiveError):
         raise asked.error or TokenRefusedError("the server let us in without a token")
-    _known.remember(plan.server, asked.discovery_url)
+    if asked.believed is None:
+        _known.remember(plan.server, asked.discovery_url)
 
 
 def _source(source: TokenSource | None, token: AccessToken | str | None) -> TokenSource:
@@ -141,5 +143,5 @@ def _plan(
 
 
 def _arguments(kwargs: Mapping[str, Any], plan: Plan, offered: Offer) -> dict[str, Any]:
-    url = _known.discovery_url(plan.server)
+    url = offered.believed = _known.discovery_url(plan.server)
     return {**kwargs, **plan.added, **({"oauth_issuer": url} if url else {}), CARRIER: offered.name}

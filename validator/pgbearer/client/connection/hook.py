@@ -41,7 +41,7 @@ class NothingToGiveError(Exception):
 class Offer:
     """A token that is to be had, under a name, by connections of one call of `connect`; or none, to hear what is asked.
 
-    After the connection attempt it tells what happened; nothing else may change it.
+    After the connection attempt it tells what happened; but for `believed`, nothing else may change it.
     """
 
     def __init__(self, token: AccessToken | None, issuer: str) -> None:
@@ -49,6 +49,8 @@ class Offer:
         self._issuer = issuer
         self._lent: list[ctypes.Array[ctypes.c_char]] = []
         self.name = _PREFIX + secrets.token_urlsafe(24)
+        self.believed: str | None = None
+        """The metadata URL that is taken for the server's without asking it; set before the attempt, if at all."""
         self.handed_over = False
         """libpq got the token for a connection that may have it."""
         self.discovery_url: str | None = None
