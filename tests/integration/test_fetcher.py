@@ -5,6 +5,7 @@ import gc
 import socket
 import ssl
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,31 @@ def test_reply(get: Callable[[str], Reply], issuer: Issuer) -> None:
     reply = get(issuer.well_known)
     assert (reply.status, reply.is_json) == (200, True)
     assert issuer.url.encode() in reply.body
+
+
+@pytest.mark.parametrize("fault", ["down", "hangs", "redirects", "cut"])
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_no_secret_in_a_traceback_with_locals(issuer: Issuer, fault: str, kind: str) -> None:
+    """Neither in our frames nor in those of what we use, at the error or at what led to it."""
+    FAULTS[fault][0](issuer)
+    where, word = issuer.well_known, "secret"
+
+    def post() -> None:
+        with SyncFetcher(issuer.ca_file, 0.5) as fetcher:
+            fetcher.post_form(where, {"token": f"a-{word}"}, {"authorization": f"a-{word}"})
+
+    async def post_async() -> None:
+        fetcher = Fetcher(issuer.ca_file, 0.5)
+        try:
+            await fetcher.post_form(where, {"token": f"a-{word}"}, {"authorization": f"a-{word}"})
+        finally:
+            await fetcher.aclose()
+
+    with pytest.raises(FetchError) as caught:
+        post() if kind == "sync" else asyncio.run(post_async())
+    report = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert "post_form" in report
+    assert "a-secret" not in report
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS.values(), ids=FAULTS.keys())

@@ -1,5 +1,6 @@
 """What systemd and we tell each other: that we are ready (sd_notify(3)), and which sockets it made for us."""
 
+import logging
 import os
 import socket
 from collections.abc import MutableMapping
@@ -14,6 +15,8 @@ _FIRST: Final = 3
 """SD_LISTEN_FDS_START (sd_listen_fds(3))."""
 _MOST: Final = 1_000
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Handed:
@@ -25,15 +28,21 @@ class Handed:
 
 
 def notify(state: str) -> None:
-    """Send e.g. ``READY=1`` to ``$NOTIFY_SOCKET``; nothing happens without one."""
+    """Send e.g. ``READY=1`` to ``$NOTIFY_SOCKET``; nothing happens without one.
+
+    That nobody hears is no reason not to serve: a shell below a service has the variable too, and long after it.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     if address.startswith("@"):  # the abstract namespace, unix(7)
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
-        manager.connect(address)
-        manager.sendall(state.encode())
+        try:
+            manager.connect(address)
+            manager.sendall(state.encode())
+        except OSError as error:
+            _log.warning("nobody hears at NOTIFY_SOCKET: %s", error.strerror or error)
 
 
 def inherited_sockets(environment: MutableMapping[str, str] = os.environ) -> tuple[Handed, ...]:

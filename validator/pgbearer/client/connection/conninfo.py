@@ -59,12 +59,12 @@ def resolve(conninfo: str, parameters: Mapping[str, ConnectionParameter]) -> dic
     """
     libpq.load()
     try:
-        if conninfo_to_dict(conninfo, **parameters).get("password") is not None:
-            raise UsageError("a password has no place in an OAuth login", hint="Take it out of the connection string.")
-        probe = make_conninfo(conninfo, **{**parameters, "load_balance_hosts": _PROBE, "passfile": NO_PASSFILE})
-    except psycopg.ProgrammingError as error:
-        raise UsageError(f"not a connection string: {plain(str(error).strip())}") from None
-    return _resolved(pq.PGconn.connect_start(probe.encode()))
+        return _resolve(conninfo, parameters)
+    except UnicodeError:
+        raise UsageError(
+            "what says where to connect is not UTF-8",
+            hint="Look at the connection string, the service file and the PG* variables.",
+        ) from None
 
 
 def balances_load(conninfo: str) -> bool:
@@ -110,6 +110,16 @@ def oauth_settings(conninfo: str) -> OAuthSettings:
     return OAuthSettings(
         issuer and (issuer_of(issuer) or issuer), options.get("oauth_client_id"), options.get("oauth_scope")
     )
+
+
+def _resolve(conninfo: str, parameters: Mapping[str, ConnectionParameter]) -> dict[str, str]:
+    try:
+        if conninfo_to_dict(conninfo, **parameters).get("password") is not None:
+            raise UsageError("a password has no place in an OAuth login", hint="Take it out of the connection string.")
+        probe = make_conninfo(conninfo, **{**parameters, "load_balance_hosts": _PROBE, "passfile": NO_PASSFILE})
+    except psycopg.ProgrammingError as error:
+        raise UsageError(f"not a connection string: {plain(str(error).strip())}") from None
+    return _resolved(pq.PGconn.connect_start(probe.encode()))
 
 
 def _resolved(attempt: pq.abc.PGconn) -> dict[str, str]:

@@ -35,6 +35,7 @@ _TAKEN: Final = {
     "port": "port",
     "username": "user",
 }
+_WHERE: Final = frozenset({"host", "hostaddr", "port"})
 _NO_CONNECTION: Final = frozenset({"?", "V", "help", "version"})
 _PASSWORD: Final = frozenset({"W", "password"})
 
@@ -86,9 +87,13 @@ def read_psql_arguments(arguments: Sequence[str], upstreams: Collection[str] = (
             said[_TAKEN[option]] = value or ""
         else:
             rest += written
-    if named is not None and {"host", "port"} & set(said):
-        raise UsageError(f"the upstream {named!r} says where it is", hint="Leave -h and -p out, or its name.")
-    return PsqlCall(named, _conninfo(said), tuple(rest), connects)
+    try:
+        conninfo = _conninfo(said)
+    except UnicodeError:
+        raise UsageError("psql is told where to connect in something else than UTF-8") from None
+    if named is not None and _WHERE & set(conninfo_to_dict(conninfo)):
+        raise UsageError(f"the upstream {named!r} says where it is", hint="Leave host and port out, or its name.")
+    return PsqlCall(named, conninfo, tuple(rest), connects)
 
 
 def _positional(word: str, said: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ __all__ = ["passfile_line", "remove_passfile", "write_passfile"]
 
 def passfile_line(address: str, port: int, pins: Pins, secret: str) -> str:
     """A line for exactly one address and port, and for the database and role if they are pinned."""
-    fields = (address, str(port), _field(pins.database), _field(pins.user), secret)
+    fields = (_escaped(address), str(port), _field(pins.database), _field(pins.user), secret)
     return ":".join(fields)
 
 
@@ -40,6 +40,8 @@ def remove_passfile(file: Path) -> None:
 
 
 def _field(pinned: bytes | None) -> str:
-    if pinned is None:
-        return "*"
-    return pinned.decode(errors="surrogateescape").replace("\\", "\\\\").replace(":", "\\:")
+    return "*" if pinned is None else _escaped(pinned.decode())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(":", "\\:")

@@ -15,7 +15,7 @@ def peer_uid(connected: socket.socket) -> int:
         OSError: the kernel does not say.
     """
     if hasattr(socket, "SO_PEERCRED"):
-        _, uid, _ = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        _, uid, _ = struct.unpack("iII", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return int(uid)
     _, uid = struct.unpack("=II", connected.getsockopt(0, _LOCAL_PEERCRED, 76)[:8])
     return int(uid)

@@ -144,13 +144,13 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _close(self) -> None:
+        for file in self._passfiles:  # before a successor, who waits for our sockets, can have written its own
+            remove_passfile(file)
+        self._passfiles.clear()
         for served in self._served:
             for listening in served.listening:
                 listening.close()
             served.listening.clear()
-        for file in self._passfiles:
-            remove_passfile(file)
-        self._passfiles.clear()
 
     async def _end_all(self) -> None:
         for guest in self._guests.there:
