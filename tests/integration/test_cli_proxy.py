@@ -243,6 +243,15 @@ def test_readiness_is_told_to_the_service_manager(local: Local) -> None:
             assert manager.recv(100) == b"STOPPING=1"
 
 
+def test_a_service_manager_that_is_gone_keeps_nobody_out(local: Local) -> None:
+    gone = str(local.folder / "gone")
+    with started(local, "appdb", env={**local.environment, "NOTIFY_SOCKET": gone}) as proxy:
+        proxy.connect().close()
+        code, err = proxy.stop()
+    assert code == 0
+    assert "nobody hears at NOTIFY_SOCKET: No such file or directory" in err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

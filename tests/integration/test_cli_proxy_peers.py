@@ -19,6 +19,7 @@ from tests.proxied import ISSUER, SECRET
 
 ONE, OTHER, NOBODYS = 54_321, 54_322, 54_323
 """Uids of nobody on this machine."""
+LARGE = 4_000_000_000
 THEIRS = "eyJ0aGVpcnM.dG9rZW4tb2YtdGhl.b3RoZXI"
 
 
@@ -99,6 +100,13 @@ def test_the_user_of_the_proxy_itself_is_nobody_special(local: Local, base: Path
     with started(local, "appdb", "--peers", "--folder", str(base)) as proxy:
         said = connect_as(0, proxy)
         assert "uid 0 may not use this proxy" in said.stderr
+
+
+def test_a_user_of_a_large_uid(local: Local, base: Path) -> None:
+    """Directories of many users give such ones: a uid_t is unsigned."""
+    write(local, f'{LARGE} = "theirs"')
+    with started(local, "appdb", "--peers", "--folder", str(base)) as proxy:
+        assert connect_as(LARGE, proxy).stdout == holder(THEIRS)
 
 
 def test_a_user_by_name(local: Local, base: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from pgbearer.client import StaticSource
 from pgbearer.client.proxy import Inherited, Listen, ListenTcp, Proxy, ProxySettings, Upstream
+from pgbearer.client.proxy.listen import Listening
 from pgbearer.errors import UsageError
 from tests.fake_postgres import FakePostgres
 from tests.parts.needs import ROOT
@@ -150,6 +151,23 @@ async def test_the_loopback_is_never_without_a_secret(folder: Path) -> None:
         with pytest.raises(UsageError, match="needs a passfile"):
             async with Proxy([(upstream, [Inherited(handed)])]):
                 pass
+
+
+async def test_the_passfile_is_gone_before_a_successor_can_have_the_port(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream, passfile = Upstream("db", f"host={folder}", StaticSource(SECRET), ISSUER), folder / "pgpass"
+    there: list[bool] = []
+    closing = Listening.close
+
+    def look(listening: Listening) -> None:
+        there.append(passfile.exists())
+        closing(listening)
+
+    monkeypatch.setattr(Listening, "close", look)
+    async with Proxy([(upstream, [ListenTcp(passfile)])]):
+        assert passfile.exists()
+    assert there == [False]
 
 
 async def test_a_tcp_client_that_proves_nothing_gets_nowhere(server: FakePostgres, folder: Path) -> None:

@@ -28,6 +28,14 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PGSERVICEFILE", str(file))
 
 
+def test_what_is_not_utf_8_is_an_error_of_the_persons(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="not UTF-8"):
+        resolve("host=\udcff", {})
+    monkeypatch.setenv("PGUSER", "\udcff")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        resolve("", {})
+
+
 def test_keywords_win_over_the_string_it_over_the_service_it_over_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -90,6 +90,10 @@ def test_only_the_first_argument_is_such_a_name(words: list[str]) -> None:
         (["host='db"], "not a connection string"),
         (["nothing=known"], "not a connection string"),
         (["corp", "-h", "db"], "the upstream 'corp' says where it is"),
+        (["corp", "-d", "host=db"], "the upstream 'corp' says where it is"),
+        (["corp", "postgresql://db/appdb"], "the upstream 'corp' says where it is"),
+        (["corp", "hostaddr=192.0.2.1"], "the upstream 'corp' says where it is"),
+        (["-U", "\udcff"], "something else than UTF-8"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

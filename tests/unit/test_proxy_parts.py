@@ -122,6 +122,10 @@ def test_a_line_is_for_one_place(pins: Pins, line: str) -> None:
     assert passfile_line("127.0.0.1", 5555, pins, "s") == line
 
 
+def test_a_line_is_for_an_address_of_ipv6_too() -> None:
+    assert passfile_line("::1", 5555, Pins(), "s") == "\\:\\:1:5555:*:*:s"
+
+
 # who is there
 
 
