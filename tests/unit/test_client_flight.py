@@ -1,7 +1,9 @@
 """One piece of work for all who wait, in threads and tasks; interrupted only when nobody waits any more."""
 
 import asyncio
+import gc
 import threading
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -129,3 +131,31 @@ def test_an_event_loop_that_is_gone_is_not_called() -> None:
     assert asyncio.run(flights.wait_async(0.001)) is None
     work.go_on.set()
     assert flights.wait() == 1
+
+
+def test_what_the_work_left_midway_is_closed_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    """A stream of which only the first message counts, as of the Workload API."""
+    closed = threading.Event()
+
+    async def stream() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            for _ in range(100):
+                await asyncio.sleep(0)
+            closed.set()
+
+    async def work() -> int:
+        async for first in stream():
+            return first
+        return 0
+
+    flights = Flights(work)
+    assert flights.wait() == 1
+    for thread in threading.enumerate():
+        if thread.name == "pgbearer-login":
+            thread.join(60)
+    gc.collect()
+    assert closed.is_set()
+    assert caplog.text == ""

@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 __all__ = ["Flights"]
 
 T = TypeVar("T")
+
+_CLEAR_UP_SECONDS: Final = 5.0
 
 
 class Flights(Generic[T]):
@@ -103,6 +105,14 @@ class _Flight(Generic[T]):
     def _run(self) -> None:
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(self._clear_up())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
+
+    async def _clear_up(self) -> None:
+        """Have generators that were left midway closed: the loop makes tasks of that, which it does not wait for."""
+        await self._loop.shutdown_asyncgens()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=_CLEAR_UP_SECONDS)
