@@ -114,6 +114,11 @@ def _show_what_next(running: Stack) -> None:
         f"    --issuer {running.issuer} --scope db:demo --ca-file {running.ca_file}\n\n"
     )
     sys.stdout.flush()
+    sys.stdout.write(
+        "That login is kept. To end it, and be somebody else:\n\n"
+        f"  {pgbearer} logout --issuer {running.issuer} --ca-file {running.ca_file}\n\n"
+    )
+    sys.stdout.flush()
     console.print(f"Your browser does not know the demo's authority, {running.ca_file}, and will say so.")
     console.print(f"Who may do what stands in {state.folder() / 'pgbearer.yaml'}; a saved change is in force at once.")
     sys.stdout.write(f"Who was refused, and why: {pgbearer} decisions list --socket {running.admin_socket}\n")

@@ -116,6 +116,7 @@ def test_connections_end_with_the_program(local: Local) -> None:
         (["appdb", "--", "no-such-program"], 2, "there is no program 'no-such-program'"),
         (["appdb"], 2, "Missing argument"),
         (["appdb", "--"], 2, "there is no program to run"),
+        (["appdb", "--profile", "robot", "--", "true"], 2, "--profile stands where the program does"),
         (["apdb", "--", "true"], 2, "no upstream is called 'apdb'; did you mean \"appdb\"?"),
         (["host=localhost sslmode=require", "--", "true"], 2, "sslmode=require does not verify"),
         (["host=localhost password=hunter2", "--", "true"], 2, "a password has no place"),

@@ -145,6 +145,22 @@ def test_logins_without_a_profile_are_found_and_ended_too(issuer: SessionIssuer,
     assert not list((home / "state" / "pgbearer").glob("*.json*"))
 
 
+def test_logout_of_an_issuer_ends_every_login_there(issuer: SessionIssuer, run: Run) -> None:
+    run("login", "--issuer", issuer.url, "--scope", "openid db:demo db:other")
+    run("login", "--issuer", issuer.url, "--client-id", "other", "--ca-file", str(issuer.ca_file))
+    done = run("logout", "--issuer", issuer.url, "--ca-file", str(issuer.ca_file))
+    assert (done.returncode, done.stdout) == (0, f"logged out at {issuer.url}\n" * 2)
+    assert issuer.sessions == []
+    again = run("logout", "--issuer", issuer.url)
+    assert (again.returncode, again.stdout) == (0, f"no login is kept for {issuer.url}\n")
+
+
+def test_status_does_not_list_what_was_only_tried(issuer: SessionIssuer, run: Run) -> None:
+    assert run("login", "--issuer", "https://127.0.0.1:1").returncode == 3
+    (only,) = json.loads(run("status", "--json").stdout)
+    assert (only["profile"], only["logged_in"]) == ("corp", False)
+
+
 def test_logout_ends_the_session(issuer: SessionIssuer, run: Run) -> None:
     run("login")
     done = run("logout")

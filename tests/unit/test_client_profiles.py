@@ -172,6 +172,12 @@ def test_a_profile_is_found_by_its_issuer(issuer: str, name: str | None) -> None
     assert decode(GOOD).named_for(issuer) == name
 
 
+def test_a_profile_of_a_file_without_profiles_can_be_written() -> None:
+    with pytest.raises(UsageError, match=r"Write \[profiles.corp\] there, or give --issuer URL") as caught:
+        ClientFile(PATH, {}).profile("corp")
+    assert str(PATH) in str(caught.value)
+
+
 def test_the_default_one_goes_before_others_of_its_issuer() -> None:
     text = f'default = "b"\n[profiles.a]\n{ISSUER}[profiles.b]\n{ISSUER}[profiles.c]\n{ISSUER}'
     assert decode(text).named_for("https://sso.example.org") == "b"
@@ -194,7 +200,7 @@ def test_the_page_shows_what_may_stand_in_the_file(block: str) -> None:
 
 def test_the_page_names_every_key() -> None:
     named = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
-    assert named == [field.name for field in msgspec.structs.fields(Profile)]
+    assert named == [field.name for kind in (Profile, UpstreamSettings) for field in msgspec.structs.fields(kind)]
 
 
 def test_the_problems_on_the_page_are_those_that_are_said() -> None:

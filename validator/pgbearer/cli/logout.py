@@ -1,5 +1,6 @@
 """``pgbearer logout``: end a login, here and at the authorization server."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,11 +27,12 @@ def logout(
 
     The session there is ended, what could renew it is revoked, and the login is forgotten here in any case. Where the
     authorization server cannot be reached, that is said: the session may go on until it ends by itself. A token that a
-    database has already seen ends no earlier by this.
+    database has already seen ends no earlier by this. --issuer alone means every login there.
 
     \b
     Example:
       pgbearer logout --profile corp
+      pgbearer logout --issuer https://sso.example.org/realms/corp
       pgbearer logout --all
 
     \b
@@ -38,12 +40,23 @@ def logout(
     """  # noqa: D301  \b is the character by which click keeps lines as they are
     from pgbearer.cli.kept import every_login
 
-    one = () if every else (asking.ask(profile, issuer, client_id, scope, ca_file).login(),)
-    sources = every_login(ca_file) if every else one
+    if every:
+        sources = every_login(ca_file)
+    else:
+        asked = asking.ask(profile, issuer, client_id, scope, ca_file).login()
+        sources = [asked] if any((profile, client_id, scope)) or not issuer else _all_there(asked, ca_file)
     failures = [failure for source in sources if (failure := _end(source)) is not None]
     if every and not sources:
         show.line("no login is kept here")
     return max((failure.exit_code for failure in failures), default=0)
+
+
+def _all_there(asked: "PersonSource", ca_file: Path | None) -> "list[PersonSource]":
+    """Every login that is kept for the issuer of `asked`, for whatever client and scopes; `asked` if there is none."""
+    from pgbearer.cli.kept import every_login
+
+    others = [source for source in every_login(ca_file) if source.issuer == asked.issuer and source.key != asked.key]
+    return [*([asked] if asked.kept() is not None else []), *others] or [asked]
 
 
 def _end(source: "PersonSource") -> "PgbearerError | None":

@@ -56,13 +56,18 @@ def run(
     Exit codes: the program's own, 128 and the number of the signal that ended it; before it is started 1 refused,
     2 wrong usage, 3 the issuer or the server cannot be reached.
     """  # noqa: D301  \b is the character by which click keeps lines as they are
-    from pgbearer.client import load_client_file
+    from pgbearer.client import load_client_file, plain
     from pgbearer.client.local.child import find_program
     from pgbearer.client.local.private import run_with_proxy
 
     words = command[1:] if command[0] == "--" else command
     if not words:
         raise UsageError("there is no program to run", hint="Say it after --: pgbearer run UPSTREAM -- CMD")
+    if words is command and words[0].startswith("-"):
+        raise UsageError(
+            f"{plain(words[0])} stands where the program does",
+            hint="Options of pgbearer go before UPSTREAM, the program after --: pgbearer run [OPTIONS] UPSTREAM -- CMD",
+        )
     words = [find_program(words[0]), *words[1:]]
     found = upstreams.find(upstream, load_client_file())
     manner = asking.manner(device=device, qr=qr, no_browser=no_browser)

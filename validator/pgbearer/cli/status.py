@@ -38,7 +38,7 @@ def status(
         asked = asking.ask(profile, issuer, client_id, scope, None)
         logins = [(asked.name, asked.login())]
     else:
-        logins = logins_by_name()
+        logins = [one for one in logins_by_name() if one[0] is not None or one[1].kept() is not None]
     found = [_facts(name, source) for name, source in logins]
     if json:
         show.as_json(found)

@@ -75,7 +75,8 @@ class ClientFile:
             UsageError: there is none.
         """
         if name not in self.profiles:
-            hint = f"It has {', '.join(self.profiles)}." if self.profiles else "It has none."
+            none = f"The file has none, or is not there. Write [profiles.{plain(name)}] there, or give --issuer URL."
+            hint = f"It has {', '.join(self.profiles)}." if self.profiles else none
             raise UsageError(
                 f"no profile is called {plain(name)!r}{near(name, self.profiles)}", where=str(self.path), hint=hint
             )
