@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pgbearer.cli import asking, show
+from pgbearer.cli import asking, show, upstreams
 from pgbearer.cli.given import TokenCommand, TokenFile, given
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["connect"]
 
 Conninfo = Annotated[
-    str, typer.Argument(metavar="CONNINFO", help="Connection string or URL; service files and PG* as in psql.")
+    str,
+    typer.Argument(
+        metavar="CONNINFO",
+        help="Connection string or URL; service files and PG* as in psql. Or an upstream of client.toml.",
+        autocompletion=upstreams.upstream_names,
+    ),
 ]
 Command = Annotated[str | None, typer.Option("--command", metavar="SQL", help="Run this and print what it returns.")]
 
@@ -50,6 +55,7 @@ def connect(
     \b
     Example:
       pgbearer connect "host=db dbname=appdb user=app_readonly" --profile corp
+      pgbearer connect appdb
       pgbearer connect "service=appdb" --command "SELECT count(*) FROM orders"
       pgbearer connect "service=appdb" --token-file /run/token/db
 
@@ -59,13 +65,16 @@ def connect(
     from pgbearer import client
 
     manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    said, named = given(context, token_file, token_command), client.oauth_settings(conninfo)
-    asked = asking.ask(profile, issuer, client_id, scope, ca_file, manner, named=named, given=said)
+    token_given = given(context, token_file, token_command)
+    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token_given)
+    found = upstreams.find(conninfo, client.load_client_file())
+    asked = upstreams.Sources(options).asked(found)
     source, chosen = asked.source(), asked.profile
-    client.check_server(conninfo, issuer=chosen.server_issuer)
+    behind = found.behind or chosen.behind
+    client.check_server(found.conninfo, issuer=behind or chosen.issuer)
     token = source.token()
     with client.connect(
-        conninfo, token=token, issuer=chosen.issuer, behind=chosen.behind, autocommit=True
+        found.conninfo, token=token, issuer=chosen.issuer, behind=behind, autocommit=True
     ) as connection:
         if command is not None:
             _run(connection, command, json=json)

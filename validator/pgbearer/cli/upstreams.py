@@ -1,4 +1,4 @@
-"""Where `psql`, `run` and `proxy` lead, and with whose tokens: a name of client.toml, or a connection string."""
+"""Where the commands that connect lead, and with whose tokens: a name of client.toml, or a connection string."""
 
 import re
 from collections.abc import Sequence
