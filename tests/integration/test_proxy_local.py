@@ -118,6 +118,25 @@ async def test_one_proxy_for_several_users_gives_each_their_own(
     assert sorted(server.tokens) == ["mine", "theirs"]
 
 
+async def test_one_user_does_not_take_all_the_connections_of_the_others(
+    server: FakePostgres, folder: Path, need: Callable[..., None]
+) -> None:
+    need(ROOT)
+    for path in (folder, folder.parent, folder.parent.parent):
+        path.chmod(0o755)
+    sources = {os.geteuid(): StaticSource("mine"), server_uid(): StaticSource("theirs")}
+    upstream = Upstream("db", f"host={folder}", issuer=ISSUER, admit=sources.get)
+    place, settings = folder / "shared", ProxySettings(most_connections=4, drain_seconds=0)
+    async with Proxy([(upstream, [Listen(place, shared=True)])], settings):
+        held = [await psycopg.AsyncConnection.connect(f"host={place} user=app") for _ in range(2)]
+        with pytest.raises(psycopg.OperationalError, match=f"too many clients of uid {os.geteuid()} already"):
+            await psycopg.AsyncConnection.connect(f"host={place} user=app")
+        _, said = await as_stranger(place / ".s.PGSQL.5432")
+        assert said[:1] == b"R"
+        for connection in held:
+            await connection.close()
+
+
 async def test_a_socket_for_others_needs_to_know_them(folder: Path) -> None:
     upstream = Upstream("db", f"host={folder}", StaticSource(SECRET), ISSUER)
     with pytest.raises(UsageError, match="whose tokens each of them has"):

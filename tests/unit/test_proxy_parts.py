@@ -132,6 +132,7 @@ def test_a_line_is_for_an_address_of_ipv6_too() -> None:
 class Somebody:
     """A guest that remembers being dropped."""
 
+    uid: int | None = None
     began = 0.0
     last_byte = 0.0
     is_idle = True

@@ -9,6 +9,7 @@ __all__ = ["Guest", "Guests"]
 class Guest(Protocol):
     """A client, as those see it that count and end clients."""
 
+    uid: int | None
     began: float
 
     @property
@@ -56,6 +57,10 @@ class Guests:
     def finished(self) -> int:
         """How many have said what they want."""
         return len(self._there) - len(self._unfinished)
+
+    def of(self, uid: int | None) -> int:
+        """How many are of one local user, whatever they have said."""
+        return sum(guest.uid == uid for guest in self._there)
 
     def came(self, guest: Guest) -> None:
         """A client has connected. Too many that say nothing drive out the oldest of them, not those who work."""

@@ -112,6 +112,8 @@ class Session:
             raise RefusedError(INVALID_AUTHORIZATION, who, hint="Run a proxy of your own, or become one of its peers.")
         if house.guests.finished > house.settings.most_connections:
             raise RefusedError(TOO_MANY, "sorry, too many clients already")
+        if upstream.admit is not None and house.guests.of(self.uid) > house.settings.most_connections // 2:
+            raise RefusedError(TOO_MANY, f"sorry, too many clients of uid {self.uid} already")
         return source
 
     async def _log_in(self, asked: Startup) -> None:

@@ -14,7 +14,7 @@ class ProxySettings:
     most_unfinished: int = 256
     """Clients that have not come that far; one more, and the oldest of them is dropped."""
     most_connections: int = 5_000
-    """Clients that have."""
+    """Clients that have. Where several local users are served, half of them at most are of one."""
     source_seconds: float = 300.0
     """For the source to give a token: a person may have to act."""
     dial_seconds: float = 60.0
