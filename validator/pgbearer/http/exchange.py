@@ -8,13 +8,20 @@ from pgbearer.http.bare import httpx
 from pgbearer.http.fault import Fault, FetchError
 from pgbearer.http.reply import Reply
 
-__all__ = ["HEADERS", "checked_url", "read_reply", "tls_context"]
+__all__ = ["HEADERS", "Unshown", "checked_url", "read_reply", "tls_context"]
 
 HEADERS = {
     "accept": "application/json, application/jwk-set+json",  # who asks Kubernetes for JSON alone does not get its keys
     "accept-encoding": "identity",
     "user-agent": "pgbearer",
 }
+
+
+class Unshown(dict[str, str]):
+    """What goes into a request and may be a secret; its repr, in a traceback that shows locals, has the names only."""
+
+    def __repr__(self) -> str:
+        return f"<values of {sorted(self)}>"
 
 
 def checked_url(url: str) -> httpx.URL:

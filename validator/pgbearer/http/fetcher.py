@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pgbearer.http.bare import httpx
-from pgbearer.http.exchange import HEADERS, checked_url, read_reply, tls_context
+from pgbearer.http.exchange import HEADERS, Unshown, checked_url, read_reply, tls_context
 from pgbearer.http.fault import Fault, FetchError, fault_of
 from pgbearer.http.reply import Reply
 
@@ -59,7 +59,7 @@ class Fetcher:
         Raises:
             FetchError: if no usable reply came; its `kind` says why.
         """
-        return await self._exchange("GET", url, None, {})
+        return await self._exchange("GET", url, None, Unshown())
 
     async def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
         """POST `fields` as ``application/x-www-form-urlencoded``; any status but 3xx is a reply.
@@ -67,15 +67,15 @@ class Fetcher:
         Raises:
             FetchError: if no usable reply came; its `kind` says why. Fields and headers are in no message.
         """
-        return await self._exchange("POST", url, fields, headers or {})
+        form, more = Unshown(fields), Unshown(headers or {})
+        del fields, headers  # a traceback that shows locals would show them
+        return await self._exchange("POST", url, form, more)
 
     async def aclose(self) -> None:
         """Close the connections that are kept open."""
         await self._client.aclose()
 
-    async def _exchange(
-        self, method: str, url: str, fields: Mapping[str, str] | None, headers: Mapping[str, str]
-    ) -> Reply:
+    async def _exchange(self, method: str, url: str, fields: Unshown | None, headers: Unshown) -> Reply:
         target = checked_url(url)
         try:
             async with (

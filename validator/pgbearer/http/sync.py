@@ -40,7 +40,9 @@ class SyncFetcher:
 
     def post_form(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
         """As `Fetcher.post_form`."""
-        return self._run(self._fetcher.post_form(url, fields, headers))
+        sent = self._fetcher.post_form(url, fields, headers)
+        del fields, headers  # as there
+        return self._run(sent)
 
     def close(self) -> None:
         """Close the connections and end the thread; a second call does nothing."""
