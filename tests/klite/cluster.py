@@ -3,8 +3,10 @@
 No kubelet, no scheduler, no controllers: what is created stays as it was created, and what is deleted is gone at once.
 """
 
+import json
 import secrets
 import ssl
+import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.klite.programs import apiserver, etcd
+from tests.klite.programs import apiserver, etcd, kubectl
 from tests.parts.authority import Authority
 from tests.parts.ports import free_port
 from tests.parts.processes import Running, launch, wait_until
@@ -75,6 +77,7 @@ class Cluster:
             )
             undo.callback(server.stop)
             cluster = cls(folder, f"https://127.0.0.1:{port}", authority.ca_file, admin, store, server, issuer)
+            _secret(cluster.kubeconfig, _kubeconfig(cluster).encode())
             wait_until(lambda: cluster.ready() or not server.alive(), _READY_SECONDS, "the API server to be ready")
             if not server.alive():
                 raise ClusterError(f"the API server ended\n{(folder / 'apiserver.log').read_text()[-3000:]}")
@@ -93,6 +96,28 @@ class Cluster:
         """Stop both, the server first."""
         self.apiserver.stop()
         self.etcd.stop()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A file with which programs are the administrator."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def signing_key(self) -> Path:
+        """What tokens of service accounts are signed with."""
+        return self.folder / "sa.key"
+
+    def kubectl(self, *words: str | Path, stdin: str | None = None) -> str:
+        """What ``kubectl`` prints, run as the administrator.
+
+        Raises:
+            ClusterError: it failed; its own words are in the message.
+        """
+        command = [kubectl(), f"--kubeconfig={self.kubeconfig}", *words]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ClusterError(f"kubectl {' '.join(map(str, words))}: {done.stderr.strip()}")
+        return done.stdout
 
     def ready(self) -> bool:
         """Whether the API server says so, its roles made."""
@@ -211,6 +236,20 @@ def _options(folder: Path, authority: Authority, store: str, port: int, admin: s
         f"--service-account-signing-key-file={signing}",
         *("--service-cluster-ip-range=10.0.0.0/24", "--endpoint-reconciler-type=none"),
     ]
+
+
+def _kubeconfig(cluster: Cluster) -> str:
+    server = {"server": cluster.url, "certificate-authority": str(cluster.ca_file)}
+    return json.dumps(  # JSON is YAML
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "admin",
+            "contexts": [{"name": "admin", "context": {"cluster": "here", "user": "admin"}}],
+            "clusters": [{"name": "here", "cluster": server}],
+            "users": [{"name": "admin", "user": {"token": cluster.admin}}],
+        }
+    )
 
 
 def _secret(file: Path, content: bytes) -> Path:

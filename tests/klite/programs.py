@@ -1,7 +1,7 @@
-"""The programs of a Kubernetes control plane and of SPIRE, built from Go modules, without a container engine.
+"""The programs of a Kubernetes control plane, of the CloudNativePG operator and of SPIRE, built from Go modules.
 
-What they are built from is pinned in requirements/kubernetes and requirements/spire. Cold, on two cores: the API server
-seven minutes, SPIRE six, etcd half a minute; then they are in the cache.
+What they are built from is pinned in folders of requirements/. Cold, on two cores: the API server four to seven
+minutes, SPIRE six, the operator and the offline check two each, the others half a minute; then they are in the cache.
 """
 
 import re
@@ -12,10 +12,25 @@ from tests.parts import golang
 from tests.parts.cache import cached
 from tests.parts.needs import COMPILER, demand
 
-__all__ = ["apiserver", "etcd", "spire_agent", "spire_server", "version"]
+__all__ = [
+    "apiserver",
+    "controller_manager",
+    "etcd",
+    "kubeconform",
+    "kubectl",
+    "kustomize",
+    "offline_check",
+    "operator",
+    "spire_agent",
+    "spire_server",
+    "version",
+]
 
 _REQUIREMENTS = Path(__file__).parents[2] / "requirements"
+_CHECK = Path(__file__).parent / "check"
 _KUBERNETES, _ETCD, _SPIRE = "k8s.io/kubernetes", "go.etcd.io/etcd/server/v3", "github.com/spiffe/spire"
+_OPERATOR = "github.com/cloudnative-pg/cloudnative-pg"
+_KUSTOMIZE, _KUBECONFORM = "sigs.k8s.io/kustomize/kustomize/v5", "github.com/yannh/kubeconform"
 
 
 def apiserver() -> Path:
@@ -24,16 +39,46 @@ def apiserver() -> Path:
     Raises:
         GoError: no Go to be had, or it does not build.
     """
-    named = version(_KUBERNETES)
-    major, minor, _ = named.split(".")
-    what = {"gitVersion": f"v{named}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    linker = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in what.items())
-    return _program("kubernetes", _KUBERNETES, "kube-apiserver", f"{_KUBERNETES}/cmd/kube-apiserver", linker=linker)
+    return _kubernetes("kube-apiserver")
+
+
+def controller_manager() -> Path:
+    """`kube-controller-manager`, which makes pods of jobs and clears up; raises as `apiserver`."""
+    return _kubernetes("kube-controller-manager")
+
+
+def kubectl() -> Path:
+    """`kubectl`; raises as `apiserver`."""
+    return _kubernetes("kubectl")
 
 
 def etcd() -> Path:
     """`etcd`, which keeps what the API server is told; raises as `apiserver`."""
     return _program("kubernetes", _ETCD, "etcd", _ETCD)
+
+
+def operator() -> Path:
+    """`manager`: CloudNativePG's operator, and the instance manager in its pods; raises as `apiserver`."""
+    linker = f"-X {_OPERATOR}/pkg/versions.buildVersion={version(_OPERATOR)}"
+    return _program("cloudnative-pg", _OPERATOR, "manager", f"{_OPERATOR}/cmd/manager", linker=linker)
+
+
+def kustomize() -> Path:
+    """`kustomize`; raises as `apiserver`."""
+    linker = f"-X sigs.k8s.io/kustomize/api/provenance.version=v{version(_KUSTOMIZE)}"
+    return _program("kustomize", _KUSTOMIZE, "kustomize", _KUSTOMIZE, linker=linker)
+
+
+def kubeconform() -> Path:
+    """`kubeconform`; raises as `apiserver`."""
+    return _program("kubeconform", _KUBECONFORM, "kubeconform", f"{_KUBECONFORM}/cmd/kubeconform")
+
+
+def offline_check() -> Path:
+    """What the API server and the operator's webhook would say of manifests, without either; raises as `apiserver`."""
+    key = "".join(file.read_text() for file in sorted(_CHECK.iterdir()) if file.suffix in (".go", ".mod", ".sum"))
+    made = cached(f"offlinecheck-{version(_OPERATOR)}", key, _maker(_CHECK, ".", "offlinecheck", "", cgo=False))
+    return made / "offlinecheck"
 
 
 def spire_server() -> Path:
@@ -48,11 +93,19 @@ def spire_agent() -> Path:
 
 def version(module: str) -> str:
     """The pinned version of a Go module, without its v."""
-    for folder in ("kubernetes", "spire"):
-        pins = (_REQUIREMENTS / folder / "go.mod").read_text()
+    for pinned in sorted(_REQUIREMENTS.glob("*/go.mod")):
+        pins = pinned.read_text()
         if found := re.search(rf"^\s(?:require )?{re.escape(module)} v(\S+)", pins, re.MULTILINE):
             return found[1]
     raise LookupError(module)
+
+
+def _kubernetes(name: str) -> Path:
+    named = version(_KUBERNETES)
+    major, minor, _ = named.split(".")
+    what = {"gitVersion": f"v{named}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    linker = " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in what.items())
+    return _program("kubernetes", _KUBERNETES, name, f"{_KUBERNETES}/cmd/{name}", linker=linker)
 
 
 def _spire(name: str) -> Path:

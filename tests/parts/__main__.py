@@ -32,6 +32,12 @@ PARTS: dict[str, Callable[[], object]] = {
 CLUSTERS: dict[str, Callable[[], object]] = {
     "etcd": programs.etcd,
     "Kubernetes' API server": programs.apiserver,
+    "Kubernetes' controllers": programs.controller_manager,
+    "kubectl": programs.kubectl,
+    "CloudNativePG's operator": programs.operator,
+    "what says the verdicts of both offline": programs.offline_check,
+    "kustomize": programs.kustomize,
+    "kubeconform": programs.kubeconform,
     "SPIRE's agent": programs.spire_agent,
     "SPIRE's server": programs.spire_server,
 }

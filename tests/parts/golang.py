@@ -3,6 +3,7 @@
 Debian's own is years behind what such modules ask for, and with GOTOOLCHAIN=local it would not fetch a newer one.
 """
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 from tests.parts.cache import cached
 from tests.parts.progress import step
 
-__all__ = ["GoError", "build", "toolchain"]
+__all__ = ["GoError", "build", "source", "toolchain"]
 
 _REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "go.txt"
 _VERSION = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?")
@@ -60,6 +61,19 @@ def build(module: Path, package: str, binary: Path, *, linker: str = "", cgo: bo
     done = subprocess.run(command, cwd=module, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise GoError(f"{package} does not build:\n{done.stderr[-3000:]}")
+
+
+def source(folder: Path, module: str) -> Path:
+    """Where the files of `module` are, which the go.mod in `folder` requires and its go.sum pins by hash.
+
+    Raises:
+        GoError: no Go, or what came is not the pinned one.
+    """
+    command: list[str | Path] = [toolchain(_language(folder)), "mod", "download", "-json", module]
+    done = subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise GoError(f"{module} cannot be had:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _language(module: Path) -> str:

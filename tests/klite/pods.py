@@ -1,0 +1,169 @@
+"""What a kubelet does with a pod, once: volumes, init containers, native sidecars, containers, and its status.
+
+A pod is Ready as soon as its containers are started: there are no probes. A container that ends is not started again.
+"""
+
+import datetime
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.klite import containers
+from tests.klite.cluster import Cluster, ClusterError
+from tests.klite.containers import Container
+from tests.klite.images import Images
+from tests.klite.volumes import Source, Volume
+from tests.parts.processes import wait_until
+
+__all__ = ["Kubelet", "Pod"]
+
+_INIT_SECONDS: Final = 180.0
+Json = Mapping[str, Any]
+
+
+@dataclass
+class Pod:
+    """A pod whose containers were started."""
+
+    kubelet: "Kubelet"
+    source: Source
+    running: dict[str, Container] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The pod's."""
+        return str(self.source.pod["metadata"]["name"])
+
+    def wait(self, patience: float = _INIT_SECONDS) -> int:
+        """Wait for the end of the first container, which is the pod's, report it, and return its exit code.
+
+        Raises:
+            TimeUpError: it still runs after `patience` seconds.
+        """
+        main = self.running[self.source.pod["spec"]["containers"][0]["name"]]
+        wait_until(lambda: not main.process.alive(), patience, f"the end of {self.name}")
+        code = main.exit_code()
+        self.stop()
+        state = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}}
+        self.kubelet.report(self.source.pod, "Succeeded" if code == 0 else "Failed", ready=False, state=state)
+        return 1 if code is None else code
+
+    def stop(self) -> None:
+        """End every container, the first one first."""
+        for container in reversed(self.running.values()):
+            container.stop()
+
+    def logs(self) -> str:
+        """The last that each container has printed."""
+        return "\n".join(f"--- {name}\n{each.log()[-2000:]}" for name, each in self.running.items())
+
+
+@dataclass
+class Kubelet:
+    """Runs pods of one API server on this machine. Needs root."""
+
+    cluster: Cluster
+    images: Images
+    folder: Path
+
+    def run(self, namespace: str, name: str) -> Pod:
+        """Start the pod and report it as running.
+
+        Raises:
+            ClusterError: an init container failed, or something in it cannot be done here.
+        """
+        found = self.cluster.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
+        source = Source(self.cluster, self.images, found, self.folder / "claims")
+        here = self.folder / "pods" / f"{namespace}_{name}"
+        uid_and_gid = containers.owner(found)
+        volumes = {
+            each["name"]: source.make(each, here / "volumes" / each["name"], uid_and_gid)
+            for each in found["spec"].get("volumes", [])
+        }
+        pod = Pod(self, source)
+        try:
+            self._start(pod, here, volumes)
+        except BaseException:
+            pod.stop()
+            raise
+        now = {"running": {"startedAt": _now()}}
+        self.report(found, "Running", ready=True, state=now)
+        return pod
+
+    def bind_claims(self, namespace: str, selector: str) -> None:
+        """Give every claim a folder as its volume."""
+        found = json.loads(self.cluster.kubectl("-n", namespace, "get", "pvc", "-l", selector, "-o", "json"))
+        for claim in found["items"]:
+            name = claim["metadata"]["name"]
+            folder = self.folder / "claims" / f"{namespace}_{name}"
+            folder.mkdir(parents=True, exist_ok=True)
+            self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_volume(namespace, claim, folder)))
+
+    def report(self, pod: Json, phase: str, *, ready: bool, state: Json) -> None:
+        """Tell the API server how the pod is."""
+        spec, metadata = pod["spec"], pod["metadata"]
+        status = {
+            "phase": phase,
+            "podIP": "127.0.0.1",
+            "podIPs": [{"ip": "127.0.0.1"}],
+            "hostIP": "127.0.0.1",
+            "startTime": _now(),
+            "conditions": [
+                {"type": kind, "status": str(ready), "lastTransitionTime": _now()}
+                for kind in ("Initialized", "Ready", "ContainersReady", "PodScheduled")
+            ],
+            "containerStatuses": _statuses(spec["containers"], ready=ready, state=state),
+        }
+        if beside := _sidecars(spec):
+            status["initContainerStatuses"] = _statuses(beside, ready=ready, state=state)
+        patch = json.dumps({"status": status})
+        words = ["patch", "pod", metadata["name"], "--subresource=status", "--type=merge", "-p", patch]
+        self.cluster.kubectl("-n", metadata["namespace"], *words)
+
+    def _start(self, pod: Pod, here: Path, volumes: Mapping[str, Volume]) -> None:
+        spec = pod.source.pod["spec"]
+        for each in spec.get("initContainers", []):
+            container = containers.start(each, pod.source, here / each["name"], volumes)
+            if each in _sidecars(spec):
+                pod.running[container.name] = container
+                continue
+            _await_success(container)
+        for each in (*spec["containers"][1:], spec["containers"][0]):
+            pod.running[each["name"]] = containers.start(each, pod.source, here / each["name"], volumes)
+
+
+def _await_success(container: Container) -> None:
+    wait_until(lambda: not container.process.alive(), _INIT_SECONDS, f"the end of {container.name}")
+    if container.exit_code() != 0:
+        raise ClusterError(f"init container {container.name} failed:\n{container.log()[-2000:]}")
+
+
+def _sidecars(spec: Json) -> list[Json]:
+    """Native sidecars: init containers that go on beside the others."""
+    return [each for each in spec.get("initContainers", []) if each.get("restartPolicy") == "Always"]
+
+
+def _statuses(specs: list[Json], *, ready: bool, state: Json) -> list[Json]:
+    same = {"ready": ready, "started": ready, "restartCount": 0, "state": state}
+    return [{"name": each["name"], "image": each["image"], "imageID": each["image"], **same} for each in specs]
+
+
+def _volume(namespace: str, claim: Json, folder: Path) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"{namespace}-{claim['metadata']['name']}"},
+        "spec": {
+            "capacity": {"storage": "1000Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": claim["spec"].get("storageClassName", ""),
+            "hostPath": {"path": str(folder)},
+            "claimRef": {"namespace": namespace, "name": claim["metadata"]["name"]},
+        },
+    }
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
