@@ -93,7 +93,8 @@ def _script(spec: Json, source: Source, root: Path, volumes: Mapping[str, Volume
     overlay = f"lowerdir={':'.join(map(str, layers))},upperdir={root}/upper,workdir={root}/work"
     lines = [
         "set -e",
-        f"read -r -a st < /proc/self/stat; echo ${{st[0]}} > {root}/pid.new; mv {root}/pid.new {root}/pid",  # before proc is mounted anew
+        "read -r -a st < /proc/self/stat",  # before proc is mounted anew
+        f"echo ${{st[0]}} > {root}/pid.new; mv {root}/pid.new {root}/pid",
         "mount --make-rprivate /",
         f"mount -t overlay overlay -o {shlex.quote(overlay)} {root}/fs",
         f"cd {root}/fs",

@@ -34,7 +34,7 @@ def definitions() -> Path:
     Raises:
         GoError: a module could not be had, or is not the pinned one.
     """
-    return cached("crds", repr(_DEFINITIONS) + (_PINS / "go.sum").read_text(), _collect)
+    return cached("crds", repr(_DEFINITIONS) + WEBHOOKS + (_PINS / "go.sum").read_text(), _collect)
 
 
 def schemas() -> Path:
