@@ -2,12 +2,14 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.integration.fix_service import Service, Start
+from tests.parts.needs import ROOT
 
 Spoil = Callable[[Path], object]
 
@@ -66,6 +68,36 @@ def test_nothing_starts_with_a_bad_file(start_service: Start, spoil: Spoil) -> N
 def restart(service: Service) -> int:
     """The exit status of another `pgbearer serve` with the file as it is."""
     return subprocess.run(service.process.args, capture_output=True, timeout=30, check=False).returncode
+
+
+VOLUME = """
+mount -t tmpfs -o mode=0777 tmpfs "$1"
+mkdir "$1/..2026_11_28"
+cp "$2" "$1/..2026_11_28/pgbearer.yaml"
+ln -s ..2026_11_28 "$1/..data"
+ln -s ..data/pgbearer.yaml "$1/pgbearer.yaml"
+$3
+shift 3
+exec "$@"
+"""
+"""A projected volume as a kubelet makes it (AtomicWriter), in a mount namespace of our own."""
+
+
+@pytest.mark.parametrize(
+    ("sealing", "status"), [("mount -o remount,bind,ro {}", 0), (":", 2)], ids=["read-only", "writable"]
+)
+def test_a_volume_of_a_kubelet_is_trusted_as_long_as_nobody_here_can_write_it(
+    need: Callable[..., None], start_service: Start, tmp_path: Path, sealing: str, status: int
+) -> None:
+    need(ROOT)
+    file = start_service().file
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    check: list[str | Path] = [Path(sys.executable).with_name("pgbearer"), "config", "check", volume / "pgbearer.yaml"]
+    own = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", VOLUME.replace("$3", sealing.format('"$1"'))]
+    done = subprocess.run([*own, "sh", volume, file, "-", *check], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert ("writable by group or others (mode 0777)" in done.stdout + done.stderr) is (status == 2)
 
 
 @pytest.mark.parametrize("mode", [0o664, 0o646])

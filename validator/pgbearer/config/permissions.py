@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from pgbearer.config.sealed import is_sealed
+
 __all__ = ["read_trusted", "untrusted"]
 
 _MOST_STEPS: Final = 4096
@@ -19,7 +21,7 @@ def untrusted(path: Path) -> Iterator[str]:
     Trusted is what root or this process's own user owns and neither group nor others can write. Links are followed:
     the file and folders that count are the real ones, and those of every link on the way as well. Further up than the
     folder itself, a sticky folder (/tmp) will do, and one that our own group can write: no stranger can replace what is
-    in it.
+    in it. The top folder of a volume that a kubelet keeps will do with any mode (`is_sealed`).
 
     Raises:
         OSError: the file or folder cannot be looked at.
@@ -88,12 +90,16 @@ def _owner_findings(path: Path, status: os.stat_result) -> Iterator[str]:
 
 def _findings(path: Path, status: os.stat_result) -> Iterator[str]:
     yield from _owner_findings(path, status)
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not _is_sealed(path, status):
         yield f"{path} is writable by group or others (mode {stat.S_IMODE(status.st_mode):04o})"
 
 
 def _findings_on_the_way(folder: Path, status: os.stat_result) -> Iterator[str]:
     yield from _owner_findings(folder, status)
     others = status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid != os.getegid())
-    if others and not status.st_mode & stat.S_ISVTX:
+    if others and not status.st_mode & stat.S_ISVTX and not _is_sealed(folder, status):
         yield f"{folder} lets others replace what is in it (mode {stat.S_IMODE(status.st_mode):04o})"
+
+
+def _is_sealed(path: Path, status: os.stat_result) -> bool:
+    return stat.S_ISDIR(status.st_mode) and is_sealed(path)
