@@ -27,5 +27,6 @@ pytest_plugins = [
     "tests.e2e.fix_kubernetes",
     "tests.e2e.fix_spire",
     "tests.e2e.fix_services",
+    "tests.e2e.fix_operator",
     "tests.attacks.fix_door",
 ]

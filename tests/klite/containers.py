@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,22 @@ class Container:
     def pid(self) -> int:
         """Its first process, as this machine counts."""
         return int((self.folder / "pid").read_text())
+
+    def execute(self, *words: str) -> str:
+        """What a command prints that is run inside, as its first process's user and with its environment.
+
+        Raises:
+            subprocess.CalledProcessError: it failed, or the container does not run.
+        """
+        if not self.process.alive():
+            raise subprocess.CalledProcessError(1, words, "", f"{self.name} does not run")
+        here = Path(f"/proc/{self.pid()}")
+        variables = [each for each in (here / "environ").read_text().split("\0") if each]
+        said = dict(line.split(":", 1) for line in (here / "status").read_text().splitlines())
+        uid, gid = said["Uid"].split()[0], said["Gid"].split()[0]
+        enter = ["nsenter", "-t", str(self.pid()), "-m", "-p", "-r", "-w", "-S", uid, "-G", gid, "--", "env", "-i"]
+        done = subprocess.run([*enter, *variables, *words], capture_output=True, text=True, check=True)
+        return done.stdout
 
     def stop(self, patience: float = 60.0) -> None:
         """Ask its first process to end, wait `patience` seconds, then kill all. Gone already is fine."""

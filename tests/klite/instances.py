@@ -91,6 +91,22 @@ class Instance:
         status: dict[str, Any] = self.operator.cluster.get(path).get("status", {})
         return status
 
+    def query(self, sql: str) -> str:
+        """What the statement returns, as the superuser inside of the instance: columns apart by ``|``.
+
+        Raises:
+            subprocess.CalledProcessError: it failed, or the instance does not run.
+        """
+        return self.run("psql", "-XAtc", sql).rstrip("\n")
+
+    def run(self, *words: str) -> str:
+        """What a command prints that is run inside of the container ``postgres``, as its user, with its environment.
+
+        Raises:
+            subprocess.CalledProcessError: it failed, or the instance does not run.
+        """
+        return self.pod.running["postgres"].execute(*words)
+
     @staticmethod
     def _await_pod(operator: Operator, namespace: str, selector: str) -> str:
         """The name of the first pod with these labels, once there is one."""
