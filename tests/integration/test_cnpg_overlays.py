@@ -1,0 +1,290 @@
+"""Each overlay of cnpg/, as it is built: what judges it finds nothing, and what must hold after it does."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pgbearer.config import load
+from pgbearer.policy import compile as compile_policy
+from tests.cnpg.cluster import made, made_of
+from tests.cnpg.manifests import CNPG, OVERLAYS, Json, Rendered, pod_specs, rendered, with_components
+from tests.cnpg.network import reach
+from tests.cnpg.places import PLACES, PORTS
+from tests.cnpg.restricted import faults
+from tests.klite import crds
+from tests.klite.verdict import conform, judge
+
+ASSERTIONS = Path(__file__).parents[1] / "cnpg" / "overlays"
+SCHEMAS = Path(__file__).parents[1] / "schemas"
+ADMITS = re.compile(r"(?:hostssl \S+ \S+ \S+ (?:cert|oauth)|host \S+ \S+ \S+ reject)( |$)")
+IMAGE = re.compile(r"[\w.-]+(:\d+)?/[\w./-]+(:(?!latest)[\w.-]+)?(@sha256:[0-9a-f]{64})?")
+SECRET_WORDS = re.compile(
+    r"BEGIN [A-Z ]*PRIVATE KEY|eyJ[\w-]{10,}\.|\bpassword:|client_secret:|stringData", re.IGNORECASE
+)
+
+
+def expected(overlay: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ASSERTIONS / f"{overlay}.yaml").read_text())
+    return loaded
+
+
+def differences(part: Any, whole: Any, path: str = "") -> Iterator[str]:
+    """Where `whole` lacks what `part` has. Items of a list are found by their name, else by their place."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        for key, value in part.items():
+            yield from differences(value, whole.get(key), f"{path}.{key}")
+    elif isinstance(part, list) and isinstance(whole, list):
+        named = {each["name"]: each for each in whole if isinstance(each, dict) and "name" in each}
+        for index, value in enumerate(part):
+            name = value.get("name") if isinstance(value, dict) else None
+            there = named.get(name) if name else whole[index] if index < len(whole) else None
+            yield from differences(value, there, f"{path}[{name or index}]")
+    elif part != whole:
+        yield f"{path}: {whole!r}, not {part!r}"
+
+
+def names(manifests: Rendered) -> list[str]:
+    return sorted(f"{each['kind']}/{each['metadata']['name']}" for each in manifests.objects)
+
+
+def pods(overlay: str) -> dict[str, Json]:
+    """Every pod, the operator's among them."""
+    return {**dict(pod_specs(rendered(overlay).objects)), "instance": made(overlay).pod["spec"]}
+
+
+def containers(overlay: str) -> Iterator[Json]:
+    for spec in pods(overlay).values():
+        yield from (*spec.get("initContainers", ()), *spec["containers"])
+
+
+def policy(overlay: str) -> str:
+    text: str = rendered(overlay).one("ConfigMap", "pgbearer")["data"]["pgbearer.yaml"]
+    return text
+
+
+every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+def test_each_overlay_says_what_must_hold_after_it() -> None:
+    assert sorted(file.stem for file in ASSERTIONS.glob("*.yaml")) == list(OVERLAYS)
+
+
+@every_overlay
+def test_nobody_finds_anything_wrong(overlay: str, tmp_path: Path) -> None:
+    file = tmp_path / "manifests.yaml"
+    file.write_text(rendered(overlay).text)
+    more = f"{SCHEMAS}/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
+    assert conform(file, more_schemas=[more]) == ""
+    verdicts = judge(file)
+    assert [verdict for verdict in verdicts if verdict.problems] == []
+    known_here = {verdict.what for verdict in verdicts if verdict.problems is not None}
+    for each in rendered(overlay).objects:
+        group, _, version = each["apiVersion"].rpartition("/")
+        kind = each["kind"].lower()
+        own = crds.schemas() / f"{kind}_{group or version}_{version}.json"
+        assert f"{each['kind']}/{each['metadata']['name']}" in known_here or any(
+            file.exists() for file in (own, SCHEMAS / group / f"{kind}_{version}.json")
+        ), f"nobody has judged {each['kind']}"
+
+
+@every_overlay
+def test_what_is_made_is_what_is_expected(overlay: str) -> None:
+    assert names(rendered(overlay)) == expected(overlay)["objects"]
+    for part in expected(overlay)["holds"]:
+        whole = rendered(overlay).one(part["kind"], part["metadata"]["name"])
+        assert list(differences(part, whole, part["kind"])) == []
+
+
+@every_overlay
+def test_the_operator_makes_of_it_what_is_expected(overlay: str) -> None:
+    said, found = expected(overlay), made(overlay)
+    assert list(found.hba) == said["hba"]
+    assert found.settings.items() >= said["settings"].items()
+    assert list(differences(said.get("instance", {}), found.pod["spec"])) == []
+
+
+@every_overlay
+def test_nobody_gets_in_beside_oauth(overlay: str) -> None:
+    lines = list(made(overlay).hba)
+    last = lines.index("host all all all reject")
+    assert lines[last + 1 :] == ["host all all all scram-sha-256"]  # the operator's own, which is not reached
+    over_the_network = [line for line in lines[:last] if not line.startswith("local ")]
+    assert [line for line in over_the_network if not ADMITS.match(line)] == []
+    assert [line.split()[-1] for line in lines if line.startswith("local ")] == [
+        "map=cnpg_metrics_exporter",
+        "map=local",  # the operator's: the postgres of this container, and nobody else
+    ]
+
+
+@every_overlay
+def test_roles_have_no_passwords(overlay: str) -> None:
+    spec = rendered(overlay).one("Cluster", "pg")["spec"]
+    assert spec["enableSuperuserAccess"] is False
+    for role in spec["managed"]["roles"]:
+        assert role["disablePassword"] is True
+        assert "passwordSecret" not in role
+    people = {role["name"] for role in spec["managed"]["roles"] if "pgbearer_people" in role.get("inRoles", ())}
+    assert people == {"app_readonly", "app_readwrite"}
+    assert not [role for role in spec["managed"]["roles"] if role["name"] in people and role.get("superuser")]
+
+
+@every_overlay
+def test_no_secret_is_committed(overlay: str) -> None:
+    assert rendered(overlay).of("Secret") == ()
+    for file in CNPG.rglob("*.yaml"):
+        assert not SECRET_WORDS.search(file.read_text()), file
+
+
+@every_overlay
+def test_every_container_is_restricted(overlay: str) -> None:
+    namespace = rendered(overlay).one("Namespace", "databases")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert {name: found for name, spec in pods(overlay).items() if (found := list(faults(spec)))} == {}
+
+
+@every_overlay
+def test_every_image_has_a_name_and_a_version_of_its_own(overlay: str) -> None:
+    images = {container["image"] for container in containers(overlay) if "image" in container}  # PostgreSQL's is below
+    images |= {extension["image"]["reference"] for extension in cluster_extensions(overlay)}
+    images.add(rendered(overlay).one("Cluster", "pg")["spec"]["imageName"])
+    for image in images:
+        assert (found := IMAGE.fullmatch(image)), image
+        assert found[2] or found[3], f"{image} is whatever is newest"
+
+
+def cluster_extensions(overlay: str) -> list[Json]:
+    found: list[Json] = rendered(overlay).one("Cluster", "pg")["spec"]["postgresql"]["extensions"]
+    return found
+
+
+def test_an_overlay_of_ones_own_can_pin_every_image(tmp_path: Path) -> None:
+    digest = "sha256:" + "a" * 64
+    own = ("ghcr.io/cloudnative-pg/postgresql", "registry.example/pgbearer", "registry.example/pgbearer-module")
+    pinned = with_components(tmp_path, ["overlays/service"], images=[{"name": each, "digest": digest} for each in own])
+    spec = pinned.one("Cluster", "pg")["spec"]
+    images = [spec["imageName"], spec["postgresql"]["extensions"][0]["image"]["reference"]]
+    images += [container["image"] for _, pod in pod_specs(pinned.objects) for container in pod["containers"]]
+    assert sorted(images) == sorted(f"{each}@{digest}" for each in own)
+
+
+@every_overlay
+def test_a_change_of_the_policy_restarts_nothing(overlay: str) -> None:
+    found = rendered(overlay).one("ConfigMap", "pgbearer")  # under this name, so without a suffix
+    assert "immutable" not in found
+    sources = [
+        source
+        for spec in pods(overlay).values()
+        for volume in spec.get("volumes", ())
+        for source in volume.get("projected", {}).get("sources", ())
+    ]
+    assert {"configMap": {"name": "pgbearer"}} in sources
+    for spec in pods(overlay).values():  # a plain volume's folder is open to all, and refused
+        assert not [volume for volume in spec.get("volumes", ()) if {"configMap", "secret"} & set(volume)]
+        for container in (*spec.get("initContainers", ()), *spec["containers"]):
+            for mount in container.get("volumeMounts", ()):
+                assert "subPath" not in mount or mount["name"] == "scratch-data", "it would never change"
+
+
+@pytest.mark.parametrize("overlay", [name for name in OVERLAYS if name != "service"])
+def test_the_service_would_take_its_policy(overlay: str, tmp_path: Path) -> None:
+    file = tmp_path / "pgbearer.yaml"
+    file.write_text(policy(overlay))
+    settings = load(file, compile_policy, in_force=False).settings  # the files it names are in its pods
+    cluster = rendered(overlay).one("Cluster", "pg")["spec"]
+    line = next(line for line in cluster["postgresql"]["pg_hba"] if " oauth " in line)
+    people = {role["name"] for role in cluster["managed"]["roles"] if "pgbearer_people" in role.get("inRoles", ())}
+    assert f'issuer="{settings.issuers["corp"].issuer}"' in line
+    assert settings.issuers["corp"].audience in line
+    assert {role for rule in settings.rules for role in rule.roles or ()} == people
+    assert {name for rule in settings.rules for name in rule.databases or ()} == {
+        cluster["bootstrap"]["initdb"]["database"]
+    }
+
+
+@every_overlay
+def test_nothing_that_we_run_may_ask_the_api_server(overlay: str) -> None:
+    manifests = rendered(overlay)
+    assert [each for each in manifests.objects if each["kind"].endswith(("Role", "RoleBinding"))] == []
+    assert all(account["automountServiceAccountToken"] is False for account in manifests.of("ServiceAccount"))
+    for name, spec in pod_specs(manifests.objects):
+        assert spec["automountServiceAccountToken"] is False, name
+
+
+@every_overlay
+def test_who_can_reach_whom(overlay: str) -> None:
+    assert reach(rendered(overlay).of("NetworkPolicy"), PLACES, PORTS) == expected(overlay)["reaches"]
+
+
+@every_overlay
+def test_everything_is_in_the_one_namespace(overlay: str) -> None:
+    elsewhere = [each["kind"] for each in rendered(overlay).objects if each["metadata"].get("namespace") != "databases"]
+    assert set(elsewhere) <= {"Namespace"}
+
+
+def test_service_and_cluster_agree_on_names() -> None:
+    manifests = rendered("service")
+    endpoint = made("service").settings["pgbearer.endpoints"]
+    found = re.fullmatch(r"tcp://(pgbearer\.databases\.svc):8443\?hostname=(\S+)", endpoint)
+    assert found
+    (login,) = manifests.one("Service", "pgbearer")["spec"]["ports"]
+    (container,) = manifests.one("Deployment", "pgbearer")["spec"]["template"]["spec"]["containers"]
+    assert {"name": login["targetPort"], "containerPort": 8443} in container["ports"]
+    assert manifests.one("Certificate", "pgbearer-service-tls")["spec"]["dnsNames"] == [found[2]]
+    asked_by = yaml.safe_load(policy("service"))["servers"]["pg"]["certificate"]
+    assert manifests.one("Certificate", "pgbearer-client-tls")["spec"]["dnsNames"] == [asked_by]
+
+
+def test_both_ways_have_the_same_rules() -> None:
+    one, other = (yaml.safe_load(policy(overlay)) for overlay in ("service", "sidecar"))
+    different = {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+    assert different == {"servers", "listen"}
+
+
+def test_a_sidecar_shares_nothing_with_postgresql_but_its_socket() -> None:
+    spec = made("sidecar").pod["spec"]
+    (sidecar,) = (each for each in spec["initContainers"] if each["name"] == "pgbearer")
+    (postgres,) = spec["containers"]
+    theirs = {mount["name"] for mount in postgres["volumeMounts"]}
+    assert {mount["name"] for mount in sidecar["volumeMounts"]} & theirs == {"scratch-data"}
+    shared = [mount for mount in sidecar["volumeMounts"] if mount["name"] == "scratch-data"]
+    assert shared == [{"name": "scratch-data", "mountPath": "/shared", "subPath": "pgbearer"}]
+    assert {"name": "scratch-data", "mountPath": "/run"} in postgres["volumeMounts"]
+    here, there = yaml.safe_load(policy("sidecar")), made("sidecar").settings["pgbearer.endpoints"]
+    assert here["servers"]["pg"]["socket"].replace("/shared", "unix:/run/pgbearer", 1) == there
+    assert not here["admin"]["socket"].startswith("/shared")
+
+
+def test_an_issuer_that_is_away_takes_no_instance_out() -> None:
+    spec = made("sidecar").pod["spec"]
+    (sidecar,) = (each for each in spec["initContainers"] if each["name"] == "pgbearer")
+    assert not {"readinessProbe", "startupProbe"} & set(sidecar)
+    assert sidecar["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_what_is_wrong_would_be_found(tmp_path: Path) -> None:
+    """The checks above see what they are for."""
+    patch = [
+        {"op": "add", "path": "/spec/postgresql/pg_hba/0", "value": "host all all all trust"},
+        {"op": "add", "path": "/spec/instancez", "value": 1},
+    ]
+    worse = with_components(
+        tmp_path, ["overlays/sidecar"], patches=[{"target": {"kind": "Cluster"}, "patch": json.dumps(patch)}]
+    )
+    file = tmp_path / "manifests.yaml"
+    file.write_text(worse.text)
+    assert [verdict.problems for verdict in judge(file) if verdict.problems] == [("unknown field spec.instancez",)]
+    file.write_text(worse.text.replace("podSelector:", "podSelectors:"))
+    assert "podSelectors" in conform(file)
+    only_trust = with_components(
+        tmp_path, ["overlays/sidecar"], patches=[{"target": {"kind": "Cluster"}, "patch": json.dumps(patch[:1])}]
+    )
+    assert "host all all all trust" in made_of(only_trust).hba
+    assert not ADMITS.match("host all all all trust")
+    assert not ADMITS.match("hostssl all all all scram-sha-256")
+    pod = {"containers": [{"name": "x", "image": "x", "securityContext": {"privileged": True}}]}
+    assert len(list(faults(pod))) == 6
