@@ -13,6 +13,7 @@ from typing import Any, Final
 from typer.main import get_command
 
 from pgbearer.cli import app
+from pgbearer.cnpg import CODES
 from pgbearer.config import PolicyFile
 from pgbearer.config.reference import Setting, reference
 from pgbearer.policy import FIELDS
@@ -115,12 +116,23 @@ def cli() -> str:
     return _page("Every command", codes, root, _options_table(command), *_commands("pgbearer", command))
 
 
+def cnpg_findings() -> str:
+    """What `pgbearer cnpg check` finds."""
+    rows = ((f"`{code}`", about.severity, about.meaning) for code, about in CODES.items())
+    return _page(
+        "What can a check of a Cluster find?",
+        "Every code of [pgbearer cnpg check](cloudnativepg-check.md). A code keeps its name and its meaning.",
+        _table(("Code", "Severity", "Meaning"), rows),
+    )
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings,
     "conditions.md": conditions,
     "reasons.md": reasons,
     "metrics.md": metrics,
     "cli.md": cli,
+    "cloudnativepg-findings.md": cnpg_findings,
 }
 
 

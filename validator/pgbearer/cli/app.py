@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import typer
 
+from pgbearer.cli.cnpg import cnpg
 from pgbearer.cli.config import config
 from pgbearer.cli.connect import connect
 from pgbearer.cli.decisions import decisions
@@ -68,6 +69,7 @@ app.command(context_settings=RUN_CONTEXT)(run)
 app.add_typer(proxy)
 app.command()(serve)
 app.command()(explain)
+app.add_typer(cnpg)
 app.add_typer(config)
 app.add_typer(decisions)
 app.add_typer(policy)

@@ -6,16 +6,26 @@ lists and mappings are all there is.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from pgbearer.config.problems import KeyPath, Problem
 
-__all__ = ["MAX_DEPTH", "MAX_ITEMS", "MAX_NODES", "MAX_PROBLEMS", "Budget", "Document", "Position", "parse_yaml"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_ITEMS",
+    "MAX_NODES",
+    "MAX_PROBLEMS",
+    "Budget",
+    "Document",
+    "Position",
+    "parse_documents",
+    "parse_yaml",
+]
 
 MAX_DEPTH = 16
 """Nesting beyond this is refused; the deepest setting stands at 6."""
@@ -84,10 +94,33 @@ def parse_yaml(text: str, budget: Budget | None = None) -> Document:
         text: of the file.
         budget: what it may hold, and others after it; None: as much as one file alone.
     """
-    document = Document()
-    reader = _Reader(document, budget or Budget())
+    reader = _Reader(budget or Budget())
+    _read(reader, text, reader.read)
+    return reader.document
+
+
+def parse_documents(text: str, budget: Budget | None = None, *, depth: int = MAX_DEPTH) -> list[Document]:
+    """Read a stream of YAML documents which others write and other programs read, such as Kubernetes' manifests.
+
+    As `parse_yaml`, but what readers could understand differently is a notice instead of an error, and its value the
+    text of it. What follows a document that cannot be read to its end is not read.
+
+    Args:
+        text: of the stream; one without a document gives none.
+        budget: what it may hold, and others after it; None: as much as one file alone.
+        depth: nesting beyond this is refused.
+    """
+    reader = _Reader(budget or Budget(), depth=depth, ambiguous="notice")
+    documents: list[Document] = []
+    _read(reader, text, lambda events: reader.read_all(events, documents))
+    if not documents and reader.document.problems:  # not even the first one began
+        documents.append(reader.document)
+    return documents
+
+
+def _read(reader: "_Reader", text: str, read: Callable[[Iterator[Any]], None]) -> None:
     try:
-        reader.read(iter(yaml.parse(text, Loader=_Loader)))
+        read(iter(yaml.parse(text, Loader=_Loader)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = _where(mark) if mark else (1, 1)
@@ -98,7 +131,6 @@ def parse_yaml(text: str, budget: Budget | None = None) -> Document:
         reader.refuse((), (1, 1), f"not YAML: {str(error).splitlines()[0]}")
     except _GiveUpError:
         pass  # the reason is among the problems
-    return document
 
 
 class _GiveUpError(Exception):
@@ -108,9 +140,13 @@ class _GiveUpError(Exception):
 class _Reader:
     """Builds the document from events; recursion is bounded by MAX_DEPTH."""
 
-    def __init__(self, document: Document, budget: Budget) -> None:
-        self._document = document
+    def __init__(
+        self, budget: Budget, *, depth: int = MAX_DEPTH, ambiguous: Literal["error", "notice"] = "error"
+    ) -> None:
+        self.document = Document()
         self._budget = budget
+        self._depth = depth
+        self._ambiguous = ambiguous
         self._events: Iterator[Any] = iter(())
 
     def read(self, events: Iterator[Any]) -> None:
@@ -121,14 +157,29 @@ class _Reader:
                 documents += 1
                 if documents > 1:
                     self._give_up((), event, "a second document begins here; one file holds one")
-                self._document.value = self._node((), next(events), 0)
+                self.document.value = self._node((), next(events), 0)
         if not documents:
             self.refuse((), (1, 1), "the file is empty")
 
-    def refuse(self, path: KeyPath, position: Position, message: str, hint: str | None = None) -> None:
+    def read_all(self, events: Iterator[Any], into: list[Document]) -> None:
+        self._events = events
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self.document = Document()
+                into.append(self.document)
+                self.document.value = self._node((), next(events), 0)
+
+    def refuse(
+        self,
+        path: KeyPath,
+        position: Position,
+        message: str,
+        hint: str | None = None,
+        severity: Literal["error", "notice"] = "error",
+    ) -> None:
         line, column = position
-        problem = Problem(path=path, line=line, column=column, message=message, hint=hint)
-        self._document.problems.append(problem)
+        problem = Problem(path=path, line=line, column=column, message=message, hint=hint, severity=severity)
+        self.document.problems.append(problem)
         self._budget.problems -= 1
 
     def _give_up(self, path: KeyPath, event: Any, message: str) -> None:
@@ -140,9 +191,9 @@ class _Reader:
             self._give_up(path, event, f"more than {MAX_ITEMS} entries in one list or mapping")
 
     def _node(self, path: KeyPath, event: Any, depth: int) -> Any:
-        self._document.values[path] = position = _where(event.start_mark)
+        self.document.values[path] = position = _where(event.start_mark)
         self._budget.nodes -= 1
-        if depth > MAX_DEPTH:
+        if depth > self._depth:
             self._give_up(path, event, "nested too deeply")
         if self._budget.nodes < 0:
             self._give_up(path, event, f"more than {MAX_NODES} values, all files together")
@@ -180,7 +231,7 @@ class _Reader:
             inner = (*path, key)
             if key in items:
                 self.refuse(inner, _where(event.start_mark), f'the key "{key}" stands here twice')
-            self._document.keys[inner] = _where(event.start_mark)
+            self.document.keys[inner] = _where(event.start_mark)
             items[key] = self._node(inner, next(self._events), depth + 1)
         return items
 
@@ -201,9 +252,8 @@ class _Reader:
             return text
         value = _plain(text)
         if value is _REFUSED:
-            self.refuse(
-                path, position, f"bare {text!r} means different things to different YAML readers", 'quote it: "..."'
-            )
+            message = f"bare {text!r} means different things to different YAML readers"
+            self.refuse(path, position, message, 'quote it: "..."', self._ambiguous)
             return text
         return value
 

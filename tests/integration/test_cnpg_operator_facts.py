@@ -1,0 +1,44 @@
+"""What we say of CloudNativePG's operator stands in its source, of the version that everything is tried with."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pgbearer.cnpg import operator
+from tests.parts import golang
+
+REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "cloudnative-pg"
+
+
+@pytest.fixture(scope="module")
+def source() -> Path:
+    return golang.source(REQUIREMENTS, "github.com/cloudnative-pg/cloudnative-pg")
+
+
+def test_parameters_that_it_refuses(source: Path) -> None:
+    text = (source / "pkg/postgres/configuration.go").read_text()
+    table = text.partition("FixedConfigurationParameters = map[string]string{")[2].partition("\n\t}")[0]
+    assert set(re.findall(r'"([^"]+)":', table)) == operator.BLOCKED
+
+
+def test_lines_around_ours(source: Path) -> None:
+    template = (
+        (source / "pkg/postgres/configuration.go").read_text().partition("hbaTemplateString = `")[2].partition("`")[0]
+    )
+    lines = [line for line in template.splitlines() if re.match("local|host", line)]
+    assert lines == [
+        *operator.OWN_LINES,
+        operator.LAST_LINE.replace("scram-sha-256", "{{.DefaultAuthenticationMethod}}"),
+    ]
+
+
+def test_length_of_a_name(source: Path) -> None:
+    assert (
+        f"len(r.Name) > {operator.MAX_CLUSTER_NAME} " in (source / "internal/webhook/v1/cluster_webhook.go").read_text()
+    )
+
+
+def test_name_of_the_annotation(source: Path) -> None:
+    text = (source / "pkg/utils/labels_annotations.go").read_text()
+    assert f'PodPatchAnnotationName = MetadataNamespace + "/{operator.POD_PATCH.partition("/")[2]}"' in text

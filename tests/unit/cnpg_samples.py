@@ -1,0 +1,62 @@
+"""A Cluster that nothing is wrong with, and what it takes to make one change to it."""
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pgbearer.cnpg import Finding, check_text
+
+__all__ = ["GOOD", "OAUTH", "Change", "changed", "codes", "findings", "hba"]
+
+OAUTH = (
+    'hostssl all +people all oauth issuer="https://issuer.example/realms/corp" scope="openid db:pg" '
+    "delegate_ident_mapping=1 validator=pgbearer"
+)
+GOOD: dict[str, Any] = {
+    "apiVersion": "postgresql.cnpg.io/v1",
+    "kind": "Cluster",
+    "metadata": {"name": "pg", "namespace": "databases"},
+    "spec": {
+        "instances": 3,
+        "storage": {"size": "1Gi"},
+        "postgresql": {
+            "extensions": [{"name": "pgbearer", "image": {"reference": "registry.example/pgbearer:18"}}],
+            "shared_preload_libraries": ["pgbearer"],
+            "parameters": {
+                "oauth_validator_libraries": "pgbearer",
+                "pgbearer.endpoints": "tcp://pgbearer.databases.svc:8443?hostname=pgbearer.databases.svc",
+                "pgbearer.tls_ca_file": "/projected/pgbearer/ca.crt",
+                "pgbearer.tls_certificate_file": "/projected/pgbearer/tls.crt",
+                "pgbearer.tls_key_file": "/projected/pgbearer/tls.key",
+                "pgbearer.forbid_passwords": "+people",
+            },
+            "pg_hba": ["hostssl all breakglass all cert", OAUTH, "host all all all reject"],
+        },
+        "managed": {"roles": [{"name": "people", "login": False}, {"name": "app", "disablePassword": True}]},
+    },
+}
+Change = Callable[[dict[str, Any]], object]
+"""Of a Cluster, in place."""
+
+
+def changed(change: Change) -> dict[str, Any]:
+    """`GOOD` with one change."""
+    made = copy.deepcopy(GOOD)
+    change(made)
+    return made
+
+
+def hba(*lines: object) -> Change:
+    """Have these lines in the place of all."""
+    return lambda cluster: cluster["spec"]["postgresql"].update(pg_hba=list(lines))
+
+
+def findings(*manifests: object) -> list[Finding]:
+    """Of manifests in one stream."""
+    return check_text("\n---\n".join(json.dumps(manifest) for manifest in manifests), "db.yaml")
+
+
+def codes(*manifests: object) -> list[str]:
+    """Their codes, sorted."""
+    return sorted(finding.code for finding in findings(*manifests))

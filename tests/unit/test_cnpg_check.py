@@ -1,0 +1,253 @@
+"""What `pgbearer cnpg check` finds: a change to a Cluster that is well, and the codes that must come of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgbearer.cnpg import CODES, check_text
+from pgbearer.cnpg.about_settings import SETTINGS
+from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba
+
+ROOT = Path(__file__).parents[2]
+BREAK_GLASS = "hostssl all breakglass all cert"
+REJECT = "host all all all reject"
+PLAIN_PATCH = (
+    '[{"op": "add", "path": "/spec/volumes/-", "value": {"name": "s", "configMap": {"name": "pgbearer"}}},'
+    ' {"op": "add", "path": "/spec/initContainers/-", "value": {"name": "pgbearer", "image": "pgbearer",'
+    ' "volumeMounts": [{"name": "s", "mountPath": "/etc/pgbearer"}]}}]'
+)
+
+
+def parameters(**values: object) -> Change:
+    """Set or, with None, take out; two underlines are a dot."""
+
+    def change(cluster: dict[str, Any]) -> None:
+        there = cluster["spec"]["postgresql"]["parameters"]
+        for name, value in values.items():
+            there[name.replace("__", ".")] = value
+            if value is None:
+                del there[name.replace("__", ".")]
+
+    return change
+
+
+def postgresql(**values: object) -> Change:
+    return lambda cluster: cluster["spec"]["postgresql"].update(values)
+
+
+def spec(**values: object) -> Change:
+    return lambda cluster: cluster["spec"].update(values)
+
+
+def patch(text: object) -> Change:
+    return lambda cluster: cluster["metadata"].update(annotations={"cnpg.io/podPatch": text})
+
+
+def role(**values: object) -> Change:
+    return lambda cluster: cluster["spec"]["managed"]["roles"].append({"name": "app", **values})
+
+
+def oauth(change: str, to: str = "") -> Change:
+    """The oauth line with one thing said otherwise."""
+    assert change in OAUTH
+    return hba(BREAK_GLASS, OAUTH.replace(change, to), REJECT)
+
+
+TABLE: list[tuple[Change, list[str]]] = [
+    # The lines
+    (hba(OAUTH, "host all all all rejct"), ["hba_syntax", "operator_line_reached"]),
+    (hba(OAUTH, "hostssl all all 10.0.0.0/33 cert", REJECT), ["hba_syntax"]),
+    (oauth(' scope="openid db:pg"'), ["hba_no_oauth", "hba_syntax"]),
+    (oauth("validator=pgbearer", "validator=other"), ["hba_no_oauth", "hba_syntax"]),
+    (oauth("validator=pgbearer", "map=x"), ["hba_no_oauth", "hba_syntax"]),
+    (hba(OAUTH + " \\", REJECT), ["hba_continues"]),
+    (hba("include /etc/more.conf", OAUTH, REJECT), ["hba_elsewhere"]),
+    (hba("hostssl all @people all cert", OAUTH, REJECT), ["hba_elsewhere"]),
+    (hba(BREAK_GLASS, REJECT), ["hba_no_oauth"]),
+    (hba(), ["hba_no_oauth", "operator_line_reached"]),
+    (postgresql(pg_hba=None), ["hba_no_oauth", "operator_line_reached"]),
+    (hba(REJECT, OAUTH), ["oauth_unreachable"]),
+    (hba("hostssl all +people 0.0.0.0/0 scram-sha-256", OAUTH.replace(" all oauth", " 10.0.0.0/8 oauth"), REJECT),
+     ["beside_oauth", "oauth_unreachable"]),
+    (hba(OAUTH, REJECT, BREAK_GLASS), ["line_unreachable"]),
+    (hba(OAUTH, "hostnossl all all all trust", REJECT), ["hba_trust"]),
+    (hba("local all all trust", OAUTH, REJECT), ["line_unreachable"]),
+    (oauth("hostssl", "host"), ["oauth_plaintext"]),
+    (hba(OAUTH, "host app app all scram-sha-256", REJECT), ["hba_plaintext", "named_beside_oauth"]),
+    (hba(OAUTH), ["operator_line_reached"]),
+    (hba(OAUTH, "hostssl all all all reject"), ["operator_line_reached"]),
+    (hba(OAUTH, "host all all 0.0.0.0/0 reject"), ["operator_line_reached"]),
+    (hba(OAUTH, 'host "all" all all reject'), ["operator_line_reached"]),
+    (hba(OAUTH, "host all all all scram-sha-256"), ["beside_oauth", "hba_plaintext"]),
+    (hba("hostssl app +people all ldap ldapprefix=x", OAUTH, REJECT), ["beside_oauth"]),
+    (hba("hostssl all all all cert", OAUTH, REJECT), ["beside_oauth", "oauth_unreachable"]),
+    (hba("hostssl all /^a all md5", OAUTH, REJECT), ["beside_oauth"]),
+    (postgresql(ldap={"server": "ldap.example"}, pg_hba=[OAUTH]),
+     ["beside_oauth", "hba_plaintext", "operator_line_reached"]),
+    (hba(OAUTH, "hostssl all app all scram-sha-256", REJECT), ["named_beside_oauth"]),
+    (hba(OAUTH, "hostssl replication copier all cert", REJECT), ["replication"]),
+    (oauth("hostssl all", "hostssl all,replication"), ["replication"]),
+    (oauth("https://", "http://"), ["issuer_not_https"]),
+    (oauth("https://", "https://a@"), ["issuer_not_https"]),
+    (oauth("https://issuer.example/realms/corp", "https://["), ["issuer_not_https"]),
+    (oauth("openid db:pg"), ["scope_empty"]),
+    (oauth("mapping=1", "mapping=true"), ["option_off"]),
+    (oauth(" validator=pgbearer"), ["delegate_without_validator"]),
+    (oauth("delegate_ident_mapping=1", "map=people"), ["map_missing"]),
+    # The settings
+    (parameters(hba_file="x"), ["parameter_blocked"]),
+    (parameters(shared_preload_libraries="x"), ["parameter_blocked"]),
+    (parameters(pgbearer__endpoint="x"), ["setting_unknown"]),
+    (parameters(oauth_validator_libraries=None), ["library_missing"]),
+    (parameters(oauth_validator_libraries="other"), ["hba_no_oauth", "hba_syntax", "library_missing"]),
+    (postgresql(shared_preload_libraries=[]), ["preload_missing"]),
+    (postgresql(extensions=[]), ["extension_missing"]),
+    (parameters(pgbearer__endpoints=None), ["endpoints_missing"]),
+    (parameters(pgbearer__endpoints="tcp://pgbearer:8443"), ["endpoint_invalid"]),
+    (parameters(pgbearer__endpoints="http://pgbearer:8443"), ["endpoint_invalid"]),
+    (parameters(pgbearer__endpoints="tcp://pgbearer:99999?hostname=pgbearer"), ["endpoint_invalid"]),
+    (parameters(pgbearer__endpoints="unix:login.sock"), ["endpoint_invalid"]),
+    (parameters(pgbearer__tls_ca_file=None), ["ca_missing"]),
+    (parameters(pgbearer__forbid_passwords=" "), ["passwords_allowed"]),
+    (parameters(max_connections=200), ["shape"]),
+    # The object
+    (spec(enableSuperuserAccess=True), ["superuser_access"]),
+    (role(passwordSecret={"name": "x"}), ["role_password"]),
+    (patch("[{"), ["pod_patch"]),
+    (patch("{}"), ["pod_patch"]),
+    (patch('[{"op": "put", "path": "/spec"}]'), ["pod_patch"]),
+    (patch('[{"op": "add", "path": "/spec"}]'), ["pod_patch"]),
+    (patch('[{"op": "remove", "path": "spec"}]'), ["pod_patch"]),
+    (patch([]), ["pod_patch"]),
+    (patch(PLAIN_PATCH), ["volume_not_projected"]),
+    (lambda cluster: cluster["metadata"].update(name="Pg"), ["name_invalid"]),
+    (lambda cluster: cluster["metadata"].update(name="рg"), ["name_invalid"]),
+    (lambda cluster: cluster["metadata"].update(name="a" * 51), ["name_invalid"]),
+    (lambda cluster: cluster["metadata"].update(name=None), ["name_invalid"]),
+    (lambda cluster: cluster["metadata"].update(namespace="-a"), ["name_invalid"]),
+    (lambda cluster: cluster.update(spec="x"),
+     ["endpoints_missing", "extension_missing", "hba_no_oauth", "library_missing", "operator_line_reached",
+      "preload_missing", "shape"]),
+    (postgresql(pg_hba=OAUTH), ["hba_no_oauth", "operator_line_reached", "shape"]),
+    (postgresql(pg_hba=[OAUTH, None, 7, REJECT]), ["shape", "shape"]),
+]  # fmt: skip
+
+WELL: list[Change] = [
+    lambda _: None,
+    hba(OAUTH, "hostssl all all all reject", "hostnossl all all all reject"),
+    hba(OAUTH, "host all all 0.0.0.0/0 reject", "host all all ::/0 reject"),
+    hba(OAUTH, "host all all 0.0.0.0 0.0.0.0 reject", "host all all ::/0 reject"),
+    hba("# a comment", OAUTH + " # another", "", REJECT),
+    hba(f"{BREAK_GLASS}\n{OAUTH}\n{REJECT}"),
+    hba(OAUTH.replace(" all oauth", " ${podselector:apps} oauth"), REJECT),
+    lambda cluster: (
+        oauth("delegate_ident_mapping=1", "map=people")(cluster),
+        postgresql(pg_ident=["people /^(.*)@corp$ \\1"])(cluster),
+    ),
+    lambda cluster: (parameters(pgbearer__endpoints=None)(cluster), patch("[]")(cluster)),
+    lambda cluster: (
+        postgresql(extensions=[])(cluster),
+        spec(imageName="registry.example/postgres-pgbearer:18")(cluster),
+    ),
+    role(passwordSecret={"name": "x"}, ensure="absent"),
+    patch(PLAIN_PATCH.replace('"configMap": {', '"projected": {"sources": [], "x": {').replace('"}}},', '"}}}},')),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), TABLE)
+def test_what_a_change_comes_to(change: Change, expected: list[str]) -> None:
+    assert codes(changed(change)) == expected
+
+
+@pytest.mark.parametrize("change", WELL)
+def test_what_is_well(change: Change) -> None:
+    assert findings(changed(change)) == []
+
+
+OF_FILES = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster"}
+"""Codes that tests/unit/test_cnpg_hostile.py sees."""
+
+
+def test_every_code_is_seen() -> None:
+    assert {code for _, found in TABLE for code in found} | OF_FILES == set(CODES)
+
+
+def test_a_finding_says_where() -> None:
+    text = "\n".join(
+        [
+            "kind: ConfigMap",
+            "---",
+            "apiVersion: postgresql.cnpg.io/v1",
+            "kind: Cluster",
+            "metadata: {name: pg}",
+            "spec:",
+            "  imageName: x/pgbearer:18",
+            "  postgresql:",
+            "    shared_preload_libraries: [pgbearer]",
+            "    parameters:",
+            "      oauth_validator_libraries: pgbearer",
+            "      pgbearer.endpoints: unix:/run/x",
+            "      pgbearer.forbid_passwords: '*'",
+            "    pg_hba:",
+            f"      - '{OAUTH}'",
+            "      - hostssl all all all trust",
+            "      - host all all all reject",
+        ]
+    )
+    (finding,) = check_text(text, "db.yaml")
+    assert finding.as_json() == {
+        "code": "hba_trust",
+        "severity": "error",
+        "file": "db.yaml",
+        "document": 2,
+        "object": "Cluster/pg",
+        "path": "spec.postgresql.pg_hba[1]",
+        "line": 16,
+        "column": 9,
+        "message": "trust lets in whoever says a name (hostssl all all all trust)",
+        "hint": "use cert, or reject",
+    }
+    assert str(finding).startswith("db.yaml:16:9 Cluster/pg spec.postgresql.pg_hba[1]: error hba_trust: trust lets")
+
+
+def test_a_line_of_several_in_one_entry_is_named() -> None:
+    (finding,) = findings(changed(hba(f"{OAUTH}\nhost all all\n{REJECT}")))
+    assert (finding.code, finding.message) == (
+        "hba_syntax",
+        "line 2 of it: end-of-line before IP address specification",
+    )
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Pod"])
+def test_the_services_settings_are_projected(kind: str) -> None:
+    pod = {
+        "containers": [
+            {"image": "pgbearer:1", "volumeMounts": [{"name": "settings", "mountPath": "/etc/pgbearer"}]},
+            {"image": "other:1", "volumeMounts": [{"name": "others", "mountPath": "/etc/other"}]},
+        ],
+        "volumes": [{"name": name, "configMap": {"name": "x"}} for name in ("settings", "others")],
+    }
+    inner = pod if kind == "Pod" else {"template": {"spec": pod}}
+    (finding,) = findings(GOOD, {"apiVersion": "v1", "kind": kind, "metadata": {"name": "pgbearer"}, "spec": inner})
+    assert finding.code == "volume_not_projected"
+    assert finding.path[-2:] == ("volumes", 0)
+
+
+def test_roles_of_their_own_kind_have_no_password_either() -> None:
+    own = {"name": "app", "passwordSecret": {"name": "x"}}
+    assert codes(GOOD, {"apiVersion": "postgresql.cnpg.io/v1", "kind": "DatabaseRole", "spec": own}) == [
+        "role_password"
+    ]
+
+
+def test_objects_of_a_list_are_judged_one_by_one() -> None:
+    (finding,) = findings({"kind": "List", "items": [GOOD, changed(hba(OAUTH))]})
+    assert (finding.code, finding.what) == ("operator_line_reached", "Cluster/pg")
+
+
+def test_settings_are_those_of_the_module() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert {name for name in SETTINGS if f"`{name}`" in page} >= set(SETTINGS) - {
+        f"pgbearer.tls_{name}" for name in ("certificate_file", "key_file", "ca_file")
+    }

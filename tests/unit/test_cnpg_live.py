@@ -1,0 +1,72 @@
+"""What comes of rows of pg_hba_file_rules; tests/integration/test_cnpg_live.py asks a real server for them."""
+
+from typing import Any
+
+from pgbearer.cnpg.live import judge_rules
+
+SETTINGS = {
+    "oauth_validator_libraries": "pgbearer",
+    "shared_preload_libraries": "pgbearer",
+    "pgbearer.forbid_passwords": "*",
+}
+OAUTH = ["issuer=https://issuer.example", "scope=openid", "validator=pgbearer", "delegate_ident_mapping=true"]
+
+
+def rows(*lines: tuple[str, str, list[str] | None]) -> list[dict[str, Any]]:
+    """Of lines as ``TYPE DATABASE USER [ADDRESS]``, a method and options."""
+    made = []
+    for number, (words, method, options) in enumerate(lines, start=1):
+        kind, database, user, *address = words.split()
+        made.append(
+            {
+                "rule_number": number,
+                "file_name": "/data/pg_hba.conf",
+                "line_number": number * 10,
+                "type": kind,
+                "database": database.split(","),
+                "user_name": user.split(","),
+                "address": address[0] if address else None,
+                "netmask": None,
+                "auth_method": method,
+                "options": options,
+                "error": None,
+            }
+        )
+    return made
+
+
+OPERATED = rows(
+    ("local all cnpg_metrics_exporter", "peer", ["map=cnpg_metrics_exporter"]),
+    ("local all all", "peer", ["map=local"]),
+    ("hostssl postgres streaming_replica all", "cert", ["map=cnpg_streaming_replica", "clientcert=verify-full"]),
+    ("hostssl all +people all", "oauth", OAUTH),
+    ("host all all all", "reject", None),
+    ("host all all all", "scram-sha-256", None),
+)
+MAPS = frozenset({"local", "cnpg_metrics_exporter", "cnpg_streaming_replica"})
+
+
+def test_the_operators_lines_are_not_yours() -> None:
+    assert judge_rules(OPERATED, SETTINGS, MAPS, []) == []
+
+
+def test_its_last_line_is_told_of_when_it_is_reached() -> None:
+    (finding,) = judge_rules([*OPERATED[:4], OPERATED[5]], SETTINGS, MAPS, [])
+    assert finding.code == "operator_line_reached"
+
+
+def test_where_there_is_no_operator_that_line_is_yours() -> None:
+    found = judge_rules(OPERATED[3:4] + OPERATED[5:], SETTINGS, MAPS, [])
+    assert [finding.code for finding in found] == ["hba_plaintext", "beside_oauth"]
+    assert [(finding.file, finding.line) for finding in found] == [("/data/pg_hba.conf", 60)] * 2
+
+
+def test_a_line_that_is_refused_without_a_word_is_told_of() -> None:
+    nothing = dict.fromkeys(OPERATED[0]) | {"rule_number": None, "file_name": "/data/pg_hba.conf", "line_number": 7}
+    (finding,) = judge_rules([*OPERATED, nothing], SETTINGS, MAPS, [])
+    assert (finding.code, finding.line, finding.message) == ("hba_syntax", 7, "the server refuses the line")
+
+
+def test_passwords_are_told_of() -> None:
+    found = judge_rules(OPERATED, SETTINGS, MAPS, ["app", "postgres"])
+    assert [finding.code for finding in found] == ["role_password", "superuser_access"]

@@ -1,0 +1,96 @@
+"""``pgbearer cnpg``: what is wrong with Clusters of CloudNativePG, before they are applied and while they run."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pgbearer.cli import show
+from pgbearer.cli.extras import needing
+from pgbearer.errors import UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from pgbearer.cnpg import Finding
+
+__all__ = ["cnpg"]
+
+cnpg = typer.Typer(name="cnpg", help="Check Clusters of CloudNativePG.", no_args_is_help=True)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+_CONNECT_SECONDS = 10
+
+
+@cnpg.callback()
+def root() -> None:
+    """Check Clusters of CloudNativePG."""
+
+
+@cnpg.command()
+def check(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILES]...", help="Manifests, as many as you like; - is a pipe.")
+    ] = None,
+    *,
+    live: Annotated[
+        str | None,
+        typer.Option("--live", metavar="CONNINFO", help="Judge a running server instead, as a superuser of it."),
+    ] = None,
+    json: _Json = False,
+) -> int:
+    """Say who gets into a Cluster beside OAuth, who does not get in at all, and what nobody else checks.
+
+    Neither CloudNativePG nor Kubernetes reads the lines of pg_hba.conf, and PostgreSQL keeps the old ones, silently, if
+    a new one is wrong. Every problem of all files is told at once, each with a code that stays the same:
+    docs/cloudnativepg-check.md.
+
+    Exits 0 if there is nothing to mend, 1 if there is, 2 if a file cannot be read.
+
+    \b
+    Example:
+      kustomize build overlays/production | pgbearer cnpg check -
+      pgbearer cnpg check cluster.yaml roles.yaml --json
+      pgbearer cnpg check --live "host=/run/postgresql user=postgres"
+    """  # noqa: D301  \b is the character by which click keeps lines as they are
+    if bool(files) == (live is not None):
+        raise UsageError("give files, or --live", hint="For example: pgbearer cnpg check cluster.yaml")
+    findings = _live(live) if live is not None else _files(files or [])
+    _print(findings, as_json=json)
+    if any(finding.code == "not_yaml" for finding in findings):
+        return 2
+    return 1 if any(finding.counts for finding in findings) else 0
+
+
+def _files(files: list[str]) -> "list[Finding]":
+    with needing("serve"):
+        from pgbearer.cnpg import check_files
+    return check_files(files)
+
+
+def _live(conninfo: str) -> "list[Finding]":
+    with needing("serve"):
+        from pgbearer.cnpg import check_live
+    import psycopg
+
+    from pgbearer.client import plain
+
+    try:
+        with psycopg.connect(conninfo, connect_timeout=_CONNECT_SECONDS, autocommit=True) as connection:
+            return check_live(connection)
+    except psycopg.ProgrammingError as error:
+        raise UsageError(f"no connection string: {plain(str(error))}") from None
+    except psycopg.OperationalError as error:
+        raise UnreachableError(plain(str(error).strip()), where="--live") from None
+
+
+def _print(findings: "list[Finding]", *, as_json: bool) -> None:
+    if as_json:
+        ok = not any(finding.counts for finding in findings)
+        show.as_json({"ok": ok, "findings": [finding.as_json() for finding in findings]})
+        return
+    for finding in findings:
+        show.line(str(finding))
+    counts = {
+        severity: sum(finding.severity == severity for finding in findings)
+        for severity in ("error", "warning", "notice")
+    }
+    told = ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items() if count)
+    show.line(told or "nothing to mend")

@@ -1,0 +1,200 @@
+"""Checks on objects as they are written: names, what the operator refuses, passwords, the sidecar, volumes."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from pgbearer.cnpg import operator
+from pgbearer.cnpg.cluster import is_cluster
+from pgbearer.cnpg.finding import Found
+from pgbearer.cnpg.manifests import Manifest, listing, mapping, text
+from pgbearer.config import KeyPath
+
+__all__ = ["CHECKS"]
+
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
+_OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {  # RFC 6902 section 4: the members that each must have
+    "add": ("path", "value"),
+    "remove": ("path",),
+    "replace": ("path", "value"),
+    "move": ("path", "from"),
+    "copy": ("path", "from"),
+    "test": ("path", "value"),
+}
+_TEMPLATES: Final[Mapping[str, KeyPath]] = {
+    "Pod": ("spec",),
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), ("spec", "template", "spec")),
+    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+}
+
+
+def names_are_taken(manifest: Manifest) -> Iterator[Found]:
+    """A Cluster's name becomes that of pods, Services and Secrets, with a suffix."""
+    if not is_cluster(manifest):
+        return
+    for key, most in (("name", operator.MAX_CLUSTER_NAME), ("namespace", 63)):
+        value = manifest.metadata.get(key)
+        if value is None and (key == "namespace" or "generateName" in manifest.metadata):
+            continue
+        if not isinstance(value, str) or not _LABEL.fullmatch(value) or len(value) > most:
+            shown = repr(value)[:100]
+            hint = f"at most {most} of a-z, 0-9 and -, beginning and ending with a letter or digit"
+            yield Found("name_invalid", ("metadata", key), f"{shown} is no name of a Cluster's {key}", hint)
+
+
+def parameters_are_the_clusters(manifest: Manifest) -> Iterator[Found]:
+    """The operator's webhook refuses the whole Cluster for one of these."""
+    if is_cluster(manifest):
+        path: KeyPath = ("spec", "postgresql", "parameters")
+        for name in _at(manifest, path):
+            if name in operator.BLOCKED:
+                hint = "take it out"
+                if name == "shared_preload_libraries":
+                    hint = "write it as spec.postgresql.shared_preload_libraries"
+                yield Found("parameter_blocked", (*path, name), f"the operator sets {name} itself", hint)
+
+
+def module_is_brought(manifest: Manifest) -> Iterator[Found]:
+    """By an extension image, or in an image of one's own."""
+    if not is_cluster(manifest):
+        return
+    spec = mapping(manifest.value.get("spec"))
+    extensions = [mapping(each) for each in listing(mapping(spec.get("postgresql")).get("extensions"))]
+    if "pgbearer" in text(spec.get("imageName")):
+        return
+    if not any("pgbearer" in text(each.get("name")) for each in extensions):
+        message = "no extension image is named pgbearer"
+        hint = "add it, or see to it that imageName has the module in it"
+        yield Found("extension_missing", ("spec", "postgresql", "extensions"), message, hint)
+
+
+def superuser_has_no_password(manifest: Manifest) -> Iterator[Found]:
+    """The operator makes a Secret with it, which whoever reads Secrets logs in by."""
+    if is_cluster(manifest) and mapping(manifest.value.get("spec")).get("enableSuperuserAccess") is True:
+        message = "the operator gives postgres a password, in a Secret"
+        yield Found(
+            "superuser_access", ("spec", "enableSuperuserAccess"), message, "take it out; kubectl cnpg psql does"
+        )
+
+
+def roles_have_no_passwords(manifest: Manifest) -> Iterator[Found]:
+    """A role whose password the operator keeps can come in by any line that takes passwords."""
+    for path, role in _roles(manifest):
+        if role.get("passwordSecret") is not None and role.get("login") is not False:
+            name = text(role.get("name"))[:63] or "the role"
+            message = f"{name} has a password, which the operator keeps at what the Secret says"
+            yield Found("role_password", (*path, "passwordSecret"), message, "write disablePassword: true instead")
+
+
+def pod_patch_is_one(manifest: Manifest) -> Iterator[Found]:
+    """What the operator cannot apply keeps it from making pods."""
+    annotations = mapping(manifest.metadata.get("annotations"))
+    if not is_cluster(manifest) or operator.POD_PATCH not in annotations:
+        return
+    path: KeyPath = ("metadata", "annotations", operator.POD_PATCH)
+    for said in _wrong_patch(annotations[operator.POD_PATCH]):
+        yield Found("pod_patch", path, said, "write a JSON Patch (RFC 6902) as text")
+
+
+def settings_are_projected(manifest: Manifest) -> Iterator[Found]:
+    """A kubelet keeps projected volumes in memory; a plain ConfigMap lies on disk, in a folder open to all."""
+    path = _TEMPLATES.get(manifest.kind)
+    if path is not None:
+        yield from _plain_volumes(_at(manifest, path), path)
+    elif is_cluster(manifest):
+        annotation: KeyPath = ("metadata", "annotations", operator.POD_PATCH)
+        patch = _decoded(_at(manifest, annotation[:-1]).get(operator.POD_PATCH))
+        added = [mapping(each).get("value") for each in listing(patch)]
+        containers = [each for value in added for each in _containers_in(value)]
+        volumes = [each for value in added for each in _volumes_in(value)]
+        found = _plain_volumes({"containers": containers, "volumes": volumes}, ())
+        yield from (Found(each.code, annotation, each.message, each.hint) for each in found)
+
+
+CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
+    names_are_taken,
+    parameters_are_the_clusters,
+    module_is_brought,
+    superuser_has_no_password,
+    roles_have_no_passwords,
+    pod_patch_is_one,
+    settings_are_projected,
+)
+
+
+def _at(manifest: Manifest, path: KeyPath) -> Mapping[str, Any]:
+    """The mapping at `path`; empty if there is none."""
+    here: Mapping[str, Any] = manifest.value
+    for part in path:
+        here = mapping(here.get(str(part)))
+    return here
+
+
+def _roles(manifest: Manifest) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    if manifest.group == operator.GROUP and manifest.kind == "DatabaseRole":
+        yield ("spec",), mapping(manifest.value.get("spec"))
+    elif is_cluster(manifest):
+        path: KeyPath = ("spec", "managed", "roles")
+        for index, role in enumerate(listing(_at(manifest, path[:-1]).get("roles"))):
+            if mapping(role).get("ensure") != "absent":
+                yield (*path, index), mapping(role)
+
+
+def _decoded(value: object) -> object:
+    try:
+        return json.loads(text(value))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _wrong_patch(value: object) -> Iterator[str]:
+    if not isinstance(value, str):
+        yield "must be text"
+        return
+    patch = _decoded(value)
+    if not isinstance(patch, list):
+        yield "is no JSON" if patch is None else "is no list of operations"
+        return
+    for index, operation in enumerate(patch):
+        members = mapping(operation)
+        needed = _OPERATIONS.get(text(members.get("op")))
+        if needed is None:
+            yield f"operation {index} has no op of RFC 6902"
+        elif lacking := [name for name in needed if name not in members]:
+            yield f"operation {index} has no {' and no '.join(lacking)}"
+        elif members["path"] and not text(members["path"]).startswith("/"):
+            yield f"operation {index} has a path that does not begin with /"
+
+
+def _containers_in(value: object) -> Iterator[Mapping[str, Any]]:
+    for each in listing(value) or [value]:
+        if "image" in mapping(each) or "volumeMounts" in mapping(each):
+            yield mapping(each)
+
+
+def _volumes_in(value: object) -> Iterator[Mapping[str, Any]]:
+    for each in listing(value) or [value]:
+        if "configMap" in mapping(each):
+            yield mapping(each)
+
+
+def _plain_volumes(pod: Mapping[str, Any], path: KeyPath) -> Iterator[Found]:
+    containers = [mapping(each) for key in ("initContainers", "containers") for each in listing(pod.get(key))]
+    mounted = {
+        text(mapping(mount).get("name"))
+        for container in containers
+        if _serves(container)
+        for mount in listing(container.get("volumeMounts"))
+    }
+    for index, volume in enumerate(map(mapping, listing(pod.get("volumes")))):
+        if "configMap" in volume and text(volume.get("name")) in mounted:
+            message = f"the volume {text(volume.get('name'))[:63]} is a plain ConfigMap, whose folder is open to all"
+            hint = "write projected: {sources: [{configMap: ...}]}"
+            yield Found("volume_not_projected", (*path, "volumes", index), message, hint)
+
+
+def _serves(container: Mapping[str, Any]) -> bool:
+    """Whether it looks as if it ran our service."""
+    words = [text(word) for key in ("command", "args") for word in listing(container.get(key))]
+    return "pgbearer" in text(container.get("image")) or any("pgbearer" in word for word in words)

@@ -1,0 +1,104 @@
+"""Checks on the settings of the server and of the module."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from pgbearer.cnpg.finding import Found
+from pgbearer.cnpg.force import Force, libraries
+from pgbearer.config import did_you_mean
+
+__all__ = ["CHECKS", "SETTINGS"]
+
+_MODULE: Final = "pgbearer"
+SETTINGS: Final = tuple(
+    f"pgbearer.{name}"
+    for name in (
+        *("endpoints", "connect_timeout", "timeout", "max_token_size", "service_user", "instance", "forbid_passwords"),
+        *("tls_certificate_file", "tls_key_file", "tls_ca_file"),
+    )
+)
+"""The module's own (validator/pgmodule/pgbearer.c)."""
+_TLS: Final = ("pgbearer.tls_ca_file", "pgbearer.tls_certificate_file", "pgbearer.tls_key_file")
+_SOCKET_PATH: Final = 107
+"""Bytes (unix(7))."""
+_NETWORK: Final = re.compile(
+    r"tcp://(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253}):(?P<port>[0-9]{1,5})"
+    r"\?(?:hostname=[0-9A-Za-z._-]{1,253}|spiffe=spiffe://[0-9a-z._-]{1,255}/[0-9A-Za-z/._-]{1,255})"
+)
+
+
+def module_is_the_validator(force: Force) -> Iterator[Found]:
+    """PostgreSQL asks only libraries of this list."""
+    listed = libraries(force.parameters.get("oauth_validator_libraries", ""))
+    if _MODULE not in listed:
+        path = (*force.parameters_path, "oauth_validator_libraries")
+        message = f"pgbearer is not among them ({', '.join(listed) or 'empty'})"
+        yield Found("library_missing", path, message, "write oauth_validator_libraries: pgbearer")
+
+
+def module_is_preloaded(force: Force) -> Iterator[Found]:
+    """check_password_hook, the worker that resolves names, and what is remembered of endpoints need it."""
+    if _MODULE not in force.preloaded:
+        message = "pgbearer is not preloaded: forbid_passwords is not enforced, and no host is looked up by name"
+        yield Found("preload_missing", force.preload_path, message, "add pgbearer to shared_preload_libraries")
+
+
+def settings_are_known(force: Force) -> Iterator[Found]:
+    """A name of the module's that it does not know is dropped by PostgreSQL with a warning in the log."""
+    for name in force.parameters:
+        if name.lower().startswith("pgbearer.") and name not in SETTINGS:
+            hint = did_you_mean(name, SETTINGS) or "docs/settings.md lists them"
+            yield Found("setting_unknown", (*force.parameters_path, name), f"no setting {name[:100]!r}", hint)
+
+
+def service_is_found(force: Force) -> Iterator[Found]:
+    """The default is a Unix socket, which only a sidecar can serve."""
+    value = force.parameters.get("pgbearer.endpoints")
+    path = (*force.parameters_path, "pgbearer.endpoints")
+    if value is None:
+        if not force.endpoint_beside:
+            message = "not set, and no sidecar serves the default, a Unix socket"
+            hint = "write tcp://pgbearer.NAMESPACE.svc:8443?hostname=NAME, or add the sidecar by cnpg.io/podPatch"
+            yield Found("endpoints_missing", path, message, hint)
+        return
+    endpoints = [part.strip() for part in value.split(",")]
+    for endpoint in endpoints:
+        if said := _wrong(endpoint):
+            yield Found("endpoint_invalid", path, f"{endpoint[:200]!r}: {said}", "docs/settings.md has the forms")
+    if any(endpoint.startswith("tcp://") for endpoint in endpoints):
+        missing = [name for name in _TLS if not force.parameters.get(name)]
+        if missing:
+            message = f"the service is reached over the network without {', '.join(missing)}"
+            hint = "mount them by projectedVolumeTemplate, from an authority for this alone, and name the files"
+            yield Found("ca_missing", path, message, hint)
+
+
+def passwords_are_forbidden(force: Force) -> Iterator[Found]:
+    """THREATS: a role sets itself a password, and comes back by it when a line for passwords is reached."""
+    name = "pgbearer.forbid_passwords"
+    if _MODULE in force.preloaded and not force.parameters.get(name, "").strip():
+        message = "empty: a role that logs in with tokens can give itself a password"
+        yield Found("passwords_allowed", (*force.parameters_path, name), message, "name the people's roles, or +GROUP")
+
+
+CHECKS: Final = (
+    module_is_the_validator,
+    module_is_preloaded,
+    settings_are_known,
+    service_is_found,
+    passwords_are_forbidden,
+)
+
+
+def _wrong(endpoint: str) -> str | None:
+    """Why the module would not take it (validator/pgmodule); None if it would."""
+    if endpoint.startswith("unix:"):
+        fits = endpoint[5:].startswith("/") and len(endpoint[5:].encode()) <= _SOCKET_PATH
+        return None if fits else f"not unix:/absolute/path of at most {_SOCKET_PATH} bytes"
+    if not endpoint.startswith("tcp://"):
+        return "neither unix:/absolute/path nor tcp://HOST:PORT?hostname=NAME"
+    found = _NETWORK.fullmatch(endpoint)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        return "not tcp://HOST:PORT?hostname=NAME or tcp://HOST:PORT?spiffe=ID"
+    return None

@@ -1,0 +1,125 @@
+"""Judges manifests: every check over every object, and everything that was found, in the order of the files."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from pgbearer.cnpg import about_lines, about_objects, about_settings
+from pgbearer.cnpg.cluster import is_cluster, read_cluster
+from pgbearer.cnpg.finding import Finding, Found
+from pgbearer.cnpg.force import Force
+from pgbearer.cnpg.manifests import MAX_BYTES, Manifest, objects, read
+from pgbearer.config import Problem
+from pgbearer.config.yaml_file import Document
+from pgbearer.errors import UsageError
+
+__all__ = ["check_files", "check_force", "check_text"]
+
+
+def check_files(files: Sequence[str]) -> list[Finding]:
+    """Judge files of manifests, ``-`` for standard input; nothing is written, nobody is asked.
+
+    Raises:
+        UsageError: one cannot be read, or is longer than `MAX_BYTES`.
+    """
+    return _judge([(name, _contents(name)) for name in files])
+
+
+def check_text(content: str, file: str = "-") -> list[Finding]:
+    """Judge one stream of manifests, which messages call `file`."""
+    return _judge([(file, content)])
+
+
+def check_force(force: Force) -> Iterator[Found]:
+    """Judge what decides who gets into one server."""
+    for check in (*about_lines.CHECKS, *about_settings.CHECKS):
+        yield from check(force)
+
+
+def _judge(streams: Sequence[tuple[str, str]]) -> list[Finding]:
+    findings: list[Finding] = []
+    clusters = 0
+    for file, content in streams:
+        documents = read(content)
+        of_file = list(_unreadable(documents, file))
+        for manifest in objects(documents, file):
+            clusters += is_cluster(manifest)
+            of_file += [_placed(manifest, found) for found in _about(manifest)]
+        findings += sorted(of_file, key=lambda finding: (finding.line or 0, finding.column or 0))
+    if not clusters:
+        hint = "for a folder: kustomize build FOLDER | pgbearer cnpg check -"
+        found = "no Cluster of postgresql.cnpg.io was given, so there is little to judge"
+        findings.append(
+            Finding(code="no_cluster", path=(), message=found, hint=hint, file=", ".join(name for name, _ in streams))
+        )
+    return findings
+
+
+def _about(manifest: Manifest) -> Iterator[Found]:
+    for check in about_objects.CHECKS:
+        yield from check(manifest)
+    if is_cluster(manifest):
+        cluster = read_cluster(manifest)
+        yield from cluster.problems
+        yield from check_force(cluster.force)
+
+
+def _placed(manifest: Manifest, found: Found) -> Finding:
+    line, column = manifest.position(found.path) or (None, None)
+    return Finding(
+        code=found.code,
+        path=found.path,
+        message=found.message,
+        hint=found.hint,
+        file=manifest.file,
+        document=manifest.number,
+        what=manifest.what,
+        line=line,
+        column=column,
+    )
+
+
+def _unreadable(documents: Iterable[Document], file: str) -> Iterator[Finding]:
+    for number, document in enumerate(documents, start=1):
+        for problem in document.problems:
+            yield Finding(
+                code=_code(problem),
+                path=problem.path,
+                message=problem.message,
+                hint=problem.hint or "mend the file",
+                file=file,
+                document=number,
+                line=problem.line,
+                column=problem.column,
+            )
+
+
+def _code(problem: Problem) -> str:
+    if not problem.is_error:
+        return "yaml_ambiguous"
+    return "not_yaml" if not problem.path and problem.message.startswith("not YAML") else "yaml"
+
+
+def _contents(name: str) -> str:
+    try:
+        if name == "-":
+            return _decoded(sys.stdin.buffer, "standard input")
+        with Path(name).open("rb") as file:
+            return _decoded(file, name)
+    except IsADirectoryError:
+        raise UsageError(
+            "this is a folder", where=name, hint="Pipe it: kustomize build FOLDER | pgbearer cnpg check -"
+        ) from None
+    except OSError as error:
+        raise UsageError(error.strerror or "cannot be read", where=name) from None
+
+
+def _decoded(file: IO[bytes], name: str) -> str:
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"more than {MAX_BYTES // 1024**2} MiB", where=name)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not UTF-8, at byte {error.start}", where=name) from None

@@ -1,0 +1,70 @@
+"""The stable list of what a check can find: a code, how grave it is, and what it means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["CODES", "About", "Severity"]
+
+Severity = Literal["error", "warning", "notice"]
+"""An error lets somebody in beside OAuth, keeps people out, or is not taken; a warning may; a notice only tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of a code, whatever it was found in."""
+
+    severity: Severity
+    meaning: str
+
+
+def _error(meaning: str) -> About:
+    return About("error", meaning)
+
+
+def _warning(meaning: str) -> About:
+    return About("warning", meaning)
+
+
+CODES: Final[Mapping[str, About]] = {
+    "not_yaml": _error("The file cannot be read to its end."),
+    "yaml": _error("A key stands twice, or an alias, anchor or tag is used, which readers take differently."),
+    "yaml_ambiguous": About("notice", "A bare value is text to one YAML reader and a number or boolean to another."),
+    "no_cluster": _warning("There is no Cluster of CloudNativePG in what was given."),
+    "shape": _error("A value is not of the kind that CloudNativePG takes there."),
+    "name_invalid": _error("Kubernetes or CloudNativePG does not take the name."),
+    "hba_syntax": _error("PostgreSQL does not take the line, keeps the whole old file, and says so in its log alone."),
+    "hba_continues": _error("The line ends in a backslash and so swallows the next one."),
+    "hba_elsewhere": _error("The line reads a file of the server, which nobody sees here."),
+    "hba_no_oauth": _error("No line asks for OAuth: nobody can log in with a token."),
+    "oauth_unreachable": _error("A line above decides all that this oauth line is for."),
+    "line_unreachable": _warning("A line above decides all that this line is for."),
+    "hba_trust": _error("The line lets in without any proof."),
+    "oauth_plaintext": _error("The line takes tokens without TLS."),
+    "hba_plaintext": _warning("The line takes proofs without TLS."),
+    "operator_line_reached": _error("The operator's own last line, which asks everybody for a password, is reached."),
+    "beside_oauth": _error("The line lets the people of an oauth line in without a token."),
+    "named_beside_oauth": _warning("The line lets roles that it names in without a token."),
+    "replication": _error("The line lets more than the operator's own role copy the whole cluster."),
+    "issuer_not_https": _error("The issuer of an oauth line is no https address."),
+    "scope_empty": _warning("An oauth line asks for no scope."),
+    "option_off": _error("The option of the line is off, for its value is not 1."),
+    "delegate_without_validator": _warning("The validator decides the role, and the line does not say which one."),
+    "map_missing": _error("The line uses a map that pg_ident does not have, so nobody passes it."),
+    "parameter_blocked": _error("The operator sets the parameter itself, and refuses it here."),
+    "setting_unknown": _error("There is no such setting of the module."),
+    "library_missing": _error("oauth_validator_libraries does not have the module."),
+    "preload_missing": _warning("The module is not preloaded: it forbids no passwords and cannot resolve names."),
+    "extension_missing": _warning("No extension image brings the module; the operand's image must have it."),
+    "endpoints_missing": _error("Nothing says where the service is, and nothing puts it beside the server."),
+    "endpoint_invalid": _error("An endpoint is not of a form that the module takes."),
+    "ca_missing": _error("The service is reached over the network without an authority or certificate of its own."),
+    "passwords_allowed": _warning("pgbearer.forbid_passwords is empty: a role can give itself a password."),
+    "role_password": _warning("The operator keeps a password on a role."),
+    "superuser_access": _error("The operator gives the superuser a password."),
+    "pod_patch": _error("The annotation cnpg.io/podPatch is no JSON Patch."),
+    "volume_not_projected": _error(
+        "Settings are mounted from a plain ConfigMap volume, whose folder pgbearer refuses."
+    ),
+}
+"""By code. Codes are only ever added."""

@@ -1,0 +1,154 @@
+"""Judges what a running server has: its pg_hba.conf as it reads it itself, its settings, its roles' passwords.
+
+The view pg_hba_file_rules is of the file, whether it is in force or not: with an error in it, PostgreSQL keeps what it
+had. Reading it takes a superuser, or who was granted it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import dict_row
+
+from pgbearer.cnpg import operator
+from pgbearer.cnpg.check import check_force
+from pgbearer.cnpg.finding import Finding, Found
+from pgbearer.cnpg.force import Force, Placed, libraries
+from pgbearer.config import KeyPath
+from pgbearer.errors import PgbearerError
+from pgbearer.hba import Line, Token, parse
+
+__all__ = ["check_live", "judge_rules"]
+
+_RULES: Final = """
+    SELECT rule_number, file_name, line_number, type, database, user_name, address, netmask, auth_method, options, error
+    FROM pg_hba_file_rules ORDER BY rule_number NULLS LAST, file_name, line_number LIMIT 10000
+"""
+_SETTINGS: Final = """
+    SELECT name, setting FROM pg_file_settings WHERE name LIKE 'pgbearer.%' AND error IS NULL
+    UNION ALL
+    SELECT name, setting FROM pg_settings
+    WHERE name LIKE 'pgbearer.%' OR name IN ('oauth_validator_libraries', 'shared_preload_libraries')
+"""
+_MAPS: Final = "SELECT DISTINCT map_name FROM pg_ident_file_mappings WHERE error IS NULL LIMIT 10000"
+_PASSWORDS: Final = """
+    SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL ORDER BY rolname LIMIT 1000
+"""
+_VIEW: Final = "pg_hba_file_rules"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    file: str
+    line: int
+
+
+def check_live(connection: psycopg.Connection[Any]) -> list[Finding]:
+    """Judge the server of `connection`, which must be a superuser's; only reads.
+
+    Raises:
+        PgbearerError: the server does not answer the questions, for want of rights or of PostgreSQL 18.
+    """
+    try:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            rules = cursor.execute(_RULES).fetchall()
+            settings = {row["name"]: row["setting"] or "" for row in cursor.execute(_SETTINGS).fetchall()}
+            maps = frozenset(row["map_name"] for row in cursor.execute(_MAPS).fetchall())
+            passwords = [row["rolname"] for row in cursor.execute(_PASSWORDS).fetchall()]
+    except psycopg.Error as error:
+        said = error.diag.message_primary or type(error).__name__
+        raise PgbearerError(
+            f"the server does not say what it has: {said[:200]}", hint="Connect as a superuser, e.g. postgres."
+        ) from None
+    return judge_rules(rules, settings, maps, passwords)
+
+
+def judge_rules(
+    rules: Sequence[Mapping[str, Any]], settings: Mapping[str, str], maps: frozenset[str], passwords: Sequence[str]
+) -> list[Finding]:
+    """Judge rows of pg_hba_file_rules, settings by name, the names of maps, and who has a password. Pure."""
+    places: dict[KeyPath, _Place] = {}
+    placed = _placed(rules, places)
+    force = Force(
+        lines=placed,
+        lines_path=(_VIEW,),
+        parameters=settings,
+        parameters_path=("pg_settings",),
+        preloaded=libraries(settings.get("shared_preload_libraries", "")),
+        preload_path=("pg_settings", "shared_preload_libraries"),
+        maps=maps,
+        endpoint_beside=True,
+    )
+    found = [*_refused(rules, places), *check_force(force), *_with_password(passwords)]
+    return [_finding(each, places) for each in found]
+
+
+def _placed(rules: Sequence[Mapping[str, Any]], places: dict[KeyPath, _Place]) -> list[Placed]:
+    lines = [(rule, _line(rule)) for rule in rules if not _is_refused(rule)]
+    own = {_same(line) for line in parse("\n".join(operator.OWN_LINES)).lines}
+    operated = any(_same(line) in own for _, line in lines)
+    (last,) = parse(operator.LAST_LINE).lines
+    placed: list[Placed] = []
+    for index, (rule, line) in enumerate(lines):
+        path: KeyPath = (_VIEW, int(rule["rule_number"]))
+        places[path] = _Place(rule["file_name"], rule["line_number"])
+        is_last = index == len(lines) - 1 and _same(line) == _same(last)
+        operators = operated and (_same(line) in own or is_last)
+        placed.append(Placed(line, None if operators else path))
+    return placed
+
+
+def _line(rule: Mapping[str, Any]) -> Line:
+    options = dict(option.partition("=")[::2] for option in rule["options"] or ())
+    if options.get("delegate_ident_mapping") == "true":  # get_hba_options of hbafuncs.c
+        options["delegate_ident_mapping"] = "1"
+    address = rule["address"]
+    return Line(
+        number=rule["line_number"],
+        type=rule["type"],
+        databases=tuple(map(Token, rule["database"])),
+        users=tuple(map(Token, rule["user_name"])),
+        address=address,
+        address_is_keyword=rule["netmask"] is None and address in ("all", "samehost", "samenet"),
+        netmask=rule["netmask"],
+        method=rule["auth_method"],
+        options={name: value for name, value in options.items() if name != "include_realm"},
+    )
+
+
+def _same(line: Line) -> tuple[object, ...]:
+    """What is compared to know a line of the operator's; the view adds options that nobody wrote."""
+    return line.type, line.databases, line.users, line.address, line.netmask, line.method, line.options.get("map")
+
+
+def _refused(rules: Sequence[Mapping[str, Any]], places: dict[KeyPath, _Place]) -> Iterator[Found]:
+    for rule in rules:
+        if _is_refused(rule):
+            path: KeyPath = (_VIEW, "line", int(rule["line_number"] or 0))
+            places[path] = _Place(rule["file_name"], rule["line_number"])
+            hint = "mend it and reload: until then the server keeps the lines that it had"
+            yield Found("hba_syntax", path, rule["error"] or "the server refuses the line", hint)
+
+
+def _is_refused(rule: Mapping[str, Any]) -> bool:
+    """For a wrong value of clientcert the view has no error, and nothing else (parse_hba_auth_opt of hba.c)."""
+    return rule["error"] is not None or rule["type"] is None
+
+
+def _with_password(names: Sequence[str]) -> Iterator[Found]:
+    for name in names:
+        code = "superuser_access" if name == "postgres" else "role_password"
+        yield Found(code, ("pg_authid", name), f"{name} has a password", "ALTER ROLE ... PASSWORD NULL")
+
+
+def _finding(found: Found, places: Mapping[KeyPath, _Place]) -> Finding:
+    place = places.get(found.path)
+    return Finding(
+        code=found.code,
+        path=found.path,
+        message=found.message,
+        hint=found.hint,
+        file=place.file if place else "server",
+        line=place.line if place else None,
+    )
