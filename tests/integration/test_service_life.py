@@ -240,6 +240,24 @@ def test_the_audit_can_go_to_standard_output(start_service: Start) -> None:
     service.process.stdout.close()
 
 
+def test_the_audit_goes_to_standard_output_as_containers_have_it(start_service: Start, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("of somebody else\n")
+    with log.open("a") as out:  # only to be written
+        service = start_service(audit={"file": "-"}, stdout=out.fileno())
+        assert service.login()["decision"] == "allow"
+        assert service.stop() == 0
+    assert [json.loads(line)["kind"] for line in log.read_text().splitlines()[1:]] == ["start", "decision", "stop"]
+
+
+def test_a_pipe_of_somebody_elses_does_not_block_either() -> None:
+    """As in a container whose standard output was made by root."""
+    look = "import os\nfrom pgbearer.audit import sink\ndef refuse(*_): raise PermissionError\nsink.os.open = refuse\n"
+    look += "fd = sink.open_stdout()\nos.write(fd, str(os.get_blocking(fd)).encode())"
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60)
+    assert (found.stdout, found.stderr) == ("False", "")
+
+
 def test_the_service_manager_is_told_how_it_is(start_service: Start, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.settimeout(30)

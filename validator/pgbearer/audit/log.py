@@ -124,7 +124,8 @@ class AuditLog:
         self._go_on_in(sink, deleted=True)
 
     def _continue(self, sink: Sink) -> Chain:
-        if not sink.regular:
+        """What goes before in the file. Standard output begins anew, where it is a file too: others write there."""
+        if self._path == STDOUT or not sink.regular:
             return Chain()
         try:
             chain = Chain.after(read_tail(sink.fd))

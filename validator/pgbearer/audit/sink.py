@@ -56,11 +56,17 @@ def open_file(path: Path) -> int:
 def open_stdout() -> int:
     """A descriptor for standard output of our own, which never blocks where that can be had (pipes).
 
-    A collector that stops reading must cost a denial, not the event loop.
+    A collector that stops reading must cost a denial, not the event loop. A pipe that was made by another user, as for
+    a container, may not be opened anew; then it is this one that does not block any more.
     """
-    if stat.S_ISFIFO(os.fstat(1).st_mode):
+    if not stat.S_ISFIFO(os.fstat(1).st_mode):
+        return os.dup(1)
+    try:
         return os.open("/dev/stdout", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    return os.dup(1)
+    except PermissionError:
+        fd = os.dup(1)
+        os.set_blocking(fd, False)
+        return fd
 
 
 def read_tail(fd: int) -> bytes:
