@@ -22,19 +22,26 @@ PLACES: Final = (
     Place("operator", "10.1.3.1", "cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),
     Place("Prometheus", "10.1.4.1", "monitoring", {"app.kubernetes.io/name": "prometheus"}),
     Place("DNS", "10.1.5.1", "kube-system", {"k8s-app": "kube-dns"}),
+    Place("Keycloak", "10.1.0.7", "databases", {"app.kubernetes.io/name": "keycloak"}),
+    Place("istiod", "10.1.6.1", "istio-system", {"app": "istiod"}),
+    Place("Linkerd", "10.1.7.1", "linkerd", {"linkerd.io/control-plane-component": "destination"}),
     Place("outside", "203.0.113.1"),
     Place("metadata", "169.254.169.254"),
 )
-"""The issuer and the API server are at addresses, as `outside` is; what a cloud tells its nodes is `metadata`."""
+"""Most issuers and the API server are at addresses, as `outside` is; what a cloud tells its nodes is `metadata`."""
 
 PORTS: Final = {
     22: "TCP",
     53: "UDP",
     443: "TCP",
+    4143: "TCP",
     5432: "TCP",
     6443: "TCP",
     8000: "TCP",
     8080: "TCP",
+    8086: "TCP",
+    8090: "TCP",
     8443: "TCP",
     9187: "TCP",
+    15012: "TCP",
 }

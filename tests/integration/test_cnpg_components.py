@@ -1,0 +1,141 @@
+"""The components of cnpg/ that no overlay has: each over the one that it is for, judged like them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pgbearer.service.metrics import TABLE
+from pgbearer.wire import Reason
+from tests.cnpg.manifests import CNPG, OVERLAYS, Json, Rendered, build, rendered, with_components
+from tests.cnpg.realm import production_realm
+from tests.klite.verdict import conform, judge
+
+SCHEMAS = Path(__file__).parents[1] / "schemas"
+METRIC = re.compile(r"\bpgbearer_\w+")
+SUFFIXES = re.compile(r"_(bucket|sum|count)$")
+
+
+def judged(manifests: Rendered, folder: Path) -> None:
+    file = folder / "manifests.yaml"
+    file.write_text(manifests.text)
+    more = f"{SCHEMAS}/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
+    assert conform(file, more_schemas=[more]) == ""
+    assert [verdict for verdict in judge(file) if verdict.problems] == []
+
+
+def alerts(folder: Path) -> list[dict[str, Any]]:
+    rule = with_components(folder, ["overlays/service"], ["components/monitoring"]).one("PrometheusRule", "pgbearer")
+    found: list[dict[str, Any]] = rule["spec"]["groups"][0]["rules"]
+    return found
+
+
+def test_every_component_is_tried_here_or_in_an_overlay() -> None:
+    used = "".join(file.read_text() for file in (CNPG / "overlays").glob("*/kustomization.yaml"))
+    here = Path(__file__).read_text()
+    for component in (CNPG / "components").iterdir():
+        assert f"components/{component.name}" in used + here, component.name
+
+
+@pytest.mark.parametrize("overlay", ["service", "sidecar"])
+def test_monitoring_is_judged_good_and_finds_its_ports(overlay: str, tmp_path: Path) -> None:
+    manifests = with_components(tmp_path, [f"overlays/{overlay}"], ["components/monitoring"], namespace="databases")
+    judged(manifests, tmp_path)
+    (login_service,) = manifests.one("PodMonitor", "pgbearer")["spec"]["podMetricsEndpoints"]
+    (container,) = rendered("service").one("Deployment", "pgbearer")["spec"]["template"]["spec"]["containers"]
+    assert login_service["port"] in {port["name"] for port in container["ports"]}
+
+
+def test_alerts_name_what_is_measured(tmp_path: Path) -> None:
+    measured = {measure.name for measure in TABLE}
+    for alert in alerts(tmp_path):
+        named = METRIC.findall(alert["expr"])
+        assert named, alert
+        assert {SUFFIXES.sub("", name) for name in named} <= measured, alert["alert"]
+        assert alert["labels"]["severity"] in ("page", "ticket")
+        assert set(re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"])) <= labels_of(alert["expr"])
+        assert alert["expr"].count("(") == alert["expr"].count(")")
+
+
+def labels_of(expression: str) -> set[str]:
+    """What an alert can say: what it groups by, else every label of its metric and those of the pod."""
+    if grouped := re.search(r"by \(([\w, ]+)\)", expression):
+        return set(grouped[1].split(", "))
+    own = {label for measure in TABLE if measure.name in METRIC.findall(expression) for label in measure.labels}
+    return own | {"namespace", "pod"}
+
+
+def test_alerts_name_reasons_that_there_are(tmp_path: Path) -> None:
+    known = {reason.value for reason in Reason}
+    for alert in alerts(tmp_path):
+        if "pgbearer_decisions_total" in alert["expr"] and (named := re.search(r'reason=~"([^"]+)"', alert["expr"])):
+            assert set(named[1].split("|")) <= known, alert["alert"]
+
+
+def test_certificates_of_ones_own(tmp_path: Path) -> None:
+    copy = tmp_path / "cnpg"
+    shutil.copytree(CNPG, copy)
+    component = copy / "components/certificates-secret"
+    for _ in range(2):  # the second time renews
+        subprocess.run([component / "make-certificates"], check=True, capture_output=True)
+    own = copy / "own"
+    own.mkdir()
+    own_components = ["../components/service", "../components/certificates-secret"]
+    text = yaml.safe_dump({"namespace": "databases", "resources": ["../base"], "components": own_components})
+    (own / "kustomization.yaml").write_text(text)
+    manifests = build(own)
+    judged(manifests, tmp_path)
+    for kind in ("service", "client"):
+        assert set(manifests.one("Secret", f"pgbearer-{kind}-tls")["data"]) == {"tls.crt", "tls.key", "ca.crt"}
+        purpose = "sslserver" if kind == "service" else "sslclient"
+        verify = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.crt", f"{kind}.crt"]
+        subprocess.run(verify, cwd=component / "made", check=True, capture_output=True)
+        shown = ["openssl", "x509", "-in", f"{kind}.crt", "-noout", "-ext", "subjectAltName"]
+        said = subprocess.run(shown, cwd=component / "made", check=True, capture_output=True, text=True).stdout
+        (name,) = rendered("service").one("Certificate", f"pgbearer-{kind}-tls")["spec"]["dnsNames"]
+        assert re.findall(r"DNS:(\S+)", said) == [name]
+    assert not [file for file in (component / "made").iterdir() if file.stat().st_mode & 0o077]
+    ignored = subprocess.run(
+        ["git", "check-ignore", "-q", CNPG / "components/certificates-secret/made/ca.key"], cwd=CNPG
+    )
+    assert ignored.returncode == 0
+
+
+def test_certificates_from_elsewhere(tmp_path: Path) -> None:
+    with_external = ["components/service", "components/secrets-external"]
+    manifests = with_components(tmp_path, ["base"], with_external, namespace="databases")
+    judged(manifests, tmp_path)
+    for kind in ("service", "client"):
+        secret = manifests.one("ExternalSecret", f"pgbearer-{kind}-tls")["spec"]
+        assert {entry["secretKey"] for entry in secret["data"]} == {"tls.crt", "tls.key", "ca.crt"}
+        assert secret["target"]["name"] in mounted(manifests)
+
+
+def mounted(manifests: Rendered) -> set[str]:
+    """The Secrets that the service and the instances are given."""
+    (cluster,) = manifests.of("Cluster")
+    volumes: list[Json] = manifests.one("Deployment", "pgbearer")["spec"]["template"]["spec"]["volumes"]
+    sources = [*cluster["spec"]["projectedVolumeTemplate"]["sources"]]
+    sources += [source for volume in volumes for source in volume.get("projected", {}).get("sources", ())]
+    return {source["secret"]["name"] for source in sources if "secret" in source}
+
+
+def test_the_realm_is_the_one_that_people_import(tmp_path: Path) -> None:
+    manifests = with_components(
+        tmp_path, ["overlays/service"], ["components/keycloak-realm-import"], namespace="databases"
+    )
+    judged(manifests, tmp_path)
+    assert manifests.one("KeycloakRealmImport", "pgbearer-corp")["spec"]["realm"] == production_realm()
+    text = (CNPG / "components/keycloak-realm-import/realm.yaml").read_text()
+    assert not re.search(r"^ *-? *(users|credentials|secret|value):", text, re.MULTILINE)
+
+
+def test_every_overlay_takes_the_monitoring(tmp_path: Path) -> None:
+    for overlay in OVERLAYS:
+        folder = tmp_path / overlay
+        folder.mkdir()
+        assert with_components(folder, [f"overlays/{overlay}"], ["components/monitoring"]).of("PrometheusRule")
