@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from tests.klite import programs
+from tests.klite import crds, programs
 from tests.parts import cerbos, debian, drivers, keycloak, module, opa, postgres, tls_postgres
 from tests.parts.needs import MissingError
 from tests.parts.progress import say
@@ -28,6 +28,11 @@ PARTS: dict[str, Callable[[], object]] = {
     "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
     "Debian's PostgreSQL 18": lambda: debian.DebianRoot.of(debian.COMPILE_18),
     "Debian's PostgreSQL 19": lambda: debian.DebianRoot.of(debian.COMPILE_19),
+    "kustomize": programs.kustomize,
+    "kubeconform": programs.kubeconform,
+    "what says Kubernetes' and CloudNativePG's verdicts offline": programs.offline_check,
+    "the definitions of other kinds": crds.definitions,
+    "the schemas of Kubernetes' kinds": crds.schemas,
 }
 CLUSTERS: dict[str, Callable[[], object]] = {
     "etcd": programs.etcd,
@@ -35,9 +40,6 @@ CLUSTERS: dict[str, Callable[[], object]] = {
     "Kubernetes' controllers": programs.controller_manager,
     "kubectl": programs.kubectl,
     "CloudNativePG's operator": programs.operator,
-    "what says the verdicts of both offline": programs.offline_check,
-    "kustomize": programs.kustomize,
-    "kubeconform": programs.kubeconform,
     "SPIRE's agent": programs.spire_agent,
     "SPIRE's server": programs.spire_server,
 }

@@ -1,0 +1,72 @@
+"""The page about CloudNativePG: its blocks are parts of the files that are tested, and its own folder can be built."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pgbearer.cli import app
+from tests.cnpg.manifests import CNPG, OVERLAYS, build, rendered
+from tests.klite.verdict import conform, judge
+
+ROOT = CNPG.parent
+PAGE = (ROOT / "docs" / "cloudnativepg.md").read_text()
+BLOCKS = dict(re.findall(r"```yaml (\S+)\n(.*?)```", PAGE, re.DOTALL))
+OURS = {name: block for name, block in BLOCKS.items() if name.startswith("cnpg/")}
+THEIRS = {name: block for name, block in BLOCKS.items() if not name.startswith("cnpg/")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What the reader has made: folders of their own beside a copy of cnpg/."""
+    shutil.copytree(CNPG, tmp_path / "cnpg", ignore=shutil.ignore_patterns("made"))
+    for name, block in THEIRS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(block)
+    shutil.copy(CNPG / "base/pgbearer.yaml", tmp_path / "databases")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_block_of_a_file_is_in_it(name: str) -> None:
+    assert OURS[name] in (ROOT / name).read_text()
+
+
+def test_the_readers_folder_is_good_and_says_what_is_theirs(folder: Path) -> None:
+    manifests = build(folder / "databases")
+    file = folder / "manifests.yaml"
+    file.write_text(manifests.text)
+    assert conform(file) == ""
+    assert [verdict for verdict in judge(file) if verdict.problems] == []
+    spec = manifests.one("Cluster", "pg")["spec"]
+    assert "https://login.corp.example/realms/staff" in spec["postgresql"]["pg_hba"][1]
+    assert (
+        spec["postgresql"]["pg_hba"][2:] == rendered("service").one("Cluster", "pg")["spec"]["postgresql"]["pg_hba"][2:]
+    )
+    assert spec["storage"]["size"] == "100Gi"
+    (extension,) = spec["postgresql"]["extensions"]
+    assert extension["image"]["reference"] == "registry.corp.example/pgbearer-module:0.1.0-18-trixie"
+    (container,) = manifests.one("Deployment", "pgbearer")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.corp.example/pgbearer:0.1.0"
+    assert manifests.of("PrometheusRule")
+
+
+def test_every_overlay_is_in_the_table() -> None:
+    assert sorted(set(re.findall(r"`overlays/([\w-]+)`", PAGE))) == sorted(OVERLAYS)
+
+
+def test_every_component_is_on_the_page() -> None:
+    named = set(re.findall(r"components/([\w-]+)", PAGE))
+    assert {folder.name for folder in (CNPG / "components").iterdir()} == named
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_our_own_check_finds_nothing_to_mend(overlay: str, tmp_path: Path) -> None:
+    file = tmp_path / "manifests.yaml"
+    file.write_text(rendered(overlay).text)
+    done = CliRunner().invoke(app, ["cnpg", "check", str(file)])
+    found = re.findall(r" (\w+) (\w+): ", done.output)
+    workloads = overlay in ("kubernetes-workloads", "spire")  # whose tokens have no scopes
+    assert found == ([("warning", "scope_empty")] if workloads else [])
