@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from pgbearer.client import load_client_file
+from pgbearer.client.sources.settings import KubernetesSettings
 from pgbearer.config import load
 from pgbearer.policy import compile as compile_policy
 from tests.cnpg.cluster import made, made_of
@@ -317,3 +319,28 @@ def test_what_is_wrong_would_be_found(tmp_path: Path) -> None:
     assert not ADMITS.match("hostssl all all all scram-sha-256")
     pod = {"containers": [{"name": "x", "image": "x", "securityContext": {"privileged": True}}]}
     assert len(list(faults(pod))) == 6
+
+
+def test_the_application_and_its_proxy_agree(tmp_path: Path) -> None:
+    manifests = rendered("kubernetes-workloads")
+    (found,) = (each for each in manifests.of("ConfigMap") if each["metadata"]["namespace"] == "shop")
+    file = tmp_path / "client.toml"
+    file.write_text(found["data"]["client.toml"])
+    client = load_client_file({"PGBEARER_CONFIG_FILE": str(file)})
+    profile = client.profile(client.default or "")
+    spec = manifests.one("Deployment", "orders")["spec"]["template"]["spec"]
+    (proxy,), (app,) = spec["initContainers"], spec["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in proxy["volumeMounts"]}
+    (token,) = next(each for each in spec["volumes"] if each["name"] == "database-token")["projected"]["sources"]
+    assert isinstance(profile.source, KubernetesSettings)
+    assert profile.source.token_file == f"{mounts['database-token']}/{token['serviceAccountToken']['path']}"
+    cluster = yaml.safe_load(policy("kubernetes-workloads"))["issuers"]["cluster"]
+    assert (profile.issuer, token["serviceAccountToken"]["audience"]) == (cluster["issuer"], cluster["audience"])
+    (upstream,) = client.upstreams
+    folder = proxy["args"][proxy["args"].index("--folder") + 1]
+    variables = {each["name"]: each["value"] for each in app["env"]}
+    assert variables["PGHOST"] == f"{folder}/{upstream}"
+    assert folder.startswith(mounts["database-socket"] + "/")
+    conninfo = dict(word.split("=", 1) for word in client.upstreams[upstream].conninfo.split())
+    assert (conninfo["user"], conninfo["dbname"]) == (variables["PGUSER"], variables["PGDATABASE"])
+    assert conninfo["sslrootcert"].startswith(mounts["database-ca"])
