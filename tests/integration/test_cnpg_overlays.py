@@ -203,7 +203,7 @@ def test_a_change_of_the_policy_restarts_nothing(overlay: str) -> None:
                 assert "subPath" not in mount or mount["name"] == "scratch-data", "it would never change"
 
 
-@every_overlay
+@pytest.mark.parametrize("overlay", ["sidecar"])
 def test_the_service_would_take_its_policy(overlay: str, tmp_path: Path) -> None:
     file = tmp_path / "pgbearer.yaml"
     file.write_text(policy(overlay))
