@@ -1,5 +1,6 @@
-"""``pgbearer cnpg``: what is wrong with Clusters of CloudNativePG, before they are applied and while they run."""
+"""``pgbearer cnpg``: Clusters of CloudNativePG from a short spec, and what is wrong with them, applied or not."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cnpg"]
 
-cnpg = typer.Typer(name="cnpg", help="Check Clusters of CloudNativePG.", no_args_is_help=True)
+cnpg = typer.Typer(name="cnpg", help="Make and check Clusters of CloudNativePG.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 _CONNECT_SECONDS = 10
@@ -21,7 +22,7 @@ _CONNECT_SECONDS = 10
 
 @cnpg.callback()
 def root() -> None:
-    """Check Clusters of CloudNativePG."""
+    """Make and check Clusters of CloudNativePG."""
 
 
 @cnpg.command()
@@ -57,6 +58,37 @@ def check(
     if any(finding.code == "not_yaml" for finding in findings):
         return 2
     return 1 if any(finding.counts for finding in findings) else 0
+
+
+@cnpg.command()
+def render(
+    *,
+    file: Annotated[Path, typer.Option("-f", "--file", metavar="SPEC", help="The spec: docs/cloudnativepg-render.md.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Write a folder for kustomize instead; it must be new."),
+    ] = None,
+) -> None:
+    """Make the manifests of a Cluster that people log in to with tokens, and of the service beside it.
+
+    The manifests that come with pgbearer, and what the spec changes in them. Everything that is wrong with the spec is
+    told at once, and nothing is written then. A line that lets people in beside OAuth is refused, unless it stands
+    under insecure_lines.
+
+    \b
+    Example:
+      pgbearer cnpg render -f orders.yaml | kubectl apply -f -
+      pgbearer cnpg render -f orders.yaml -o clusters/orders
+    """  # noqa: D301  \b is the character by which click keeps lines as they are
+    with needing("serve"):
+        from pgbearer.cnpg import read_spec, write
+        from pgbearer.cnpg import render as render_spec
+    made = render_spec(read_spec(file), str(file))
+    if output is None:
+        typer.echo(made.text(), nl=False)
+        return
+    write(made, output)
+    show.line(f"{len(made.objects)} objects; look at them with: kustomize build {output}")
 
 
 def _files(files: list[str]) -> "list[Finding]":

@@ -1,0 +1,165 @@
+"""A spec to manifests: what comes with pgbearer, and what the spec changes. Refused if people get in beside OAuth.
+
+The same twice: as objects to be applied, and as a folder for kustomize, whose patches are the differences.
+"""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from pgbearer.cnpg import shipped
+from pgbearer.cnpg.change import changed
+from pgbearer.cnpg.check import check_text
+from pgbearer.cnpg.finding import Finding
+from pgbearer.cnpg.shipped import Object
+from pgbearer.cnpg.spec import Spec
+from pgbearer.config import ConfigError, KeyPath, Problem, Settings
+from pgbearer.config.decode import decode
+from pgbearer.config.yaml_file import parse_yaml
+from pgbearer.errors import UsageError
+from pgbearer.policy import compile as compile_policy
+
+__all__ = ["Rendered", "render", "write"]
+
+_ADMITS: Final = frozenset({"hba_trust", "hba_plaintext", "beside_oauth", "named_beside_oauth", "replication"})
+"""What a line may be found to do that is said to be insecure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Manifests, and the same as differences from what comes with pgbearer."""
+
+    objects: Sequence[Object]
+    components: Sequence[str]
+    namespace: str
+    patches: Sequence[Mapping[str, Any]]
+    """As kustomize takes them."""
+
+    def text(self) -> str:
+        """One stream, as ``kubectl apply -f -`` takes it."""
+        dumped = (yaml.safe_dump(each, sort_keys=False, allow_unicode=False, width=1000) for each in self.objects)
+        return "---\n".join(dumped)
+
+
+def render(spec: Spec, file: str) -> Rendered:
+    """Make the manifests of a spec, which messages call `file`.
+
+    Raises:
+        ConfigError: with everything that is wrong with it, or with what would come of it: it lets people in beside
+            OAuth by a line that is not among ``insecure_lines``, or the policy would be refused.
+    """
+    components = {
+        ("service", "cert-manager"): ["service", "certificates-cert-manager"],
+        ("service", "given"): ["service"],
+    }.get((spec.mode, spec.certificates), ["sidecar"])
+    before = shipped.assemble(components, spec.namespace)
+    after = [changed(each, spec) for each in copy.deepcopy(before)]
+    patches = [patch for old, new in zip(before, after, strict=True) if (patch := _patch(old, new))]
+    made = Rendered(after, components, spec.namespace, patches)
+    problems = [*_of_policy(after), *_of_cluster(made.text(), spec)]
+    if problems:
+        raise ConfigError(file, problems)
+    return made
+
+
+def write(made: Rendered, folder: Path) -> None:
+    """Write it as a folder for kustomize: ours below ``cnpg/``, and a kustomization.yaml with what the spec changes.
+
+    Raises:
+        UsageError: the folder is there already and not empty, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError("the folder is not empty", where=str(folder), hint="Name a new one, or empty it.")
+        source = shipped.folder()
+        for part in ("base", *(f"components/{name}" for name in made.components)):
+            for each in sorted((source / part).rglob("*.yaml")):
+                target = folder / "cnpg" / each.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(each.read_bytes())
+        (folder / "kustomization.yaml").write_text(_kustomization(made), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(error.strerror or "cannot be written", where=str(folder)) from None
+
+
+def _kustomization(made: Rendered) -> str:
+    value = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": made.namespace,
+        "resources": ["cnpg/base"],
+        "components": [f"cnpg/components/{name}" for name in made.components],
+        "patches": list(made.patches),
+    }
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=1000)
+
+
+def _patch(old: Object, new: Object) -> dict[str, Any] | None:
+    """A patch of kustomize's (RFC 6902) that makes `new` of `old`; None if they are equal."""
+    operations = list(_differences(old, new, ""))
+    if not operations:
+        return None
+    return {
+        "target": {"kind": old["kind"], "name": f"^{old['metadata']['name']}$"},
+        "options": {"allowNameChange": True},
+        "patch": json.dumps(operations, indent=1),
+    }
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[dict[str, Any]]:
+    for key in [*old, *(key for key in new if key not in old)]:
+        here = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+        if key not in new:
+            yield {"op": "remove", "path": here}
+        elif key not in old:
+            yield {"op": "add", "path": here, "value": new[key]}
+        elif isinstance(old[key], dict) and isinstance(new[key], dict):
+            yield from _differences(old[key], new[key], here)
+        elif old[key] != new[key]:
+            yield {"op": "replace", "path": here, "value": new[key]}
+
+
+def _of_policy(objects: Sequence[Object]) -> Iterator[Problem]:
+    """What the service would say of its settings."""
+    text = next(each["data"]["pgbearer.yaml"] for each in objects if each["kind"] == "ConfigMap")
+    document = parse_yaml(text)
+    decoded = decode(document, Settings)
+    found = [*document.problems, *decoded.problems]
+    if decoded.settings is not None:
+        found += compile_policy(decoded.settings).problems
+    for problem in found:
+        if problem.is_error:
+            yield Problem(path=("pgbearer.yaml", *problem.path), message=problem.message, hint=problem.hint)
+
+
+def _of_cluster(text: str, spec: Spec) -> Iterator[Problem]:
+    first = 0 if spec.break_glass is None else 1
+    insecure = len(spec.insecure_lines)
+    for finding in check_text(text, "what comes of it"):
+        index = _index(finding.path, first)
+        if index is None or not 0 <= index < insecure + len(spec.lines):
+            if finding.counts:
+                yield _problem(finding, finding.path, finding.hint)
+        elif index >= insecure:
+            hint = "write it under insecure_lines if that is meant" if finding.code in _ADMITS else finding.hint
+            yield _problem(finding, ("lines", index - insecure), hint)
+        elif finding.code not in _ADMITS:
+            yield _problem(finding, ("insecure_lines", index), finding.hint)
+
+
+def _index(path: KeyPath, first: int) -> int | None:
+    """Of a line of pg_hba, counted from the first that the spec brings; None for everything else."""
+    match path:
+        case ("spec", "postgresql", "pg_hba", int(index)):
+            return index - first
+    return None
+
+
+def _problem(finding: Finding, path: KeyPath, hint: str) -> Problem:
+    return Problem(path=path, message=f"{finding.code}: {finding.message}", hint=hint)
