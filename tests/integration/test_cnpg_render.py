@@ -1,6 +1,9 @@
 """What is rendered is what kustomize builds of the same: with the spec's patches, and of what ships."""
 
 import json
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from typer.testing import CliRunner
 from pgbearer.cli import app
 from pgbearer.cnpg import check_text, render, write
 from pgbearer.cnpg.shipped import assemble
-from tests.cnpg.manifests import OVERLAYS, build, rendered
+from tests.cnpg.manifests import CNPG, OVERLAYS, build, rendered
 from tests.klite.verdict import conform, judge
 from tests.unit.test_cnpg_render import MODES, PASSWORD, spec
 
@@ -58,6 +61,15 @@ def test_the_api_server_and_the_operator_would_take_it(mode: dict[str, Any], tmp
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_nothing_is_found_in_what_ships(overlay: str) -> None:
     assert [str(found) for found in check_text(rendered(overlay).text) if found.counts] == []
+
+
+def test_the_manifests_are_in_the_wheel(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=CNPG.parent, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = {name.partition("/cnpg/manifests/")[2] for name in zipfile.ZipFile(wheel).namelist()} - {""}
+    parts = (file for part in ("base", "components") for file in (CNPG / part).rglob("*") if file.is_file())
+    assert inside == {str(file.relative_to(CNPG)) for file in parts}
 
 
 def test_nothing_is_written_of_a_bad_spec(tmp_path: Path) -> None:

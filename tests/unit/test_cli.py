@@ -90,7 +90,7 @@ def test_json_shows_what_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["config"], ["decisions"], ["policy"], ["policy", "shadow"], ["proxy"], ["revoke"]]
+    "words", [[], ["cnpg"], ["config"], ["decisions"], ["policy"], ["policy", "shadow"], ["proxy"], ["revoke"]]
 )
 def test_each_command_is_said_in_one_line_of_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]

@@ -1,5 +1,5 @@
 """The commands: each prints, asks and exits, and does nothing else."""
 
-from pgbearer.cli.app import app, main
+from pgbearer.cli.app import app, kubectl, main
 
-__all__ = ["app", "main"]
+__all__ = ["app", "kubectl", "main"]

@@ -24,7 +24,7 @@ from pgbearer.cli.status import status
 from pgbearer.cli.token import token
 from pgbearer.errors import PgbearerError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "kubectl", "main"]
 
 
 def _leave(code: int | None, **_options: object) -> None:
@@ -82,8 +82,26 @@ def main() -> None:
     Typer itself shows mistakes in the options and turns an interrupt into an exit code: its exceptions are its own, and
     not those of the package click, which the base install does not have.
     """
+    _run(app)
+
+
+def kubectl() -> None:
+    """Run ``kubectl pgbearer``: what `cnpg` has, as a plugin of kubectl; exits as `main`."""
+    plugin = typer.Typer(
+        name="kubectl pgbearer",
+        help="Make and check Clusters of CloudNativePG, and say how they are.",
+        no_args_is_help=True,
+        pretty_exceptions_show_locals=False,
+        rich_markup_mode=None,
+        result_callback=_leave,
+    )
+    plugin.add_typer(cnpg, name="")
+    _run(plugin)
+
+
+def _run(commands: typer.Typer) -> None:
     try:
-        app()
+        commands()
     except PgbearerError as error:
         if "--debug" in sys.argv[1:]:
             raise

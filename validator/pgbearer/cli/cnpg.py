@@ -1,5 +1,6 @@
 """``pgbearer cnpg``: Clusters of CloudNativePG from a short spec, and what is wrong with them, applied or not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,25 +11,22 @@ from pgbearer.cli.extras import needing
 from pgbearer.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
-    from pgbearer.cnpg import Finding
+    from pgbearer.cnpg import Finding, Status
 
 __all__ = ["cnpg"]
 
-cnpg = typer.Typer(name="cnpg", help="Make and check Clusters of CloudNativePG.", no_args_is_help=True)
+cnpg = typer.Typer(
+    name="cnpg", help="Make and check Clusters of CloudNativePG, and say how they are.", no_args_is_help=True
+)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 _CONNECT_SECONDS = 10
 
 
-@cnpg.callback()
-def root() -> None:
-    """Make and check Clusters of CloudNativePG."""
-
-
 @cnpg.command()
 def check(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILES]...", help="Manifests, as many as you like; - is a pipe.")
+        list[str] | None, typer.Argument(metavar="FILES", help="Manifests, as many as you like; - is a pipe.")
     ] = None,
     *,
     live: Annotated[
@@ -37,11 +35,11 @@ def check(
     ] = None,
     json: _Json = False,
 ) -> int:
-    """Say who gets into a Cluster beside OAuth, who does not get in at all, and what nobody else checks.
+    """Say who gets into a Cluster beside OAuth.
 
-    Neither CloudNativePG nor Kubernetes reads the lines of pg_hba.conf, and PostgreSQL keeps the old ones, silently, if
-    a new one is wrong. Every problem of all files is told at once, each with a code that stays the same:
-    docs/cloudnativepg-check.md.
+    And who does not get in at all, and what nobody else checks: neither CloudNativePG nor Kubernetes reads the lines
+    of pg_hba.conf, and PostgreSQL keeps the old ones, silently, if a new one is wrong. Every problem of all files is
+    told at once, each with a code that stays the same: docs/cloudnativepg-check.md.
 
     Exits 0 if there is nothing to mend, 1 if there is, 2 if a file cannot be read.
 
@@ -69,11 +67,11 @@ def render(
         typer.Option("-o", "--output", metavar="FOLDER", help="Write a folder for kustomize instead; it must be new."),
     ] = None,
 ) -> None:
-    """Make the manifests of a Cluster that people log in to with tokens, and of the service beside it.
+    """Make the manifests of a Cluster from a short spec.
 
-    The manifests that come with pgbearer, and what the spec changes in them. Everything that is wrong with the spec is
-    told at once, and nothing is written then. A line that lets people in beside OAuth is refused, unless it stands
-    under insecure_lines.
+    People log in to it with tokens; the service is beside it. The manifests that come with pgbearer, and what the
+    spec changes in them. Everything that is wrong with the spec is told at once, and nothing is written then. A line
+    that lets people in beside OAuth is refused, unless it stands under insecure_lines.
 
     \b
     Example:
@@ -89,6 +87,67 @@ def render(
         return
     write(made, output)
     show.line(f"{len(made.objects)} objects; look at them with: kustomize build {output}")
+
+
+@cnpg.command()
+def status(
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The Cluster's name.")] = "pg",
+    *,
+    namespace: Annotated[
+        str | None, typer.Option("-n", "--namespace", metavar="NAME", help="Of the Cluster.  [default: kubectl's]")
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig.  [default: kubectl's]")
+    ] = None,
+    json: _Json = False,
+) -> int:
+    """Say how logins to a running Cluster are.
+
+    Which policy each service goes by, what is ready, what ends when, and who gets in. Everything is asked through
+    kubectl, with your kubeconfig and your rights: the Cluster, the pods, the certificates, and by exec the services
+    and the primary.
+
+    Exits 0 if all is well, 1 if something is to be mended, 3 if the cluster cannot be asked.
+
+    \b
+    Example:
+      pgbearer cnpg status orders -n shop
+      kubectl pgbearer status orders -n shop --json
+    """  # noqa: D301  \b is the character by which click keeps lines as they are
+    with needing("serve"):
+        from pgbearer.cnpg import Kubectl, look
+    found = look(Kubectl(namespace=namespace, context=context), cluster)
+    if json:
+        show.as_json(found.as_json())
+    else:
+        _tell(found)
+    return 0 if found.well else 1
+
+
+def _tell(found: "Status") -> None:
+    ready = f"{found.ready_instances} of {found.instances} instances ready, primary {found.primary or 'not known'}"
+    show.line(f"{found.cluster}: {found.phase or 'phase not known'}; {ready}")
+    show.table(
+        ("service", "ready", "policy", "is the file's", "problem"),
+        [
+            [
+                show.plain(cell)
+                for cell in (each.pod, _yes(each.ready), (each.digest or "")[:12], _yes(each.current), each.problem)
+            ]
+            for each in found.replicas
+        ],
+    )
+    show.table(
+        ("certificate", "ends", "problem"),
+        [[show.plain(cell) for cell in (each.secret, each.ends, each.problem)] for each in found.certificates],
+    )
+    for problem in found.problems:
+        show.line(problem)
+    _print(found.findings, as_json=False)
+
+
+def _yes(value: bool | None) -> str:
+    return "not known" if value is None else "yes" if value else "no"
 
 
 def _files(files: list[str]) -> "list[Finding]":
@@ -113,7 +172,7 @@ def _live(conninfo: str) -> "list[Finding]":
         raise UnreachableError(plain(str(error).strip()), where="--live") from None
 
 
-def _print(findings: "list[Finding]", *, as_json: bool) -> None:
+def _print(findings: "Sequence[Finding]", *, as_json: bool) -> None:
     if as_json:
         ok = not any(finding.counts for finding in findings)
         show.as_json({"ok": ok, "findings": [finding.as_json() for finding in findings]})

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pgbearer.cli import show
 from pgbearer.cli.extras import needing
 
 __all__ = ["config"]
@@ -63,6 +64,32 @@ def schema(
         from pgbearer.config import PolicyFile, Settings
         from pgbearer.config.schema import json_schema
     typer.echo(json.dumps(json_schema(PolicyFile if policy_d else Settings), indent=2))
+
+
+@config.command()
+def live(
+    *,
+    socket: Annotated[Path, typer.Option("--socket", metavar="PATH", help="The admin socket of the service.")] = Path(
+        "/run/pgbearer/admin/admin.sock"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")] = False,
+) -> None:
+    """Say which file the running service goes by.
+
+    And whether it is the one that stands there now. If the file as it stands was refused, the service keeps the one
+    before: `current` is false, and the problems are listed.
+
+    Example: pgbearer config live --json
+    """
+    with needing("serve"):
+        from pgbearer.service.ask import ask
+    found = ask(socket, "/v1/config")
+    if as_json:
+        show.as_json({name: found.get(name) for name in ("digest", "loaded_at", "current", "problems")})
+    else:
+        show.line(f"sha256 {found.get('digest')}, since {found.get('loaded_at')}")
+        for problem in found.get("problems") or ():
+            show.line(f"refused: {problem}")
 
 
 def _rules(count: int) -> str:

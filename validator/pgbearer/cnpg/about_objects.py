@@ -8,7 +8,7 @@ from typing import Any, Final
 from pgbearer.cnpg import operator
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
-from pgbearer.cnpg.manifests import Manifest, listing, mapping, text
+from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 
 __all__ = ["CHECKS"]

@@ -9,7 +9,7 @@ from pgbearer.cnpg import about_lines, about_objects, about_settings
 from pgbearer.cnpg.cluster import is_cluster, read_cluster
 from pgbearer.cnpg.finding import Finding, Found
 from pgbearer.cnpg.force import Force
-from pgbearer.cnpg.manifests import MAX_BYTES, Manifest, objects, read
+from pgbearer.cnpg.stream import MAX_BYTES, Manifest, objects, read
 from pgbearer.config import Problem
 from pgbearer.config.yaml_file import Document
 from pgbearer.errors import UsageError

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pgbearer.cnpg import operator
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.force import Force, Placed, libraries
-from pgbearer.cnpg.manifests import Manifest, listing, mapping, text
+from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 from pgbearer.hba import Parsed, parse
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
-from psycopg.rows import dict_row
 
 from pgbearer.cnpg import operator
 from pgbearer.cnpg.check import check_force
@@ -19,22 +18,24 @@ from pgbearer.config import KeyPath
 from pgbearer.errors import PgbearerError
 from pgbearer.hba import Line, Token, parse
 
-__all__ = ["check_live", "judge_rules"]
+__all__ = ["QUESTION", "check_live", "judge_answer", "judge_rules"]
 
-_RULES: Final = """
-    SELECT rule_number, file_name, line_number, type, database, user_name, address, netmask, auth_method, options, error
-    FROM pg_hba_file_rules ORDER BY rule_number NULLS LAST, file_name, line_number LIMIT 10000
+QUESTION: Final = """
+    SELECT json_build_object(
+      'rules', (SELECT json_agg(r) FROM (
+        SELECT rule_number, file_name, line_number, type, database, user_name, address, netmask, auth_method, options,
+          error
+        FROM pg_hba_file_rules ORDER BY rule_number NULLS LAST, file_name, line_number LIMIT 10000) r),
+      'settings', (SELECT json_object_agg(name, setting) FROM (
+        SELECT name, setting FROM pg_file_settings WHERE name LIKE 'pgbearer.%' AND error IS NULL
+          AND name NOT IN (SELECT name FROM pg_settings)
+        UNION ALL SELECT name, setting FROM pg_settings
+        WHERE name LIKE 'pgbearer.%' OR name IN ('oauth_validator_libraries', 'shared_preload_libraries')) s),
+      'maps', (SELECT json_agg(DISTINCT map_name) FROM pg_ident_file_mappings WHERE error IS NULL),
+      'passwords', (SELECT json_agg(rolname) FROM (
+        SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL ORDER BY 1 LIMIT 1000) p))
 """
-_SETTINGS: Final = """
-    SELECT name, setting FROM pg_file_settings WHERE name LIKE 'pgbearer.%' AND error IS NULL
-    UNION ALL
-    SELECT name, setting FROM pg_settings
-    WHERE name LIKE 'pgbearer.%' OR name IN ('oauth_validator_libraries', 'shared_preload_libraries')
-"""
-_MAPS: Final = "SELECT DISTINCT map_name FROM pg_ident_file_mappings WHERE error IS NULL LIMIT 10000"
-_PASSWORDS: Final = """
-    SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL ORDER BY rolname LIMIT 1000
-"""
+"""All that is asked of a server, for one value of JSON."""
 _VIEW: Final = "pg_hba_file_rules"
 
 
@@ -51,17 +52,20 @@ def check_live(connection: psycopg.Connection[Any]) -> list[Finding]:
         PgbearerError: the server does not answer the questions, for want of rights or of PostgreSQL 18.
     """
     try:
-        with connection.cursor(row_factory=dict_row) as cursor:
-            rules = cursor.execute(_RULES).fetchall()
-            settings = {row["name"]: row["setting"] or "" for row in cursor.execute(_SETTINGS).fetchall()}
-            maps = frozenset(row["map_name"] for row in cursor.execute(_MAPS).fetchall())
-            passwords = [row["rolname"] for row in cursor.execute(_PASSWORDS).fetchall()]
+        row = connection.execute(QUESTION.encode()).fetchone()
     except psycopg.Error as error:
         said = error.diag.message_primary or type(error).__name__
         raise PgbearerError(
             f"the server does not say what it has: {said[:200]}", hint="Connect as a superuser, e.g. postgres."
         ) from None
-    return judge_rules(rules, settings, maps, passwords)
+    return judge_answer(row[0] if row else {})
+
+
+def judge_answer(answer: Mapping[str, Any]) -> list[Finding]:
+    """Judge what a server answers to `QUESTION`. Pure."""
+    settings = {name: value or "" for name, value in (answer.get("settings") or {}).items()}
+    maps = frozenset(answer.get("maps") or ())
+    return judge_rules(answer.get("rules") or (), settings, maps, answer.get("passwords") or ())
 
 
 def judge_rules(
