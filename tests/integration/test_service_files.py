@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pgbearer.cli import app
 from tests.integration.fix_service import Service, Start
 from tests.parts.needs import ROOT
 
@@ -124,3 +126,17 @@ def test_two_policies_are_told_apart(service: Service) -> None:
     assert before != after
     assert [record["policy"] for record in service.decisions()] == [before, after]
     assert service.admin("/v1/config").body["digest"] == after
+
+
+def test_which_file_is_live_is_told(service: Service) -> None:
+    """What `pgbearer cnpg status` asks in each pod."""
+    before = json.loads(service.http("/readyz")[1])["config"]["digest"]
+    words = ["config", "live", "--socket", str(service.admin_socket)]
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert (told["digest"], told["current"], told["problems"]) == (before, True, [])
+    service.change(rules="none")
+    service.await_line("the one before stays in force")
+    told = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert (told["digest"], told["current"]) == (before, False)
+    assert "rules: must be a list" in told["problems"][0]
+    assert "refused: " in CliRunner().invoke(app, words).stdout

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pgbearer.cnpg import CODES, check_text
+from pgbearer.cnpg import CODES, about_lines, about_objects, about_settings, check_text
 from pgbearer.cnpg.about_settings import SETTINGS
 from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba
 
@@ -171,6 +171,15 @@ OF_FILES = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster"}
 
 def test_every_code_is_seen() -> None:
     assert {code for _, found in TABLE for code in found} | OF_FILES == set(CODES)
+
+
+EVERY_CHECK = [(room, check) for room in (about_lines, about_objects, about_settings) for check in room.CHECKS]
+
+
+@pytest.mark.parametrize(("room", "check"), EVERY_CHECK, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_check_is_what_finds_some_case(monkeypatch: pytest.MonkeyPatch, room: Any, check: Any) -> None:
+    monkeypatch.setattr(room, "CHECKS", tuple(each for each in room.CHECKS if each is not check))
+    assert any(codes(changed(change)) != expected for change, expected in TABLE)
 
 
 def test_a_finding_says_where() -> None:
