@@ -113,6 +113,7 @@ TABLE: list[tuple[Change, list[str]]] = [
     (parameters(max_connections=200), ["shape"]),
     # The object
     (spec(enableSuperuserAccess=True), ["superuser_access"]),
+    (spec(imageName="ghcr.io/cloudnative-pg/postgresql:17.6-standard-trixie@sha256:0"), ["version_too_old"]),
     (role(passwordSecret={"name": "x"}), ["role_password"]),
     (patch("[{"), ["pod_patch"]),
     (patch("{}"), ["pod_patch"]),
@@ -133,6 +134,7 @@ TABLE: list[tuple[Change, list[str]]] = [
     (postgresql(pg_hba=[OAUTH, None, 7, REJECT]), ["shape", "shape"]),
 ]  # fmt: skip
 
+POOLER = {"apiVersion": "postgresql.cnpg.io/v1", "kind": "Pooler", "spec": {"instances": 1}}
 WELL: list[Change] = [
     lambda _: None,
     hba(OAUTH, "hostssl all all all reject", "hostnossl all all all reject"),
@@ -165,12 +167,12 @@ def test_what_is_well(change: Change) -> None:
     assert findings(changed(change)) == []
 
 
-OF_FILES = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster"}
-"""Codes that tests/unit/test_cnpg_hostile.py sees."""
+ELSEWHERE = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster", "pooler"}
+"""Codes that other tests see, here and in tests/unit/test_cnpg_hostile.py."""
 
 
 def test_every_code_is_seen() -> None:
-    assert {code for _, found in TABLE for code in found} | OF_FILES == set(CODES)
+    assert {code for _, found in TABLE for code in found} | ELSEWHERE == set(CODES)
 
 
 EVERY_CHECK = [(room, check) for room in (about_lines, about_objects, about_settings) for check in room.CHECKS]
@@ -179,7 +181,8 @@ EVERY_CHECK = [(room, check) for room in (about_lines, about_objects, about_sett
 @pytest.mark.parametrize(("room", "check"), EVERY_CHECK, ids=lambda value: getattr(value, "__name__", ""))
 def test_every_check_is_what_finds_some_case(monkeypatch: pytest.MonkeyPatch, room: Any, check: Any) -> None:
     monkeypatch.setattr(room, "CHECKS", tuple(each for each in room.CHECKS if each is not check))
-    assert any(codes(changed(change)) != expected for change, expected in TABLE)
+    cases = [*((changed(change), expected) for change, expected in TABLE), (POOLER, ["no_cluster", "pooler"])]
+    assert any(codes(manifest) != expected for manifest, expected in cases)
 
 
 def test_a_finding_says_where() -> None:
@@ -248,6 +251,10 @@ def test_roles_of_their_own_kind_have_no_password_either() -> None:
     assert codes(GOOD, {"apiVersion": "postgresql.cnpg.io/v1", "kind": "DatabaseRole", "spec": own}) == [
         "role_password"
     ]
+
+
+def test_a_pooler_is_told_of() -> None:
+    assert codes(GOOD, POOLER) == ["pooler"]
 
 
 def test_objects_of_a_list_are_judged_one_by_one() -> None:

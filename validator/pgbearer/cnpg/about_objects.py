@@ -14,6 +14,8 @@ from pgbearer.config import KeyPath
 __all__ = ["CHECKS"]
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
+_TAG: Final = re.compile(r":([0-9]{1,2})(?:[.@-][^/]*)?$")
+_FIRST_WITH_OAUTH: Final = 18
 _OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {  # RFC 6902 section 4: the members that each must have
     "add": ("path", "value"),
     "remove": ("path",),
@@ -69,6 +71,21 @@ def module_is_brought(manifest: Manifest) -> Iterator[Found]:
         yield Found("extension_missing", ("spec", "postgresql", "extensions"), message, hint)
 
 
+def postgres_has_oauth(manifest: Manifest) -> Iterator[Found]:
+    """From 18 on; the tag of CloudNativePG's own images begins with the version."""
+    image = _at(manifest, ("spec",)).get("imageName")
+    if is_cluster(manifest) and (tag := _TAG.search(text(image))) and int(tag[1]) < _FIRST_WITH_OAUTH:
+        message = f"PostgreSQL {int(tag[1])} takes no oauth line"
+        yield Found("version_too_old", ("spec", "imageName"), message, f"use {_FIRST_WITH_OAUTH} or newer")
+
+
+def nobody_is_pooled(manifest: Manifest) -> Iterator[Found]:
+    """PgBouncer has no OAuth: it takes passwords of the Cluster's roles, past every line of its pg_hba."""
+    if manifest.kind == "Pooler" and manifest.group == operator.GROUP:
+        message = "PgBouncer takes no tokens, and lets in whose password it knows"
+        yield Found("pooler", ("spec",), message, "pool in the application, or keep it for roles that have a password")
+
+
 def superuser_has_no_password(manifest: Manifest) -> Iterator[Found]:
     """The operator makes a Secret with it, which whoever reads Secrets logs in by."""
     if is_cluster(manifest) and mapping(manifest.value.get("spec")).get("enableSuperuserAccess") is True:
@@ -116,6 +133,8 @@ CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     names_are_taken,
     parameters_are_the_clusters,
     module_is_brought,
+    postgres_has_oauth,
+    nobody_is_pooled,
     superuser_has_no_password,
     roles_have_no_passwords,
     pod_patch_is_one,

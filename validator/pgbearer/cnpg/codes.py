@@ -62,6 +62,8 @@ CODES: Final[Mapping[str, About]] = {
     "passwords_allowed": _warning("pgbearer.forbid_passwords is empty: a role can give itself a password."),
     "role_password": _warning("The operator keeps a password on a role."),
     "superuser_access": _error("The operator gives the superuser a password."),
+    "version_too_old": _error("PostgreSQL before 18 has no OAuth."),
+    "pooler": _warning("A Pooler asks for passwords: nobody comes through it with a token."),
     "pod_patch": _error("The annotation cnpg.io/podPatch is no JSON Patch."),
     "volume_not_projected": _error(
         "Settings are mounted from a plain ConfigMap volume, whose folder pgbearer refuses."
