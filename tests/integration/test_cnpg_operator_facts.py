@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pgbearer.cnpg import operator
+from pgbearer.cnpg import check_text, operator
 from tests.parts import golang
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "cloudnative-pg"
@@ -14,6 +14,15 @@ REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "cloudnative-pg"
 @pytest.fixture(scope="module")
 def source() -> Path:
     return golang.source(REQUIREMENTS, "github.com/cloudnative-pg/cloudnative-pg")
+
+
+def test_nothing_is_misread_in_its_own_samples(source: Path) -> None:
+    files = sorted((source / "docs/src/samples").rglob("*.yaml"))
+    assert len(files) > 50
+    found = {finding.code: str(finding) for file in files for finding in check_text(file.read_text(), file.name)}
+    misread = {"yaml", "not_yaml", "shape", "name_invalid", "hba_syntax", "parameter_blocked", "pod_patch"}
+    assert {code: said for code, said in found.items() if code in misread} == {}
+    assert {"hba_no_oauth", "operator_line_reached", "pooler", "role_password"} <= found.keys()
 
 
 def test_parameters_that_it_refuses(source: Path) -> None:

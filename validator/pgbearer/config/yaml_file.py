@@ -243,7 +243,7 @@ class _Reader:
         if key == "<<" and event.implicit[0]:
             self.refuse((*path, key), position, "merge keys (<<) are not allowed", "write the keys out")
         elif not isinstance(self._scalar((*path, key), position, event), str):
-            self.refuse((*path, key), position, f'the key "{key}" is not text', "quote it")
+            self.refuse((*path, key), position, f'the key "{key}" is not text', "quote it", self._ambiguous)
         return key
 
     def _scalar(self, path: KeyPath, position: Position, event: Any) -> Any:
