@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from pgbearer import policy
+from pgbearer.cnpg import check_text
 from pgbearer.config import ConfigError, PolicyFile, load
 from pgbearer.config.decode import decode
 from pgbearer.config.yaml_file import parse_yaml
+from pgbearer.hba import parse, reach
+from pgbearer.hba.reach import EVERYTHING
 from pgbearer.http.workload_api import read_bundles
 from pgbearer.policy.names import Glob
 from pgbearer.service.revocation_file import parse_revocations, render_revocations
@@ -116,6 +119,24 @@ def policy_file(data: bytes) -> None:
         assert rule.databases or rule.replication == ("physical",) or "*" in file.limits.databases
 
 
+def hba_lines(data: bytes) -> None:
+    """Bytes as pg_hba.conf: each line is taken, refused or leads elsewhere, once."""
+    text = data.decode("utf-8", "replace")
+    parsed = parse(text, ("pgbearer",))
+    numbers = [*(line.number for line in parsed.lines), *(each.number for each in parsed.wrong), *parsed.includes]
+    assert len(numbers) == len(set(numbers))
+    assert all(1 <= number <= text.count("\n") + 1 for number in numbers)
+    assert reach(parsed.lines) <= EVERYTHING
+
+
+def manifests(data: bytes) -> None:
+    """Bytes as a stream of manifests: every finding is one of the list, and can be shown."""
+    for finding in check_text(data.decode("utf-8", "replace")):
+        assert finding.severity in ("error", "warning", "notice")
+        json.dumps(finding.as_json())
+        str(finding)
+
+
 def revocations(data: bytes) -> None:
     """Bytes as the file of revocations: refused whole, or it means the same when it is written again."""
     try:
@@ -183,7 +204,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
         *(token, signed_payload, signed_header, key_document, settings, policy_file, revocations, request),
-        *(service_account, spiffe_id, workload_bundles),
+        *(service_account, spiffe_id, workload_bundles, hba_lines, manifests),
     )
 }
 
