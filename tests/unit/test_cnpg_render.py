@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pgbearer.cnpg import check_text
 from pgbearer.cnpg.render import Rendered, render
 from pgbearer.cnpg.spec import Spec, decode_spec
-from pgbearer.config import ConfigError
+from pgbearer.config import ConfigError, Settings
 
 SPEC: dict[str, Any] = {
     "version": 1,
@@ -50,7 +50,11 @@ def one(rendered: Rendered, kind: str) -> dict[str, Any]:
     return found
 
 
-MODES = [{"mode": "service"}, {"mode": "service", "certificates": "given"}, {"mode": "sidecar"}]
+OVER_TLS = (
+    [{"mode": "service"}, {"mode": "service", "certificates": "given"}] if "listen" in Settings.model_fields else []
+)
+"""What the settings must know of, for the service to be asked over the network."""
+MODES = [*OVER_TLS, {"mode": "sidecar"}]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -83,11 +87,11 @@ def test_what_the_spec_says_is_there() -> None:
 
 
 def test_who_lets_people_in_beside_oauth_says_so() -> None:
-    (said,) = refused(lines=[PASSWORD])
+    (said,) = refused(mode="sidecar", lines=[PASSWORD])
     assert said.startswith("lines[0]: named_beside_oauth: ")
     assert said.endswith("write it under insecure_lines if that is meant")
-    assert PASSWORD in one(made(insecure_lines=[PASSWORD]), "Cluster")["spec"]["postgresql"]["pg_hba"]
-    made(lines=["hostssl orders etl all cert", "host all all 192.0.2.0/24 reject"])
+    assert PASSWORD in one(made(mode="sidecar", insecure_lines=[PASSWORD]), "Cluster")["spec"]["postgresql"]["pg_hba"]
+    made(mode="sidecar", lines=["hostssl orders etl all cert", "host all all 192.0.2.0/24 reject"])
 
 
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [

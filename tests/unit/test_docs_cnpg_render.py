@@ -7,14 +7,17 @@ import pytest
 
 from pgbearer.cnpg import Spec, decode_spec, render
 from pgbearer.config import ConfigError
+from tests.unit.test_cnpg_render import OVER_TLS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cloudnativepg-render.md").read_text()
 EXAMPLE, REFUSED = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+if not OVER_TLS:
+    EXAMPLE += "mode: sidecar\n"
 
 
 def test_the_example_renders() -> None:
     made = render(decode_spec(EXAMPLE, "orders.yaml"), "orders.yaml")
-    assert {"Cluster", "Deployment", "ConfigMap"} <= {each["kind"] for each in made.objects}
+    assert {"Cluster", "ConfigMap", "NetworkPolicy"} <= {each["kind"] for each in made.objects}
 
 
 def test_the_line_is_refused_until_it_says_what_it_is() -> None:
