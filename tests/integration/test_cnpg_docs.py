@@ -69,4 +69,4 @@ def test_our_own_check_finds_nothing_to_mend(overlay: str, tmp_path: Path) -> No
     done = CliRunner().invoke(app, ["cnpg", "check", str(file)])
     found = re.findall(r" (\w+) (\w+): ", done.output)
     workloads = overlay in ("kubernetes-workloads", "spire")  # whose tokens have no scopes
-    assert found == ([("warning", "scope_empty")] if workloads else [])
+    assert found == ([("notice", "scope_empty")] if workloads else [])

@@ -47,7 +47,7 @@ CODES: Final[Mapping[str, About]] = {
     "named_beside_oauth": _warning("The line lets roles that it names in without a token."),
     "replication": _error("The line lets more than the operator's own role copy the whole cluster."),
     "issuer_not_https": _error("The issuer of an oauth line is no https address."),
-    "scope_empty": _warning("An oauth line asks for no scope."),
+    "scope_empty": About("notice", "An oauth line asks for no scope, as for workloads, whose tokens have none."),
     "option_off": _error("The option of the line is off, for its value is not 1."),
     "delegate_without_validator": _warning("The validator decides the role, and the line does not say which one."),
     "map_missing": _error("The line uses a map that pg_ident does not have, so nobody passes it."),
