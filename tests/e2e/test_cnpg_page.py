@@ -23,7 +23,7 @@ FILES = {name: text for name, text in re.findall(r"```yaml (\S+)\n(.*?)```", PAG
 @pytest.fixture
 def reader(operator_stage: OperatorStage, tmp_path: Path) -> Iterator[Path]:
     """The folder of somebody who has done what the page says before its commands, with the namespace shop."""
-    shutil.copytree(CNPG, tmp_path / "cnpg", ignore=shutil.ignore_patterns("made"))
+    shutil.copytree(CNPG, tmp_path / "cnpg")
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -47,13 +47,15 @@ def test_the_commands_do_what_the_page_says(reader: Path, operator_stage: Operat
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    look, apply, fetch = COMMANDS
+    look, apply, fetch, make = COMMANDS
     assert "nothing to mend" in run(look)
     assert "cluster.postgresql.cnpg.io/pg created" in run(apply)
     assert "shop" in run("kubectl get namespaces -l pgbearer.example/may-reach=pg -o name")
     wait_until(lambda: "pg-ca" in run("kubectl -n databases get secrets -o name"), 60, "the operator's authority")
     run(fetch)
     assert "BEGIN CERTIFICATE" in (reader / "pg-ca.crt").read_text()
+    run(make)
+    assert "name: pgbearer-service-tls" in run("kubectl kustomize own-certificates")
     generation = "kubectl -n databases get deployment pgbearer -o jsonpath='{.metadata.generation}'"
     before = run(generation)
     policy = reader / "databases/pgbearer.yaml"

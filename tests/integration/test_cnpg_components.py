@@ -1,17 +1,16 @@
 """The components of cnpg/ that no overlay has: each over the one that it is for, judged like them."""
 
+import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pgbearer.service.metrics import TABLE
 from pgbearer.wire import Reason
-from tests.cnpg.manifests import CNPG, OVERLAYS, Json, Rendered, build, rendered, with_components
+from tests.cnpg.manifests import CNPG, OVERLAYS, Json, Rendered, rendered, with_components
 from tests.cnpg.realm import production_realm
 from tests.klite.verdict import conform, judge
 
@@ -77,32 +76,34 @@ def test_alerts_name_reasons_that_there_are(tmp_path: Path) -> None:
 
 
 def test_certificates_of_ones_own(tmp_path: Path) -> None:
-    copy = tmp_path / "cnpg"
-    shutil.copytree(CNPG, copy)
-    component = copy / "components/certificates-secret"
+    folder = tmp_path / "certificates"
     for _ in range(2):  # the second time renews
-        subprocess.run([component / "make-certificates"], check=True, capture_output=True)
-    own = copy / "own"
-    own.mkdir()
-    own_components = ["../components/service", "../components/certificates-secret"]
-    text = yaml.safe_dump({"namespace": "databases", "resources": ["../base"], "components": own_components})
-    (own / "kustomization.yaml").write_text(text)
-    manifests = build(own)
+        command = [CNPG / "components/certificates-secret/make-certificates", folder]
+        subprocess.run(command, check=True, capture_output=True)
+    own = ["components/service", os.path.relpath(folder, CNPG)]
+    manifests = with_components(tmp_path, ["base"], own, namespace="databases")
     judged(manifests, tmp_path)
     for kind in ("service", "client"):
         assert set(manifests.one("Secret", f"pgbearer-{kind}-tls")["data"]) == {"tls.crt", "tls.key", "ca.crt"}
         purpose = "sslserver" if kind == "service" else "sslclient"
         verify = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.crt", f"{kind}.crt"]
-        subprocess.run(verify, cwd=component / "made", check=True, capture_output=True)
+        subprocess.run(verify, cwd=folder / "made", check=True, capture_output=True)
         shown = ["openssl", "x509", "-in", f"{kind}.crt", "-noout", "-ext", "subjectAltName"]
-        said = subprocess.run(shown, cwd=component / "made", check=True, capture_output=True, text=True).stdout
+        said = subprocess.run(shown, cwd=folder / "made", check=True, capture_output=True, text=True).stdout
         (name,) = rendered("service").one("Certificate", f"pgbearer-{kind}-tls")["spec"]["dnsNames"]
         assert re.findall(r"DNS:(\S+)", said) == [name]
-    assert not [file for file in (component / "made").iterdir() if file.stat().st_mode & 0o077]
-    ignored = subprocess.run(
-        ["git", "check-ignore", "-q", CNPG / "components/certificates-secret/made/ca.key"], cwd=CNPG
-    )
-    assert ignored.returncode == 0
+
+
+def test_keys_are_kept_from_others_and_from_git(tmp_path: Path) -> None:
+    command = CNPG / "components/certificates-secret/make-certificates"
+    assert subprocess.run([command], capture_output=True).returncode != 0  # not into the folder that is shipped
+    assert not (command.parent / "made").exists()
+    subprocess.run([command, tmp_path / "mine"], check=True, capture_output=True)
+    assert not [file for file in (tmp_path / "mine/made").iterdir() if file.stat().st_mode & 0o077]
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    listed = ["git", "ls-files", "--others", "--exclude-standard"]
+    seen = subprocess.run(listed, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.split()
+    assert sorted(seen) == ["mine/.gitignore", "mine/kustomization.yaml"]
 
 
 def test_certificates_from_elsewhere(tmp_path: Path) -> None:

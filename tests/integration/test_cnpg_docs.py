@@ -21,7 +21,7 @@ THEIRS = {name: block for name, block in BLOCKS.items() if not name.startswith("
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """What the reader has made: folders of their own beside a copy of cnpg/."""
-    shutil.copytree(CNPG, tmp_path / "cnpg", ignore=shutil.ignore_patterns("made"))
+    shutil.copytree(CNPG, tmp_path / "cnpg")
     for name, block in THEIRS.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(block)
