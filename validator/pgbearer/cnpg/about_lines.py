@@ -121,7 +121,10 @@ def scopes_are_asked_for(force: Force) -> Iterator[Found]:
     for path, line in _oauth(force):
         if not line.options["scope"].split():
             yield Found(
-                "scope_empty", path, "the scope is empty", 'for people: scope="openid ..." with one of this database'
+                "scope_empty",
+                path,
+                "the scope is empty",
+                'where people log in, write scope="openid ..." with one of this database',
             )
 
 
