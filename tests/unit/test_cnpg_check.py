@@ -264,6 +264,4 @@ def test_objects_of_a_list_are_judged_one_by_one() -> None:
 
 def test_settings_are_those_of_the_module() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
-    assert {name for name in SETTINGS if f"`{name}`" in page} >= set(SETTINGS) - {
-        f"pgbearer.tls_{name}" for name in ("certificate_file", "key_file", "ca_file")
-    }
+    assert {name for name in SETTINGS if f"`{name}`" in page} == set(SETTINGS)

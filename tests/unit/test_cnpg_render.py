@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pgbearer.cnpg import check_text
 from pgbearer.cnpg.render import Rendered, render
 from pgbearer.cnpg.spec import Spec, decode_spec
-from pgbearer.config import ConfigError, Settings
+from pgbearer.config import ConfigError
 
 SPEC: dict[str, Any] = {
     "version": 1,
@@ -50,11 +50,7 @@ def one(rendered: Rendered, kind: str) -> dict[str, Any]:
     return found
 
 
-OVER_TLS = (
-    [{"mode": "service"}, {"mode": "service", "certificates": "given"}] if "listen" in Settings.model_fields else []
-)
-"""What the settings must know of, for the service to be asked over the network."""
-MODES = [*OVER_TLS, {"mode": "sidecar"}]
+MODES = [{"mode": "service"}, {"mode": "service", "certificates": "given"}, {"mode": "sidecar"}]
 
 
 @pytest.mark.parametrize("mode", MODES)

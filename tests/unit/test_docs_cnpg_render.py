@@ -7,12 +7,9 @@ import pytest
 
 from pgbearer.cnpg import Spec, decode_spec, render
 from pgbearer.config import ConfigError
-from tests.unit.test_cnpg_render import OVER_TLS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cloudnativepg-render.md").read_text()
 EXAMPLE, REFUSED = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-if not OVER_TLS:
-    EXAMPLE += "mode: sidecar\n"
 
 
 def test_the_example_renders() -> None:
