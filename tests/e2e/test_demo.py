@@ -99,6 +99,7 @@ def test_carols_refusal_explains_itself(told: subprocess.CompletedProcess[str]) 
 
 def test_line_to_try_by_hand_is_printed(told: subprocess.CompletedProcess[str]) -> None:
     assert 'pgbearer connect "host=localhost port=' in told.stdout
+    assert "pgbearer logout --issuer https://localhost:" in told.stdout
     assert "sslmode=verify-full" in told.stdout
 
 
