@@ -12,6 +12,7 @@ import yaml
 from pgbearer.client import load_client_file
 from pgbearer.client.sources.settings import KubernetesSettings
 from pgbearer.config import load
+from pgbearer.config.settings import Settings
 from pgbearer.policy import compile as compile_policy
 from tests.cnpg.cluster import made, made_of
 from tests.cnpg.manifests import CNPG, OVERLAYS, Json, Rendered, pod_specs, rendered, with_components
@@ -203,7 +204,7 @@ def test_a_change_of_the_policy_restarts_nothing(overlay: str) -> None:
                 assert "subPath" not in mount or mount["name"] == "scratch-data", "it would never change"
 
 
-@pytest.mark.parametrize("overlay", ["sidecar"])
+@pytest.mark.parametrize("overlay", OVERLAYS if "listen" in Settings.model_fields else ["sidecar"])
 def test_the_service_would_take_its_policy(overlay: str, tmp_path: Path) -> None:
     file = tmp_path / "pgbearer.yaml"
     file.write_text(policy(overlay))
