@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from pgbearer.client import AccessToken, StaticSource
+from pgbearer.client import AccessToken, MemoryStore, PersonSource, StaticSource
+from pgbearer.errors import UsageError
 from tests.issuer import Mint
 
 
@@ -31,3 +32,9 @@ def test_pgbearer_has_what_it_says_and_nothing_else() -> None:
     assert all(callable(getattr(pgbearer, name)) for name in pgbearer.__all__)
     with pytest.raises(AttributeError, match="no attribute 'disconnect'"):
         pgbearer.disconnect  # noqa: B018
+
+
+@pytest.mark.parametrize("issuer", ["https://[x", "nonsense", "http://sso.example.org", "https://sso.example.org/?a"])
+def test_what_is_no_issuer_is_refused_before_anything_is_looked_up(issuer: str) -> None:
+    with pytest.raises(UsageError, match="not an issuer"):
+        PersonSource(issuer, store=MemoryStore())

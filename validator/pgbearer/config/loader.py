@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar, overload
 from pgbearer.config.checks import CHECKS
 from pgbearer.config.decode import Decoded, decode
 from pgbearer.config.limits import beyond_limits
-from pgbearer.config.permissions import untrusted
+from pgbearer.config.permissions import HOW_TO_MEND, untrusted
 from pgbearer.config.problems import ConfigError, KeyPath, Problem
 from pgbearer.config.rules import PolicyFile, Rule
 from pgbearer.config.section import Section
@@ -193,7 +193,12 @@ def _untrusted_files(settings: Settings) -> Iterable[Problem]:
             reasons = tuple(untrusted(file))
             for reason in reasons:
                 message = f"not trusted: {reason}"
-                yield Problem(path=path, message=message, hint="chown root, chmod go-w", about_trust=True)
+                yield Problem(
+                    path=path,
+                    message=message,
+                    hint=HOW_TO_MEND,
+                    about_trust=True,
+                )
             if not reasons and path[-1] in _SECRETS and file.stat().st_mode & stat.S_IROTH:
                 message = "everybody on this machine can read it"
                 yield Problem(path=path, message=message, hint="chmod o-r", severity="warning")

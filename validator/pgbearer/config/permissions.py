@@ -9,7 +9,10 @@ from typing import Final
 
 from pgbearer.config.sealed import is_sealed
 
-__all__ = ["read_trusted", "untrusted"]
+__all__ = ["HOW_TO_MEND", "read_trusted", "untrusted"]
+
+HOW_TO_MEND: Final = "chown root and chmod go-w what is yours of these, or move the file to a folder of root's"
+"""A hint for what `untrusted` finds: a folder such as /tmp is to be left, not to be changed."""
 
 _MOST_STEPS: Final = 4096
 """More than any path has; the kernel itself gives up after 40 links (path_resolution(7))."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pgbearer.config.permissions import read_trusted, untrusted
+from pgbearer.config.permissions import HOW_TO_MEND, read_trusted, untrusted
 from pgbearer.config.problems import ConfigError, Problem
 
 __all__ = ["FOLDER", "MAX_BYTES", "MAX_FILES", "Source", "Sources", "look", "read_fingerprint", "read_sources"]
@@ -167,7 +167,13 @@ def _distrusts(path: Path, reasons: tuple[str, ...]) -> Iterator[Problem]:
 
 def _distrust(path: Path, reason: str) -> Problem:
     message = f"not trusted: {reason}"
-    return Problem(path=(), file=str(path), message=message, hint="chown root, chmod go-w", about_trust=True)
+    return Problem(
+        path=(),
+        file=str(path),
+        message=message,
+        hint=HOW_TO_MEND,
+        about_trust=True,
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> Problem:

@@ -10,7 +10,7 @@ from typing import Final
 
 from cryptography import x509
 
-from pgbearer.config.permissions import read_trusted
+from pgbearer.config.permissions import HOW_TO_MEND, read_trusted
 from pgbearer.config.settings import ListenTls
 from pgbearer.errors import UsageError
 from pgbearer.service.metrics import Metrics
@@ -98,7 +98,10 @@ def _context(settings: ListenTls, reading: _Reading) -> tuple[ssl.SSLContext, fl
     """
     where = str(settings.certificate_file)
     if reading.untrusted:
-        raise UsageError(f"not trusted: {reading.untrusted[0]}", hint="chown root, chmod go-w")
+        raise UsageError(
+            f"not trusted: {reading.untrusted[0]}",
+            hint=HOW_TO_MEND,
+        )
     try:
         context = server_context(settings.certificate_file, settings.key_file, settings.client_ca_file)
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pgbearer.client.grant import Grant
+from pgbearer.client.login.metadata import check_issuer
 from pgbearer.client.login.prompt import TerminalPrompt, somebody_is_there
 from pgbearer.client.login.refusal import LoginEndedError, LoginRefusedError
 from pgbearer.client.login.request import BROWSER_CLIENT, DEVICE_CLIENT, LoginRequest
@@ -52,6 +53,9 @@ class PersonSource:
         timeout: seconds for one exchange with the issuer.
         how_to_log_in: what a person who is not asked can do, for the error: a command.
         notice: told what the person should know beside the result.
+
+    Raises:
+        UsageError: `issuer` is not an issuer identifier.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class PersonSource:
         how_to_log_in: str | None = None,
         notice: Notice = notice_on_stderr,
     ) -> None:
-        self._issuer = issuer
+        self._issuer = check_issuer(issuer)
         prompt = TerminalPrompt()
         browser = BrowserAsk(LoginRequest(issuer, client_id, scope), browse or prompt.browse)
         device = DeviceAsk(LoginRequest(issuer, device_client_id, scope), show or prompt)
