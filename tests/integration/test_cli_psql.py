@@ -101,8 +101,7 @@ def test_interrupting_a_query_cancels_it_and_nothing_else(local: Local, program:
         terminal.until("42")
         terminal.type("\\c postgres")
         terminal.until("postgres=> ")
-        terminal.press("C")  # at the prompt: a new line
-        terminal.until("postgres=> ")
+        terminal.press_until("C", "postgres=> ")  # at the prompt: a new line
         terminal.type("\\q")
         assert terminal.ends() == 0
     assert SECRET not in terminal.said
@@ -128,9 +127,10 @@ def test_a_shell_can_stop_it_and_go_on_with_it(local: Local) -> None:
 def test_a_window_that_changes_its_size_is_the_programs(local: Local) -> None:
     script = (
         "import os, signal\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: print(tuple(os.get_terminal_size())))\n"
-        "print('there')\n"
-        "signal.pause()\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})\n"  # it may come before it is waited for
+        "print('there', flush=True)\n"
+        "signal.sigwait({signal.SIGWINCH})\n"
+        "print(tuple(os.get_terminal_size()))\n"
     )
     with Terminal(local.command("run", "appdb", "--", sys.executable, "-c", script), local.environment) as terminal:
         terminal.until("there")

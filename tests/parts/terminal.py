@@ -52,6 +52,19 @@ class Terminal:
         """Press Ctrl and the key `control`: C interrupts, D ends the input."""
         os.write(self._ours, bytes([ord(control) & 0x1F]))
 
+    def press_until(self, control: str, text: str) -> None:
+        """Press Ctrl and the key until `text` is written: a prompt may be there before its program heeds the key.
+
+        Raises:
+            TerminalError: it was not written in a minute, or the program ended.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.said.find(text, self._seen)) < 0:
+            self.press(control)
+            if not self._read(min(deadline, time.monotonic() + 1.0)) and time.monotonic() >= deadline:
+                raise TerminalError(f"waited for {text!r}; there was {self.said[self._seen :]!r}")
+        self._seen = found + len(text)
+
     def until(self, text: str) -> str:
         """Wait for `text` in what is written after what was waited for last, and give all up to its end.
 
