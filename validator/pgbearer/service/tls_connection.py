@@ -6,6 +6,7 @@ handshake is over, so unfinished ones could not be counted, and keeps a buffer o
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol, cast
@@ -21,6 +22,10 @@ MAX_HANDSHAKE_BYTES: Final = 64 * 1024
 _MOST_OVERHEAD: Final = 64 * 1024
 """Of records around a request, however small they are cut."""
 _CHUNK: Final = 64 * 1024
+_SPIFFE_ID: Final = re.compile(r"spiffe://[A-Za-z0-9._/-]+")
+"""The characters that one may have (SPIFFE-ID.md section 2); the settings see to its form."""
+_DNS_NAME: Final = re.compile(r"[A-Za-z0-9._*-]+")
+"""Above all without the colon and slashes of a SPIFFE ID, for which its authority may not have vouched."""
 
 
 class Doorkeeper(Protocol):
@@ -200,7 +205,9 @@ class _Sealed(asyncio.Transport):
 def names_of(certificate: Mapping[str, Any]) -> tuple[str, ...]:
     """What a verified certificate's owner may be known by: its SPIFFE ID alone, or its DNS names in lower case.
 
-    A certificate with another URI, or more than one, is nobody's: X509-SVID.md section 2 wants exactly one.
+    A certificate with another URI, or more than one, is nobody's: X509-SVID.md section 2 wants exactly one. What stands
+    among the DNS names and is none is passed over: `servers:` holds SPIFFE IDs and DNS names alike, and neither may be
+    had by way of the other, nor a letter by one that Unicode makes the same in lower case.
 
     Args:
         certificate: as `ssl.SSLObject.getpeercert` decodes it.
@@ -208,8 +215,8 @@ def names_of(certificate: Mapping[str, Any]) -> tuple[str, ...]:
     names = certificate.get("subjectAltName", ())
     uris = tuple(name for kind, name in names if kind == "URI")
     if uris:
-        return uris if len(uris) == 1 and uris[0].startswith("spiffe://") else ()
-    return tuple(name.lower() for kind, name in names if kind == "DNS")
+        return uris if len(uris) == 1 and _SPIFFE_ID.fullmatch(uris[0]) else ()
+    return tuple(name.lower() for kind, name in names if kind == "DNS" and _DNS_NAME.fullmatch(name))
 
 
 def _said(error: ssl.SSLError) -> str:
