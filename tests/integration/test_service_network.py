@@ -249,6 +249,12 @@ def _expired(network: NetworkService) -> None:
     replace_certificate(network.own, network.authority.server("old", ["pgbearer.test"], days=-1))
 
 
+def _of_version_4(network: NetworkService) -> None:
+    der = ssl.PEM_cert_to_DER_cert(network.own.cert_file.read_text())
+    other = der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03", 1)
+    _replace(network.own.cert_file, ssl.DER_cert_to_PEM_cert(other).encode())
+
+
 def _key_of_another(network: NetworkService) -> None:
     _replace(network.own.key_file, network.authority.server("other").key_file.read_bytes())
 
@@ -258,13 +264,14 @@ def _key_of_another(network: NetworkService) -> None:
     [
         (_expired, "the certificate has expired"),
         (_key_of_another, "key values mismatch"),
+        (_of_version_4, "no certificate that can be read"),
         (lambda network: _replace(network.own.cert_file, b""), "no certificate with its key"),
         (lambda network: _replace(network.own.key_file, b"-----BEGIN"), "no certificate with its key"),
         (lambda network: _replace(network.authority.ca_file, b"nothing"), "and an authority"),
         (lambda network: network.own.key_file.unlink(), "cannot be read"),
         (lambda network: network.own.cert_file.chmod(0o666), "not trusted"),
     ],
-    ids=["expired", "key of another", "empty", "half a key", "no authority", "gone", "writable by others"],
+    ids=["expired", "key of another", "version 4", "empty", "half a key", "no authority", "gone", "writable by others"],
 )
 def test_bad_new_files_keep_the_old_ones_in_use_and_are_told_of(
     network: NetworkService, spoil: Callable[[NetworkService], None], said: str

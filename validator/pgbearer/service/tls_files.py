@@ -120,7 +120,7 @@ def _in_force(certificate: bytes, where: str) -> float:
     """
     try:
         own = x509.load_pem_x509_certificates(certificate)[0]
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):  # OpenSSL has taken it: it does not look at the version
         raise UsageError("no certificate that can be read", where=where) from None
     begins, ends, now = own.not_valid_before_utc.timestamp(), own.not_valid_after_utc.timestamp(), time.time()
     if not begins <= now < ends:
