@@ -315,6 +315,15 @@ def copy_of(file: Path, name: str, *, mode: int = 0o600, data: bytes | None = No
     return copy
 
 
+def pipe_beside(file: Path) -> Path:
+    """A pipe that nobody writes to, which whoever opens it to read waits for."""
+    pipe = file.with_name("pipe")
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    os.chown(pipe, file.stat().st_uid, file.stat().st_gid)
+    return pipe
+
+
 def with_passphrase(file: Path) -> Path:
     """The key, encrypted."""
     copy = copy_of(file, "secret.key")
@@ -338,6 +347,9 @@ def with_passphrase(file: Path) -> Path:
         (lambda own, ca: {"tls_certificate_file": str(ca)}, "private key file .* cannot be used: key values mismatch"),
         (lambda own, ca: {"tls_certificate_file": str(own.key_file)}, "certificate file"),
         (lambda own, ca: {"tls_ca_file": str(own.key_file)}, "authority file"),
+        (lambda own, ca: {"tls_ca_file": str(pipe_beside(ca))}, "authority file .* is no regular file"),
+        (lambda own, ca: {"tls_certificate_file": str(pipe_beside(ca))}, "certificate file .* is no regular file"),
+        (lambda own, ca: {"tls_key_file": str(pipe_beside(ca))}, "private key file"),
     ],
 )
 def test_files_of_ours_that_are_of_no_use_refuse_before_anybody_is_connected_to(

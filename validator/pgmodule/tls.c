@@ -19,6 +19,8 @@
 
 #ifdef USE_OPENSSL
 
+#include <sys/stat.h>
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -44,6 +46,7 @@ struct Tls
 };
 
 static Outcome load_files(Tls *tls);
+static bool is_no_file(Tls *tls, const char *what, const char *file);
 static Outcome file_failed(Tls *tls, const char *what, const char *file);
 static void set_policy(SSL_CTX *ctx);
 static bool expect_peer(Tls *tls);
@@ -112,6 +115,8 @@ load_files(Tls *tls)
 				MAX_WHY);
 		return OUTCOME_NEXT;
 	}
+	if (is_no_file(tls, "certificate", guc_tls_certificate_file) || is_no_file(tls, "authority", guc_tls_ca_file))
+		return OUTCOME_NEXT;
 	SSL_CTX_set_default_passwd_cb(tls->ctx, no_passphrase);
 	if (SSL_CTX_use_certificate_chain_file(tls->ctx, guc_tls_certificate_file) != 1)
 		return file_failed(tls, "certificate", guc_tls_certificate_file);
@@ -127,6 +132,22 @@ load_files(Tls *tls)
 	if (SSL_CTX_load_verify_locations(tls->ctx, guc_tls_ca_file, NULL) != 1)
 		return file_failed(tls, "authority", guc_tls_ca_file);
 	return OUTCOME_ANSWERED;
+}
+
+/*
+ * To open a pipe that nobody writes to would wait, whatever this backend is
+ * told.  What is not there at all is for OpenSSL to say; of the key,
+ * check_ssl_key_file_permissions() sees to it.
+ */
+static bool
+is_no_file(Tls *tls, const char *what, const char *file)
+{
+	struct stat status;
+
+	if (stat(file, &status) != 0 || S_ISREG(status.st_mode))
+		return false;
+	snprintf(tls->why, MAX_WHY, "%s file \"%s\" is no regular file", what, file);
+	return true;
 }
 
 static Outcome
