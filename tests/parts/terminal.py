@@ -59,10 +59,15 @@ class Terminal:
             TerminalError: it was not written in a minute, or the program ended.
         """
         deadline = time.monotonic() + PATIENCE
+        again = 0.0
         while (found := self.said.find(text, self._seen)) < 0:
-            self.press(control)
-            if not self._read(min(deadline, time.monotonic() + 1.0)) and time.monotonic() >= deadline:
+            now = time.monotonic()
+            if now >= deadline:
                 raise TerminalError(f"waited for {text!r}; there was {self.said[self._seen :]!r}")
+            if now >= again:  # not sooner: a second one would take what is typed next with it
+                self.press(control)
+                again = now + 5.0
+            self._read(again)
         self._seen = found + len(text)
 
     def until(self, text: str) -> str:
