@@ -75,7 +75,7 @@ bench: parts ## how fast it is: every budget in one run, as ratios
 	@$(BIN)/python -m tests.bench $(BENCH)
 
 docs: $(STAMP) ## renew the pages that are generated from the code
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 lock: $(STAMP) ## renew requirements/*.txt from pyproject.toml
 	$(BIN)/pip install --quiet uv

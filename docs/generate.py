@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
+from docs import stories, versions
 from pgbearer.cli import app
 from pgbearer.cnpg import CODES
 from pgbearer.config import PolicyFile
@@ -126,6 +127,35 @@ def cnpg_findings() -> str:
     )
 
 
+def tested_versions() -> str:
+    """What the tests run against."""
+    tables = ((f"## {heading}", _table(versions.HEAD, rows)) for heading, rows in versions.versions())
+    return _page(
+        "Which versions is it tested with?",
+        "Those that the tests fetch or build, each pinned in `requirements/` or `tests/parts/` by its hash, except\n"
+        "where it says otherwise. Others may work; nobody has tried here.",
+        *(part for table in tables for part in table),
+    )
+
+
+def runbooks() -> str:
+    """The runbooks, and which of their steps were tried."""
+    every = stories.stories()
+    return _page(
+        "What do I do when?",
+        "For who is on call. Each page: what you see, what to do, how you know that it is done, how to go back.",
+        _table(("Runbook", "Page"), ((each.title, f"[{each.page}]({each.page})") for each in every.values())),
+        "## What was tried here",
+        "Read from the tests, which name the step that they try. A step without a test is *not tried here*, and says\n"
+        f"why. Tried means on {stories.WHERE['operator']}, unless it says otherwise.",
+        *(part for name, each in every.items() for part in (f"### {each.title}", _steps(name))),
+    )
+
+
+def _steps(name: str) -> str:
+    return _table(("Step", "Tried", "By, or why not"), stories.rows(name))
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings,
     "conditions.md": conditions,
@@ -133,6 +163,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "metrics.md": metrics,
     "cli.md": cli,
     "cloudnativepg-findings.md": cnpg_findings,
+    "tested-versions.md": tested_versions,
+    "runbooks/index.md": runbooks,
 }
 
 

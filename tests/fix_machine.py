@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from _pytest.capture import CaptureManager
 
+from docs.stories import trials_of
 from tests.klite import programs
 from tests.parts import cerbos, drivers, keycloak, opa
 from tests.parts.needs import Need, missing
@@ -73,6 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
         if folder in {"unit", "integration", "attacks", "fuzz", "e2e"}:
             item.add_marker(folder)
+        _check_story(item)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -87,3 +89,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(reason)
         for test in tests:
             terminalreporter.line(f"  {test}")
+
+
+def _check_story(item: pytest.Item) -> None:
+    """A mark counts as the table of the runbooks has it, and only with the operator if it says so."""
+    for mark in item.iter_markers("story"):
+        tried = [trial for trial in trials_of(item.path) if trial.test.endswith(f"::{item.name.partition('[')[0]}")]
+        if (*mark.args, mark.kwargs.get("on")) not in [(trial.story, trial.step, trial.on) for trial in tried]:
+            raise pytest.UsageError(f"{item.nodeid}: the mark story stands on the test itself, as docs/stories.py says")
+        with_operator = "operator_stage" in getattr(item, "fixturenames", ())
+        if (mark.kwargs["on"] == "operator") != with_operator:
+            raise pytest.UsageError(f'{item.nodeid}: on="operator" is for tests of operator_stage')

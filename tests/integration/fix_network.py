@@ -20,6 +20,7 @@ __all__ = [
     "NetworkService",
     "StartNetwork",
     "replace_certificate",
+    "replace_file",
     "start_network",
     "tls_settings",
 ]
@@ -43,10 +44,17 @@ def tls_settings(own: Certificate, authority: Authority) -> dict[str, Any]:
 def replace_certificate(present: Certificate, new: Certificate) -> None:
     """Put the new files in the place of the present ones, each at once, as a careful administrator does."""
     for source, target in ((new.key_file, present.key_file), (new.cert_file, present.cert_file)):
-        beside = target.with_suffix(".next")
-        shutil.copy2(source, beside)
-        os.chown(beside, target.stat().st_uid, -1)
-        beside.rename(target)
+        replace_file(target, source.read_bytes())
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Give a file another content at once, with the owner and mode that it has."""
+    beside = target.with_suffix(".next")
+    beside.touch(mode=0o600)
+    beside.write_bytes(content)
+    shutil.copymode(target, beside)
+    os.chown(beside, target.stat().st_uid, -1)
+    beside.rename(target)
 
 
 @dataclass

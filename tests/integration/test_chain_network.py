@@ -47,6 +47,7 @@ def test_nor_does_a_refusal(warm: Chain) -> None:
     assert calls(warm) == before
 
 
+@pytest.mark.story("keycloak-down", "known", on="socket")
 def test_so_logins_go_on_while_the_issuer_is_down(warm: Chain) -> None:
     before = calls(warm)
     warm.issuer.down()
@@ -54,6 +55,7 @@ def test_so_logins_go_on_while_the_issuer_is_down(warm: Chain) -> None:
     assert calls(warm) == before
 
 
+@pytest.mark.story("keycloak-keys", "new", on="socket")
 def test_a_call_would_be_seen(warm: Chain) -> None:
     """A key that is not known yet is what makes the service ask."""
     requests, fetches = calls(warm)

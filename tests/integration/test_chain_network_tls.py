@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.fix_chain import PGBEARER, Chain, whole_chain
 from tests.integration.fix_module_network import tls_settings as module_settings
-from tests.integration.fix_network import SERVICE_NAME, replace_certificate, tls_settings
+from tests.integration.fix_network import SERVICE_NAME, replace_certificate, replace_file, tls_settings
 from tests.integration.fix_service import Service
 from tests.parts.authority import Authority, Certificate
 from tests.parts.ports import free_port
@@ -71,6 +71,7 @@ def test_a_login_is_allowed_or_refused_with_the_same_reason_everywhere(network: 
     assert chain.refusal("app_readwrite") == "role_not_allowed"
 
 
+@pytest.mark.story("certificates", "refused", on="network")
 def test_a_server_that_is_taken_out_is_refused_from_the_next_login_on(network: NetworkChain) -> None:
     chain = network.chain
     chain.login().close()
@@ -99,6 +100,7 @@ def test_a_service_of_another_name_gets_no_token_and_is_told_of(network: Network
     chain.service.await_line("a connection from 127.0.0.1:.* is refused")
 
 
+@pytest.mark.story("certificates", "both", on="network")
 def test_both_sides_certificates_rotate_under_load_and_no_login_fails(network: NetworkChain) -> None:
     """Certificate and key are replaced one after the other, on either side, while logins go on."""
     chain, owner = network.chain, network.pay.key_file.stat().st_uid
@@ -130,6 +132,33 @@ def test_both_sides_certificates_rotate_under_load_and_no_login_fails(network: N
     assert {line["decision"] for line in chain.service.decisions()} == {"allow"}
 
 
+@pytest.mark.story("certificates", "authority", on="network")
+def test_another_authority_takes_over_in_three_steps_and_no_login_fails(network: NetworkChain, tmp_path: Path) -> None:
+    """Both trust both, then both have certificates of the new one, then both trust it alone."""
+    chain, owner = network.chain, network.pay.key_file.stat().st_uid
+    old, new = network.authority.ca_file.read_bytes(), Authority(tmp_path, "pgbearer network test, the next")
+    token = chain.issuer.token()
+
+    def log_in_after(changes: int) -> None:
+        chain.service.await_count("new certificate for logins over the network", changes)
+        chain.login(token=token).close()
+
+    replace_file(network.authority.ca_file, old + new.ca_file.read_bytes())  # both sides read one file here
+    log_in_after(1)
+    replace_certificate(network.own, new.server("service", [SERVICE_NAME]))
+    log_in_after(2)  # the server still shows its old one
+    replace_certificate(network.pay, new.client("pay", [PAY], owner=owner))
+    chain.login(token=token).close()
+    replace_file(network.authority.ca_file, new.ca_file.read_bytes())
+    log_in_after(3)
+    replace_certificate(network.pay, network.authority.client("pay-again", [PAY], owner=owner))
+    before = len(chain.server.log)
+    with pytest.raises(psycopg.OperationalError, match="OAuth bearer authentication failed"):
+        chain.login(token=token)
+    assert "OAuth login refused: tls_" in chain.server.log[before:]
+
+
+@pytest.mark.story("service-down", "again", on="network")
 def test_a_service_that_restarts_fails_no_login(network: NetworkChain) -> None:
     """Logins wait for it, as they do at a Unix socket."""
     chain = network.chain

@@ -81,6 +81,7 @@ async def test_fault_at_the_start_denies_and_mended_allows(
 
 
 @pytest.mark.parametrize("fault", [fault for fault, _ in FAULTS.values()], ids=FAULTS.keys())
+@pytest.mark.story("keycloak-down", "refused", on="service")
 async def test_fault_later_stops_logins_only_when_the_keys_are_stale(
     front: Front, issuer: Issuer, fault: Callable[[Issuer], None]
 ) -> None:
@@ -107,6 +108,7 @@ async def test_started_while_the_issuer_is_down_it_finds_it_once_it_is_up(front:
     assert await front.login() is Reason.ALLOWED
 
 
+@pytest.mark.story("keycloak-keys", "gone", on="service")
 async def test_rotated_keys_are_found_by_the_first_login(front: Front, issuer: Issuer) -> None:
     await front.keys.refresh()
     old = issuer.token()

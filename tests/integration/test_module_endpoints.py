@@ -97,6 +97,7 @@ def test_all_endpoints_are_named_when_none_answers(pair: MakePair) -> None:
     assert f"Endpoint unix:{second.path} answered 503." in refusal
 
 
+@pytest.mark.story("service-down", "refused", on="socket")
 def test_nobody_there(pair: MakePair) -> None:
     server, _, second = pair(**{"pgbearer.connect_timeout": "100ms"})
     second.stop()

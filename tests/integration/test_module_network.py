@@ -205,6 +205,7 @@ def test_an_answer_as_large_as_may_be_is_read_in_any_pieces(
     ],
     ids=["absent", "cut", "silent", "503", "cut in the answer", "hung"],
 )
+@pytest.mark.story("service-down", "other", on="network")
 def test_fails_over_to_another(
     network_server: NetworkServer, lying_network: LyingNetwork, fault: Callable[[LyingNetwork], None], asked: int
 ) -> None:

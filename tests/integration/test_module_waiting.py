@@ -148,6 +148,7 @@ def test_trickle_does_not_reset_the_time(hung: Hung) -> None:
     assert server.refusal().startswith("service_timeout")
 
 
+@pytest.mark.story("service-down", "break-glass", on="socket")
 async def test_flood_leaves_break_glass_in(hung: Hung) -> None:
     """200 logins a second, each of which would wait a minute, on 60 connections."""
     server, service = hung

@@ -141,6 +141,7 @@ def test_faster_than_the_limit_is_overloaded(start_service: Any) -> None:
     assert all(answer.body["reason"] == "overloaded" for answer in refused)
 
 
+@pytest.mark.story("keycloak-down", "again", on="service")
 def test_an_issuer_that_is_down_at_start_denies_until_it_is_there(start_service: Any, issuer: Any) -> None:
     issuer.down()
     service = start_service()
