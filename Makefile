@@ -40,6 +40,7 @@ lint: $(STAMP) ## style and the import contract
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
+	$(BIN)/mypy cnpg/image/assemble
 
 unit: $(STAMP) ## tests without network and processes
 	tests/parts/no_network.sh $(BIN)/pytest tests/unit
@@ -80,6 +81,8 @@ docs: $(STAMP) ## renew the pages that are generated from the code
 lock: $(STAMP) ## renew requirements/*.txt from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev --extra serve --extra jwt --extra spiffe pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.13 --constraint requirements/dev.txt --generate-hashes --no-header --no-annotate --extra serve --extra jwt --extra spiffe pyproject.toml -o requirements/service.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.13 --constraint requirements/dev.txt --generate-hashes --no-header --no-annotate --group pyproject.toml:build -o requirements/build.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-deps --generate-hashes --no-header --no-annotate requirements/fuzz.in -o requirements/fuzz.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.12 --no-deps --generate-hashes --no-header --no-annotate requirements/parts.in -o requirements/parts.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-deps --generate-hashes --no-header --no-annotate requirements/go.in -o requirements/go.txt

@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.integration.fix_proxy",
     "tests.integration.fix_local",
     "tests.integration.fix_decider",
+    "tests.integration.fix_image",
     "tests.e2e.fix_kubernetes",
     "tests.e2e.fix_spire",
     "tests.e2e.fix_services",

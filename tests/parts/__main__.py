@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tests.klite import crds, programs
-from tests.parts import cerbos, debian, drivers, keycloak, module, opa, postgres, tls_postgres
+from tests.parts import cerbos, debian, drivers, image, keycloak, module, opa, postgres, tls_postgres
 from tests.parts.needs import MissingError
 from tests.parts.progress import say
 
@@ -28,6 +28,10 @@ PARTS: dict[str, Callable[[], object]] = {
     "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
     "Debian's PostgreSQL 18": lambda: debian.DebianRoot.of(debian.COMPILE_18),
     "Debian's PostgreSQL 19": lambda: debian.DebianRoot.of(debian.COMPILE_19),
+    "the base of the service's image": image.base,
+    "the service's image": image.service,
+    "the module's image for PostgreSQL 18": lambda: image.module(18),
+    "the module's image for PostgreSQL 19": lambda: image.module(19),
     "kustomize": programs.kustomize,
     "kubeconform": programs.kubeconform,
     "what says Kubernetes' and CloudNativePG's verdicts offline": programs.offline_check,

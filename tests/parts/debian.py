@@ -16,7 +16,17 @@ from pathlib import Path
 from tests.parts.cache import cached
 from tests.parts.needs import DEBOOTSTRAP, ROOT, demand
 
-__all__ = ["CLIENT", "COMPILE_18", "COMPILE_19", "OLD_CLIENTS", "DebianError", "DebianRoot", "Recipe"]
+__all__ = [
+    "CLIENT",
+    "COMPILE_18",
+    "COMPILE_19",
+    "OLD_CLIENTS",
+    "PYTHON",
+    "PYTHON_PIP",
+    "DebianError",
+    "DebianRoot",
+    "Recipe",
+]
 
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
@@ -55,7 +65,7 @@ class Recipe:
         return f"debian-{self.suite}-{(self.extra_packages or self.packages)[0]}"
 
 
-_COMPILER = ("gcc", "libc6-dev", "libkrb5-dev", "libssl-dev", "make")
+_COMPILER = ("gcc", "libc6-dev", "libkrb5-dev", "libssl-dev", "make", "python3")  # Python for cnpg/image/assemble
 
 CLIENT = Recipe("forky", ("postgresql-client-18", "libpq-oauth", "ca-certificates"))
 """psql 18 with its device flow."""
@@ -70,6 +80,11 @@ COMPILE_19 = Recipe(
 """The same for the pre-release 19."""
 OLD_CLIENTS = Recipe("bookworm", ("postgresql-client-15", "pgbouncer"))
 """psql and pg_dump from before OAuth, and PgBouncer, which has none either."""
+
+PYTHON = Recipe("trixie", ("python3", "ca-certificates"))
+"""What the service's image stands on."""
+PYTHON_PIP = Recipe("trixie", ("python3-pip", "ca-certificates"))
+"""Where that image's layer is put together."""
 
 
 @dataclass(frozen=True, slots=True)

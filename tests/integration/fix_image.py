@@ -1,0 +1,74 @@
+"""The trees of our images, and a container's view of them: a root that is read-only, and a uid without rights."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.parts import image
+from tests.parts.needs import DEBOOTSTRAP, ROOT
+from tests.parts.processes import Running, launch
+
+__all__ = ["UID", "command", "module_tree", "operand_tree", "running", "service_layers", "service_tree"]
+
+UID: Final = 26880
+"""As in cnpg/base/service/deployment.yaml; no image knows a name for it."""
+_ENTER: Final = """
+mount --make-rprivate /
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/root
+mount -t overlay overlay -o "lowerdir=$1" /mnt/root
+cd /mnt/root
+mount -t proc proc proc
+mount --rbind /dev dev
+mount --bind "$2" mnt/work
+shift 2
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin setpriv --no-new-privs "$@"
+"""
+
+
+@pytest.fixture(scope="session", params=[18, 19])
+def module_tree(request: pytest.FixtureRequest, need: Callable[..., None]) -> tuple[int, Path]:
+    """PostgreSQL's major version, and the tree of the extension image for it."""
+    need(ROOT, DEBOOTSTRAP)
+    return request.param, image.module(request.param)
+
+
+@pytest.fixture(scope="session", params=[18, 19])
+def operand_tree(request: pytest.FixtureRequest, need: Callable[..., None]) -> tuple[int, Path]:
+    """PostgreSQL's major version, and the layer over its image."""
+    need(ROOT, DEBOOTSTRAP)
+    return request.param, image.operand(request.param)
+
+
+@pytest.fixture(scope="session")
+def service_tree(need: Callable[..., None]) -> Path:
+    """The layer with the service."""
+    need(ROOT, DEBOOTSTRAP)
+    return image.service()
+
+
+@pytest.fixture(scope="session")
+def service_layers(service_tree: Path) -> list[Path]:
+    """The service's image: the layer, and what it lies on."""
+    return [service_tree, image.base()]
+
+
+def command(layers: Sequence[Path], work: Path, *words: str, uid: int = UID) -> list[str]:
+    """The command line, for root, that runs `words` with `layers` as a read-only root; `work` is at /mnt/work."""
+    inside = ["chroot", f"--userspec={uid}:{uid}", "--groups=", "/mnt/root", *words]
+    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+    return [*own, "sh", "-ec", _ENTER, "enter", ":".join(map(str, layers)), str(work), *inside]
+
+
+@contextmanager
+def running(layers: Sequence[Path], work: Path, *words: str, uid: int = UID) -> Iterator[tuple[Running, Path]]:
+    """The same as a process, with the file that it prints to; it is stopped at the end."""
+    log = work / "log"
+    process = launch(command(layers, work, *words, uid=uid), log=log)
+    try:
+        yield process, log
+    finally:
+        process.stop()
