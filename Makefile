@@ -6,6 +6,11 @@ STAMP := $(VENV)/.installed
 
 PG_CONFIG ?= pg_config
 
+# Tests mostly wait, for servers and for what they have asked them, so more of them run at once than there are processors.
+# tests/fix_side_by_side.py says which stay together. In e2e each process starts a Keycloak of its own, so there are two.
+WORKERS ?= 4
+SIDE_BY_SIDE := -n $(WORKERS)
+
 .PHONY: help prerequisites parts clusters demo demo-logs demo-down test bench docs lint types unit integration attacks sanitize fuzz e2e lock clean module install-module
 help: ## show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,7 +48,7 @@ types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy cnpg/image/assemble
 
 unit: $(STAMP) ## tests without network and processes
-	tests/parts/no_network.sh $(BIN)/pytest tests/unit
+	tests/parts/no_network.sh $(BIN)/pytest $(SIDE_BY_SIDE) tests/unit
 
 parts: $(STAMP) ## fetch and build the real parts that tests and demo use; what is there is reused
 	@$(BIN)/python -m tests.parts
@@ -52,13 +57,13 @@ clusters: $(STAMP) ## build Kubernetes' API server and SPIRE, ten minutes the fi
 	@$(BIN)/python -m tests.parts clusters
 
 integration: parts ## tests with PostgreSQL and the module, a programmable issuer and a programmable service
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/integration
 
 attacks: parts ## what must be refused and why: tokens, keys, documents, answers, also as real logins; what fuzzing found
-	$(BIN)/pytest tests/attacks tests/fuzz
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/attacks tests/fuzz
 
 sanitize: parts ## the module's tests and all attacks once more, with the module under address and undefined-behaviour sanitizers
-	PGBEARER_SANITIZE=1 $(BIN)/pytest tests/integration tests/attacks -k "test_module_ or attacks"
+	PGBEARER_SANITIZE=1 $(BIN)/pytest $(SIDE_BY_SIDE) tests/integration tests/attacks -k "test_module_ or attacks"
 
 FUZZ_STAMP := $(VENV)/.fuzz
 $(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
@@ -70,7 +75,7 @@ fuzz: parts $(FUZZ_STAMP) ## look for inputs that break what reads them, each ta
 	@$(BIN)/python -m tests.fuzz $(SECONDS)
 
 e2e: parts clusters ## tests with Keycloak, its pages, psql's own device flow, real deciders, Kubernetes and SPIRE
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest -n 2 tests/e2e
 
 bench: parts ## how fast it is: every budget in one run, as ratios
 	@$(BIN)/python -m tests.bench $(BENCH)

@@ -26,7 +26,13 @@ from tests.parts.authority import Authority
 
 __all__ = ["ABSENT", "AUDIENCE", "CLIENT", "Issuer", "Mint", "SigningKey", "b64"]
 
-ABSENT: Any = object()
+
+class _Absent:
+    def __repr__(self) -> str:  # the same in each process: tests are named by it
+        return "ABSENT"
+
+
+ABSENT: Any = _Absent()
 """As a claim or header parameter: leave it out."""
 AUDIENCE = "db:demo"
 CLIENT = "pgbearer-cli"

@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +68,15 @@ with socket.socket(socket.AF_UNIX) as client:
 """
 
 
+def open_the_way_to(folder: Path) -> None:
+    """Let any uid enter `folder`, and the folders that pytest has made above it."""
+    for path in (folder, *folder.parents):
+        if path == Path(tempfile.gettempdir()):
+            return
+        path.chmod(0o755)
+    raise AssertionError(f"{folder} is not a temporary folder")
+
+
 async def as_stranger(where: Path) -> tuple[int, bytes]:
     """What a process of the servers' uid is told there."""
     command = as_server(sys.executable, "-c", STRANGER, where, startup_packet().hex())
@@ -96,8 +106,7 @@ async def test_another_uid_is_refused_even_where_it_gets_through(
 
 def _where_anybody_gets(proxy: Proxied) -> Path:
     """The same socket, as if somebody had opened its folder."""
-    for path in (proxy.folder, *proxy.folder.parents[:3]):
-        path.chmod(0o755)
+    open_the_way_to(proxy.folder)
     proxy.socket.chmod(0o666)
     return proxy.socket
 
@@ -106,8 +115,7 @@ async def test_one_proxy_for_several_users_gives_each_their_own(
     server: FakePostgres, folder: Path, need: Callable[..., None]
 ) -> None:
     need(ROOT)
-    for path in (folder, folder.parent, folder.parent.parent):
-        path.chmod(0o755)
+    open_the_way_to(folder)
     sources = {os.geteuid(): StaticSource("mine"), server_uid(): StaticSource("theirs")}
     upstream = Upstream("db", f"host={folder}", issuer=ISSUER, admit=sources.get)
     place = folder / "shared"
@@ -122,8 +130,7 @@ async def test_one_user_does_not_take_all_the_connections_of_the_others(
     server: FakePostgres, folder: Path, need: Callable[..., None]
 ) -> None:
     need(ROOT)
-    for path in (folder, folder.parent, folder.parent.parent):
-        path.chmod(0o755)
+    open_the_way_to(folder)
     sources = {os.geteuid(): StaticSource("mine"), server_uid(): StaticSource("theirs")}
     upstream = Upstream("db", f"host={folder}", issuer=ISSUER, admit=sources.get)
     place, settings = folder / "shared", ProxySettings(most_connections=4, drain_seconds=0)

@@ -9,11 +9,16 @@ What this machine cannot have is left out and named; the tests say it again, whe
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Final
 
 from tests.klite import crds, programs
 from tests.parts import cerbos, debian, drivers, image, keycloak, module, opa, postgres, tls_postgres
 from tests.parts.needs import MissingError
 from tests.parts.progress import say
+
+_AT_ONCE: Final = 3
+"""Downloads wait for the network, and builds for their slowest step."""
 
 PARTS: dict[str, Callable[[], object]] = {
     "PostgreSQL and the module": lambda: module.module_for(postgres.embedded().pg_config),
@@ -52,11 +57,17 @@ CLUSTERS: dict[str, Callable[[], object]] = {
 def main(which: Sequence[str]) -> None:
     """Make each part that is not in the cache."""
     os.umask(0o022)  # PostgreSQL's uid must be able to read what root unpacks
-    for name, make in (CLUSTERS if "clusters" in which else PARTS).items():
-        try:
-            make()
-        except MissingError as error:
-            say(f"without {name}: {error}")
+    with ThreadPoolExecutor(_AT_ONCE) as several:
+        waiting = [several.submit(_make, *part) for part in (CLUSTERS if "clusters" in which else PARTS).items()]
+        for each in as_completed(waiting):
+            each.result()
+
+
+def _make(name: str, make: Callable[[], object]) -> None:
+    try:
+        make()
+    except MissingError as error:
+        say(f"without {name}: {error}")
 
 
 main(sys.argv[1:])

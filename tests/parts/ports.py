@@ -1,5 +1,6 @@
 """Free TCP ports on the loopback."""
 
+import os
 import random
 import socket
 
@@ -16,16 +17,24 @@ def free_port() -> int:
     Raises:
         OSError: a hundred tries found none.
     """
+    first, last = _share()
     for _ in range(100):
-        port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
+        port = random.randint(first, last)  # noqa: S311 - not a secret
         if _is_free(port):
             return port
-    raise OSError(f"no free port on 127.0.0.1 between {_FIRST} and {_LAST}")
+    raise OSError(f"no free port on 127.0.0.1 between {first} and {last}")
 
 
 def prefer(port: int) -> int:
     """`port` if nobody listens there on 127.0.0.1, else a free one; raises as `free_port`."""
     return port if _is_free(port) else free_port()
+
+
+def _share() -> tuple[int, int]:
+    """This test process's own ports: two that run side by side cannot both find the same one free, and both use it."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    size = (_LAST - _FIRST) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return _FIRST + worker * size, _FIRST + (worker + 1) * size - 1
 
 
 def _is_free(port: int) -> bool:

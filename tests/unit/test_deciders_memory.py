@@ -52,7 +52,7 @@ USUAL = question()
         {"actor": Actor(name="mail", prior=("notes",))},
         {"acr": "pwd"},
         {"auth_time": NOW - 61},
-        {"scopes": frozenset({"openid", "more"})},
+        {"scopes": frozenset({"more"})},  # one, for a name that is the same in each run
         {"token_roles": frozenset()},
         {"groups": frozenset({"/other"})},
         {"organizations": frozenset({"acme"})},
