@@ -140,6 +140,16 @@ def test_the_same_limits_hold(start_network: StartNetwork) -> None:
         assert (answer.status, answer.body["reason"]) == (503, "overloaded")
 
 
+def test_one_server_leaves_places_to_the_others(start_network: StartNetwork) -> None:
+    network = start_network(limits={"in_flight": 16})
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(network.connect(network.shop)).sendall(HEAD)
+        network.service.await_metric('pgbearer_crowded_total{server="shop"} 8.0')
+        assert network.login(network.pay)["decision"] == "allow"
+        assert network.service.login()["decision"] == "allow"
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [

@@ -1,30 +1,68 @@
 """Places and buckets, with a clock of the test's own."""
 
-from pgbearer.service.limits import STRANGERS, Buckets, Slots
+import pytest
+
+from pgbearer.service.limits import STRANGERS, Buckets, Entry, Slots
+
+ADMITTED, REFUSED, SWAMPED = Entry.ADMITTED, Entry.REFUSED, Entry.SWAMPED
+
+
+def taken(slots: Slots, caller: str, *, limit: int, servers: int) -> int:
+    """How many places the caller is given before it is refused one."""
+    return next(n for n in range(limit + 1) if slots.enter(caller, limit=limit, servers=servers) is not ADMITTED)
 
 
 def test_places_are_given_until_none_is_left_and_again_when_one_is_given_back() -> None:
     slots = Slots()
-    assert [slots.enter(known=True, limit=2) for _ in range(3)] == [True, True, False]
-    slots.leave(known=True)
-    slots.leave(known=True)
-    assert slots.enter(known=True, limit=2)
+    assert [slots.enter("a", limit=2, servers=1) for _ in range(3)] == [ADMITTED, ADMITTED, REFUSED]
+    slots.leave("a", REFUSED)
+    assert slots.enter("a", limit=2, servers=1) is REFUSED
+    slots.leave("a", ADMITTED)
+    assert slots.enter("a", limit=2, servers=1) is ADMITTED
+    assert slots.known == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "servers", "most"), [(1024, 1, 1024), (1024, 2, 768), (1024, 100, 529), (3, 2, 2), (2, 3, 2), (1, 1, 1)]
+)
+def test_one_caller_has_what_is_not_the_others_own(limit: int, servers: int, most: int) -> None:
+    assert taken(Slots(), "greedy", limit=limit, servers=servers) == most
+
+
+@pytest.mark.parametrize(("limit", "servers", "own"), [(1024, 100, 5), (1024, 3, 170), (100, 100, 1), (150, 100, 1)])
+def test_however_many_take_all_they_can_each_other_has_its_own(limit: int, servers: int, own: int) -> None:
+    slots = Slots()
+    for number in range(servers - 1):
+        taken(slots, f"greedy{number}", limit=limit, servers=servers)
+    assert taken(slots, "late", limit=limit, servers=servers) >= own
+    assert slots.known <= limit
+
+
+def test_refusals_of_one_caller_take_nothing_from_another() -> None:
+    slots = Slots()
+    said = [slots.enter("greedy", limit=16, servers=2) for _ in range(1000)]
+    assert [said.count(each) for each in (ADMITTED, REFUSED, SWAMPED)] == [12, 12, 976]
+    assert slots.enter("a", limit=16, servers=2) is ADMITTED
+    for entry in said:
+        slots.leave("greedy", entry)
+    assert slots.known == 1
+    assert taken(slots, "greedy", limit=16, servers=2) == 12
 
 
 def test_strangers_have_few_places_and_none_of_the_others() -> None:
     slots = Slots()
-    assert [slots.enter(known=False, limit=1000) for _ in range(STRANGERS + 1)] == [True] * STRANGERS + [False]
-    assert slots.enter(known=True, limit=1)
+    said = [slots.enter(None, limit=1000, servers=1) for _ in range(2 * STRANGERS + 1)]
+    assert said == [ADMITTED] * STRANGERS + [REFUSED] * STRANGERS + [SWAMPED]
+    assert slots.enter("a", limit=1, servers=1) is ADMITTED
+    for entry in said:
+        slots.leave(None, entry)
+    assert slots.enter(None, limit=1000, servers=1) is ADMITTED
 
 
-def test_too_many_to_be_polite_about() -> None:
+def test_a_lowered_limit_holds_at_once() -> None:
     slots = Slots()
-    for _ in range(4):
-        slots.enter(known=True, limit=2)
-    assert not slots.swamped(known=True, limit=2)
-    slots.enter(known=True, limit=2)
-    assert slots.swamped(known=True, limit=2)
-    assert not slots.swamped(known=False, limit=2)
+    assert [slots.enter("a", limit=8, servers=2) for _ in range(4)] == [ADMITTED] * 4
+    assert slots.enter("b", limit=4, servers=2) is REFUSED
 
 
 def test_a_bucket_holds_a_second_and_fills_with_time() -> None:

@@ -220,7 +220,8 @@ class Limits(Section):
     token_bytes: Annotated[int, Field(ge=1024, le=65535)] = 32768
     """The longest token, in bytes."""
     in_flight: Annotated[int, Field(ge=1, le=100_000)] = 1024
-    """Logins being decided at once; more are refused as `overloaded`."""
+    """Logins being decided at once; more are refused as `overloaded`. Half of them are dealt
+    out evenly to the servers under `servers`, so that none keeps another out; the other half is for whoever comes."""
     per_caller_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """Logins a second from one server; more are refused as `overloaded`."""
     denials_per_identity_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 60

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pgbearer.service.decide import Decider
 from pgbearer.service.exchange import Exchange, Peer, Request, Response
-from pgbearer.service.limits import Slots
+from pgbearer.service.limits import Entry, Slots
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.state import State
 from pgbearer.service.tls_listener import Refusals
@@ -45,19 +45,21 @@ class LoginHandler:
         self._decider = decider
         self._slots = slots
         self._metrics = metrics
-        self._callers: dict[Exchange, str | None] = {}
+        self._callers: dict[Exchange, tuple[str | None, Entry]] = {}
 
     def connected(self, exchange: Exchange) -> Response | None:
         """Take a place for it, or refuse at once."""
         state = self._decider.state
         caller = self._caller_in(state, exchange.peer)
-        self._callers[exchange] = caller
-        limit = state.settings.limits.in_flight
-        entered = self._slots.enter(known=caller is not None, limit=limit)
+        settings = state.settings
+        entry = self._slots.enter(caller, limit=settings.limits.in_flight, servers=len(settings.servers))
+        self._callers[exchange] = caller, entry
         self._metrics.in_flight.set(self._slots.known)
-        if entered:
+        if entry is Entry.ADMITTED:
             return None
-        if self._slots.swamped(known=caller is not None, limit=limit):
+        if caller is not None:
+            self._metrics.crowded.labels(caller).inc()
+        if entry is Entry.SWAMPED:
             exchange.abort()
         return self._refusal(503, encode_fault(Reason.OVERLOADED, "limits.in_flight"))
 
@@ -86,8 +88,7 @@ class LoginHandler:
 
     def disconnected(self, exchange: Exchange) -> None:
         """Give its place back."""
-        caller = self._callers.pop(exchange)
-        self._slots.leave(known=caller is not None)
+        self._slots.leave(*self._callers.pop(exchange))
         self._metrics.in_flight.set(self._slots.known)
 
     def _caller(self, peer: Peer) -> str | None:
@@ -117,7 +118,8 @@ class NetworkLoginHandler(LoginHandler):
     def connected(self, exchange: Exchange) -> Response | None:
         """Take a place for it, or refuse at once."""
         refusal = super().connected(exchange)
-        if self._callers[exchange] is not None:
+        caller, _ = self._callers[exchange]
+        if caller is not None:
             return refusal
         known = ", ".join(exchange.peer.names) or "no SPIFFE ID or DNS name"
         why = f"its certificate ({known}) is of no server under servers:"

@@ -40,6 +40,12 @@ FAULTS: Final = Measure(
     ("status",),
 )
 IN_FLIGHT: Final = Measure("pgbearer_in_flight", "gauge", "Connections of known servers under way.")
+CROWDED: Final = Measure(
+    "pgbearer_crowded_total",
+    "counter",
+    "Connections of known servers that found no place: limits.in_flight, or the server's share of it, was taken.",
+    ("server",),
+)
 AUDIT_FAILURES: Final = Measure("pgbearer_audit_failures_total", "counter", "Records that could not be written.")
 AUDIT_OK: Final = Measure("pgbearer_audit_ok", "gauge", "1 while records can be written and synced.")
 RELOADS: Final = Measure(
@@ -132,6 +138,7 @@ TABLE: Final = (
     DECISION_SECONDS,
     FAULTS,
     IN_FLIGHT,
+    CROWDED,
     AUDIT_FAILURES,
     AUDIT_OK,
     RELOADS,
@@ -183,6 +190,7 @@ class Metrics:
         self._allowed, self._refused = (self._seconds.labels(decision) for decision in ("allow", "deny"))
         self.faults = self._counter(FAULTS)
         self.in_flight = self._gauge(IN_FLIGHT)
+        self.crowded = self._counter(CROWDED)
         self.audit_failures = self._counter(AUDIT_FAILURES)
         self.audit_ok = self._gauge(AUDIT_OK)
         self.reloads = self._counter(RELOADS)
