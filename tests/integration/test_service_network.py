@@ -199,8 +199,22 @@ def test_those_who_only_connect_keep_out_nobody_who_asks(network: NetworkService
         for _ in range(3):
             assert network.login(network.pay)["decision"] == "allow"
         assert network.refused("crowded") >= 300 - 256
-        refusals = network.service.count("others have begun a handshake")
+        refusals = network.service.count("handshakes are under way")
         assert refusals <= 2, "a flood does not fill the log"
+
+
+def test_one_address_crowds_out_nobody_at_another(network: NetworkService) -> None:
+    """The first to come is the oldest of all, and stays."""
+    with contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", network.port)
+        waiting = stack.enter_context(socket.create_connection(address, 30, ("127.0.0.2", 0)))
+        for _ in range(300):
+            stack.enter_context(network.connect_plainly())
+        network.service.await_metric('pgbearer_tls_refused_total{reason="crowded"} 45.0')
+        context = ssl.create_default_context(cafile=str(network.authority.ca_file))
+        context.load_cert_chain(network.pay.cert_file, network.pay.key_file)
+        with context.wrap_socket(waiting, server_hostname="pgbearer.test") as connection:
+            assert connection.version() == "TLSv1.3"
 
 
 def test_a_client_that_leaves_is_recorded_and_gives_its_place_back(network: NetworkService) -> None:

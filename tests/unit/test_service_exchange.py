@@ -28,7 +28,7 @@ class FakeTransport(asyncio.Transport):
         super().__init__({"socket": FakeSocket()})
         self.written = b""
         self.closed = False
-        self.aborted = False
+        self.aborted = asyncio.Event()
 
     def write(self, data: Any) -> None:
         assert not self.closed
@@ -38,7 +38,7 @@ class FakeTransport(asyncio.Transport):
         self.closed = True
 
     def abort(self) -> None:
-        self.aborted = True
+        self.aborted.set()
 
 
 class Echoing:
@@ -116,7 +116,7 @@ async def test_in_any_pieces_it_is_the_same_request(handler: Echoing) -> None:
 async def test_more_than_one_request_is_none(handler: Echoing) -> None:
     assert status(await exchange(handler, GOOD + GOOD)) == 400
     transport = await exchange(handler, GOOD, GOOD)
-    assert transport.aborted
+    assert transport.aborted.is_set()
     assert status(await exchange(handler, GOOD.replace(b"Host: x", b"Connection: close") + b"x")) == 400
 
 
@@ -162,9 +162,19 @@ async def test_draining_cuts_what_does_not_finish(handler: Echoing) -> None:
     one = Exchange(handler, live)
     one.connection_made(transport)
     await live.drained(0)
-    assert transport.aborted
+    assert transport.aborted.is_set()
     one.connection_lost(None)
     await live.drained(0)
+
+
+async def test_an_answer_that_nobody_takes_is_given_up(handler: Echoing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgbearer.service.exchange.CLOSING_SECONDS", 0)
+    one, transport = Exchange(handler, Exchanges()), FakeTransport()
+    one.connection_made(transport)
+    one.data_received(GOOD)
+    await asyncio.wait_for(transport.aborted.wait(), 20)
+    assert transport.closed
+    one.connection_lost(None)
 
 
 async def test_too_slow_is_told_so(handler: Echoing) -> None:

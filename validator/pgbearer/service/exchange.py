@@ -22,6 +22,9 @@ MAX_HEAD_BYTES: Final = 8 * 1024
 REQUEST_SECONDS: Final = 5.0
 """From connect until the request is complete; a backend sends it in one go."""
 
+CLOSING_SECONDS: Final = 2.0
+"""For the last bytes of an answer to leave: whoever does not read them would else keep its place for ever."""
+
 _PHRASES: Final = {
     200: b"OK",
     400: b"Bad Request",
@@ -292,3 +295,4 @@ class Exchange(asyncio.Protocol):
         self._timer.cancel()
         self._transport.write(response.encode())
         self._transport.close()
+        self._timer = asyncio.get_running_loop().call_later(CLOSING_SECONDS, self.abort)

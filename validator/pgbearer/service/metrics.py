@@ -114,7 +114,7 @@ REVOCATIONS_FORGOTTEN: Final = Measure(
 TLS_REFUSED: Final = Measure(
     "pgbearer_tls_refused_total",
     "counter",
-    "Connections over the network that were not let ask: handshake (it failed), slow, crowded (others came since), "
+    "Connections over the network that were not let ask: handshake (it failed), slow, crowded (most are from there), "
     "request (no request came of it), unknown (a certificate of no server under servers:).",
     ("reason",),
 )

@@ -11,14 +11,14 @@ import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol, cast
 
-from pgbearer.service.exchange import MAX_HEAD_BYTES, Exchange, Peer
+from pgbearer.service.exchange import CLOSING_SECONDS, MAX_HEAD_BYTES, Exchange, Peer
 
 __all__ = ["HANDSHAKE_SECONDS", "Doorkeeper", "TlsConnection", "names_of"]
 
 HANDSHAKE_SECONDS: Final = 5.0
 """From connect until both sides have shown their certificates."""
 MAX_HANDSHAKE_BYTES: Final = 64 * 1024
-"""Certificates and what they are wrapped in; what may come afterwards is bounded by the exchange."""
+"""Certificates and what they are wrapped in; what comes afterwards is bounded as a request is."""
 _MOST_OVERHEAD: Final = 64 * 1024
 """Of records around a request, however small they are cut."""
 _CHUNK: Final = 64 * 1024
@@ -58,11 +58,11 @@ class TlsConnection(asyncio.Protocol):
     """
 
     def __init__(self, context: ssl.SSLContext, door: Doorkeeper, max_body: int) -> None:
-        self.address = "?"
+        self.host = self.address = "?"
         self._door = door
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._left = MAX_HANDSHAKE_BYTES
+        self._came = 0
         self._max_request = max_body + MAX_HEAD_BYTES + _MOST_OVERHEAD
         self._exchange: Exchange | None = None
         self._over = False
@@ -73,7 +73,7 @@ class TlsConnection(asyncio.Protocol):
         """Start the clock."""
         self._transport = cast("asyncio.Transport", transport)
         host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
-        self.address = f"{host}:{port}"
+        self.host, self.address = host, f"{host}:{port}"
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._too_slow)
         self._door.came(self)
 
@@ -81,8 +81,8 @@ class TlsConnection(asyncio.Protocol):
         """Take in records, and pass on what was in them."""
         if self._over:
             return
-        self._left -= len(data)
-        if self._left < 0:
+        self._came += len(data)
+        if self._came > MAX_HANDSHAKE_BYTES + self._max_request:
             self.fail("handshake" if self._exchange is None else "request", "more bytes than it may send")
             return
         self._incoming.write(data)
@@ -94,6 +94,8 @@ class TlsConnection(asyncio.Protocol):
                     self._exchange.data_received(part)
         except ssl.SSLWantReadError:
             self._flush()
+            if self._exchange is None and self._came > MAX_HANDSHAKE_BYTES:  # else a request may have come with its end
+                self.fail("handshake", "more bytes than it may send")
         except ssl.SSLError as error:
             self._flush()  # the alert that tells the peer
             self.fail("handshake" if self._exchange is None else "request", _said(error), politely=True)
@@ -124,6 +126,7 @@ class TlsConnection(asyncio.Protocol):
         self._door.left(self)
         if politely:
             self._transport.close()
+            self._timer = asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._transport.abort)
         else:
             self._transport.abort()
 
@@ -159,7 +162,6 @@ class TlsConnection(asyncio.Protocol):
         self._flush()
         self._timer.cancel()
         peer = Peer(0, -1, -1, self._names(), self.address)
-        self._left = self._max_request
         self._exchange = self._door.passed(self, peer)
         self._door.left(self)
         self._exchange.connection_made(_Sealed(self))

@@ -1,6 +1,7 @@
 """The listener for servers on other hosts: so many handshakes at a time, refusals counted and told of now and then."""
 
 import asyncio
+import ipaddress
 import logging
 import socket
 import ssl
@@ -15,7 +16,7 @@ from pgbearer.service.tls_connection import TlsConnection
 __all__ = ["MAX_HANDSHAKES", "Refusals", "TlsListener"]
 
 MAX_HANDSHAKES: Final = 256
-"""One more, and the oldest is cut: those who only connect then keep out nobody who asks."""
+"""One more, and the oldest of the address that has most is cut: who only connects crowds out itself."""
 _TELL_SECONDS: Final = 10.0
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,9 @@ class TlsListener:
         self._context = context
         self._refusals = refusals
         self._live = Exchanges()
-        self._shaking: dict[TlsConnection, None] = {}
+        self._shaking: dict[str, dict[TlsConnection, None]] = {}
+        """By where they are from, the oldest first."""
+        self._handshakes = 0
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
@@ -85,16 +88,19 @@ class TlsListener:
     async def drained(self, seconds: float) -> None:
         """Wait until the exchanges under way are over; after `seconds`, cut the rest, and handshakes with them."""
         await self._live.drained(seconds)
-        for connection in tuple(self._shaking):
+        for connection in [one for those in self._shaking.values() for one in those]:
             connection.fail("handshake", "the service stops")
 
     # what connections call
 
     def came(self, connection: TlsConnection) -> None:
         """Make room, if there is none."""
-        if len(self._shaking) >= MAX_HANDSHAKES:
-            next(iter(self._shaking)).fail("crowded", f"{MAX_HANDSHAKES} others have begun a handshake since it did")
-        self._shaking[connection] = None
+        if self._handshakes >= MAX_HANDSHAKES:
+            most = max(self._shaking.values(), key=len)
+            why = f"{MAX_HANDSHAKES} handshakes are under way, {len(most)} of them from there"
+            next(iter(most)).fail("crowded", why)
+        self._shaking.setdefault(_whence(connection.host), {})[connection] = None
+        self._handshakes += 1
 
     def passed(self, connection: TlsConnection, peer: Peer) -> Exchange:
         """Ask the handler who that is."""
@@ -106,4 +112,21 @@ class TlsListener:
 
     def left(self, connection: TlsConnection) -> None:
         """One handshake less, if it was still one."""
-        self._shaking.pop(connection, None)
+        whence = _whence(connection.host)
+        those = self._shaking.get(whence, {})
+        if connection in those:
+            del those[connection]
+            self._handshakes -= 1
+            if not those:
+                del self._shaking[whence]
+
+
+def _whence(host: str) -> str:
+    """What one sender has of addresses: an IPv4 address, or the /64 that every IPv6 host may choose from."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    return str(address.ipv4_mapped or ipaddress.ip_network((int(address) >> 64 << 64, 64)))
