@@ -2,6 +2,8 @@
 FROM python:3.13-slim
 COPY pyproject.toml README.md LICENSE /src/
 COPY validator/pgbearer /src/validator/pgbearer
+COPY cnpg/base /src/cnpg/base
+COPY cnpg/components /src/cnpg/components
 RUN pip install --no-cache-dir '/src[serve]' && useradd --uid 26880 --user-group pgbearer
 # the module runs as 999 in the image postgres, and reaches the socket through its group
 RUN groupadd --gid 999 postgres-server && usermod --append --groups postgres-server pgbearer \

@@ -14,6 +14,7 @@ from tests.parts.needs import COMPILER, demand
 
 __all__ = [
     "apiserver",
+    "buildx",
     "controller_manager",
     "etcd",
     "kubeconform",
@@ -30,6 +31,7 @@ _REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 _CHECK = Path(__file__).parent / "check"
 _KUBERNETES, _ETCD, _SPIRE = "k8s.io/kubernetes", "go.etcd.io/etcd/server/v3", "github.com/spiffe/spire"
 _OPERATOR = "github.com/cloudnative-pg/cloudnative-pg"
+_BUILDX = "github.com/docker/buildx"
 _KUSTOMIZE, _KUBECONFORM = "sigs.k8s.io/kustomize/kustomize/v5", "github.com/yannh/kubeconform"
 
 
@@ -72,6 +74,11 @@ def kustomize() -> Path:
 def kubeconform() -> Path:
     """`kubeconform`; raises as `apiserver`."""
     return _program("kubeconform", _KUBECONFORM, "kubeconform", f"{_KUBECONFORM}/cmd/kubeconform")
+
+
+def buildx() -> Path:
+    """`buildx`, which reads what images are made of; to make one it would need an engine. Raises as `apiserver`."""
+    return _program("buildx", _BUILDX, "buildx", f"{_BUILDX}/cmd/buildx")
 
 
 def offline_check() -> Path:

@@ -37,6 +37,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "the service's image": image.service,
     "the module's image for PostgreSQL 18": lambda: image.module(18),
     "the module's image for PostgreSQL 19": lambda: image.module(19),
+    "buildx": programs.buildx,
     "kustomize": programs.kustomize,
     "kubeconform": programs.kubeconform,
     "what says Kubernetes' and CloudNativePG's verdicts offline": programs.offline_check,

@@ -16,7 +16,18 @@ from typing import Final
 from tests.parts.cache import cached
 from tests.parts.debian import COMPILE_18, COMPILE_19, PYTHON, PYTHON_PIP, DebianRoot, Recipe
 
-__all__ = ["MODULE_SOURCES", "SERVICE_SOURCES", "ImageError", "assemble", "base", "module", "operand", "service"]
+__all__ = [
+    "COMPILERS",
+    "MODULE_SOURCES",
+    "PG_CONFIG",
+    "SERVICE_SOURCES",
+    "ImageError",
+    "assemble",
+    "base",
+    "module",
+    "operand",
+    "service",
+]
 
 _TOP: Final = Path(__file__).parents[2]
 MODULE_SOURCES: Final = ("LICENSE", "pyproject.toml", "cnpg/image/assemble", "validator/pgmodule")
@@ -33,7 +44,10 @@ SERVICE_SOURCES: Final = (
     "validator/pgbearer",
 )
 """All that goes into the service's image, beside what requirements/ pins."""
-_COMPILERS: Final = {18: COMPILE_18, 19: COMPILE_19}
+COMPILERS: Final = {18: COMPILE_18, 19: COMPILE_19}
+"""What each PostgreSQL's module is compiled in."""
+PG_CONFIG: Final = "/usr/lib/postgresql/{major}/bin/pg_config"
+"""Where that has it."""
 _PYTHON: Final = "3.13"  # of Debian trixie
 _GLIBC: Final = 41  # 2.41, of Debian trixie
 _LEFTOVERS: Final = shutil.ignore_patterns("__pycache__", "*.so", "*.o", "*.bc")
@@ -69,14 +83,19 @@ def base() -> Path:
     return DebianRoot.of(PYTHON).path
 
 
-def assemble(folder: Path, image: str, recipe: Recipe, sources: Sequence[str], *words: str) -> str:
-    """Make the tree `folder`/tree from nothing but `sources`, and return its digest as the script prints it."""
-    _copy(sources, folder / "source")
+def assemble(
+    folder: Path, image: str, recipe: Recipe, sources: Sequence[str], *words: str, within: str = "source"
+) -> str:
+    """Make the tree `folder`/tree from nothing but `sources`, and return its digest as the script prints it.
+
+    They stand in `folder`/`within` meanwhile, which what is made must not depend on.
+    """
+    _copy(sources, folder / within)
     offline = []
     if image == "service":
         shutil.copytree(_wheels(), folder / "wheels", copy_function=os.link)
         offline = ["PIP_NO_INDEX=1", "PIP_FIND_LINKS=/mnt/work/wheels"]
-    script = ["/mnt/work/source/cnpg/image/assemble", image, "--out", "/mnt/work/tree", *words]
+    script = [f"/mnt/work/{within}/cnpg/image/assemble", image, "--out", "/mnt/work/tree", *words]
     command = DebianRoot.of(recipe).with_bind(folder, "/mnt/work").command("env", *offline, *script, user="root")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -85,8 +104,8 @@ def assemble(folder: Path, image: str, recipe: Recipe, sources: Sequence[str], *
 
 
 def _cached(image: str, major: int) -> Path:
-    recipe = _COMPILERS[major]
-    words = ("--pg-config", f"/usr/lib/postgresql/{major}/bin/pg_config")
+    recipe = COMPILERS[major]
+    words = ("--pg-config", PG_CONFIG.format(major=major))
     key = f"{recipe!r} {_state(MODULE_SOURCES)}"
 
     def make(folder: Path) -> None:
