@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pgbearer import policy
-from pgbearer.cnpg import check_text
+from pgbearer.cnpg import check_text, decode_spec, render
+from pgbearer.cnpg.render import _ADMITS
 from pgbearer.config import ConfigError, PolicyFile, load
 from pgbearer.config.decode import decode
 from pgbearer.config.yaml_file import parse_yaml
@@ -137,6 +138,22 @@ def manifests(data: bytes) -> None:
         str(finding)
 
 
+def cluster_spec(data: bytes) -> None:
+    """Bytes as a spec of `cnpg render`: refused with problems that can be shown, or nobody gets in beside OAuth."""
+    try:
+        draft = decode_spec(data.decode("utf-8", "replace"), "spec.yaml")
+        made = render(draft)
+    except ConfigError as error:
+        assert error.problems
+        assert all(str(problem).isprintable() and problem.path is not None for problem in error.problems)
+        return
+    said = [finding for finding in check_text(made.text()) if finding.counts]
+    assert not said or draft.spec.insecure_lines
+    assert {finding.code for finding in said} <= _ADMITS
+    names = [each["metadata"]["name"] for each in made.objects]
+    assert all(re.fullmatch(r"[a-z0-9][-a-z0-9.]{0,252}", name) for name in names)
+
+
 def revocations(data: bytes) -> None:
     """Bytes as the file of revocations: refused whole, or it means the same when it is written again."""
     try:
@@ -204,7 +221,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
         *(token, signed_payload, signed_header, key_document, settings, policy_file, revocations, request),
-        *(service_account, spiffe_id, workload_bundles, hba_lines, manifests),
+        *(service_account, spiffe_id, workload_bundles, hba_lines, manifests, cluster_spec),
     )
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pgbearer.cnpg import check_text, operator
+from pgbearer.cnpg.taken import free_role
 from tests.parts import golang
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "cloudnative-pg"
@@ -42,7 +43,8 @@ def test_lines_around_ours(source: Path) -> None:
     ]
 
 
-def test_length_of_a_name(source: Path) -> None:
+def test_length_and_form_of_a_name(source: Path) -> None:
+    assert "IsDNS1035Label(r.Name)" in (source / "internal/webhook/v1/cluster_webhook.go").read_text()
     assert (
         f"len(r.Name) > {operator.MAX_CLUSTER_NAME} " in (source / "internal/webhook/v1/cluster_webhook.go").read_text()
     )
@@ -51,3 +53,13 @@ def test_length_of_a_name(source: Path) -> None:
 def test_name_of_the_annotation(source: Path) -> None:
     text = (source / "pkg/utils/labels_annotations.go").read_text()
     assert f'PodPatchAnnotationName = MetadataNamespace + "/{operator.POD_PATCH.partition("/")[2]}"' in text
+
+
+def test_roles_that_it_owns(source: Path) -> None:
+    text = (source / "pkg/postgres/roles.go").read_text()
+    names = re.findall(r'"(\w+)": +nil', text)
+    prefixes = re.findall(r'RolesPrefix += "(\w+)"', text)
+    assert (names, sorted(prefixes)) == (["streaming_replica", "postgres"], ["cnpg_", "pg_"])
+    for name in (*names, *(f"{prefix}x" for prefix in prefixes)):
+        with pytest.raises(ValueError, match="not free"):
+            free_role(name)

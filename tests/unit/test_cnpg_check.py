@@ -125,6 +125,7 @@ TABLE: list[tuple[Change, list[str]]] = [
     (lambda cluster: cluster["metadata"].update(name="Pg"), ["name_invalid"]),
     (lambda cluster: cluster["metadata"].update(name="рg"), ["name_invalid"]),
     (lambda cluster: cluster["metadata"].update(name="a" * 51), ["name_invalid"]),
+    (lambda cluster: cluster["metadata"].update(name="1pg"), ["name_invalid"]),  # no Service may be called so
     (lambda cluster: cluster["metadata"].update(name=None), ["name_invalid"]),
     (lambda cluster: cluster["metadata"].update(namespace="-a"), ["name_invalid"]),
     (lambda cluster: cluster.update(spec="x"),

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgbearer.cnpg import check_text
+from pgbearer.cnpg.draft import Draft, decode_spec
 from pgbearer.cnpg.render import Rendered, render
-from pgbearer.cnpg.spec import Spec, decode_spec
 from pgbearer.config import ConfigError
 
 SPEC: dict[str, Any] = {
@@ -29,14 +29,14 @@ OAUTH = (
 PASSWORD = "hostssl orders reporting all scram-sha-256"
 
 
-def spec(**change: Any) -> Spec:
+def spec(**change: Any) -> Draft:
     return decode_spec(
         json.dumps({name: value for name, value in (SPEC | change).items() if value is not ...}), "s.yaml"
     )
 
 
 def made(**change: Any) -> Rendered:
-    return render(spec(**change), "s.yaml")
+    return render(spec(**change))
 
 
 def refused(**change: Any) -> list[str]:
@@ -50,17 +50,64 @@ def one(rendered: Rendered, kind: str) -> dict[str, Any]:
     return found
 
 
-MODES = [{"mode": "service"}, {"mode": "service", "certificates": "given"}, {"mode": "sidecar"}]
+WORKLOADS: dict[str, Any] = {
+    "workloads": {"roles": [{"name": "orders", "inherits": ["pg_read_all_data"], "service_account": "eshop/orders"}]}
+}
+SPIRE: dict[str, Any] = {
+    "trust_domain": "prod.example.org",
+    "jwt_issuer": "https://oidc.example.org",
+    "roles": [{"name": "orders", "path": "/ns/eshop/sa/orders"}],
+}
+PARTNER: dict[str, Any] = {
+    "trust_domain": "other.example.org",
+    "bundle_endpoint": "https://spire.other.example.org:8443",
+    "roles": [{"name": "nightly", "path": "/ns/x/sa/nightly"}],
+}
+CA: dict[str, Any] = {"issuer_ca": {"config_map": "sso-ca"}}
+TWO: dict[str, Any] = {
+    "other_issuers": {
+        "vendors": {
+            "issuer": "https://vendors.example.org",
+            "clients": ["v"],
+            "ca": {"config_map": "v", "key": "v.pem"},
+        }
+    },
+    "roles": [*SPEC["roles"], {"name": "vendor", "issuer": "vendors"}],
+}
+MODES: list[dict[str, Any]] = [
+    {"mode": "service"},
+    {"mode": "sidecar"},
+    {"certificates": "secret", "monitoring": True},
+    {"certificates": "external", "external": {"store": "s", "path": "a/b"}, "storage_class": "fast"},
+    {"mode": "sidecar", "monitoring": True, "resources": {"cpu": "500m", "memory": "2Gi"}, **CA},
+    {"mesh": "istio", "mesh_clients": ["eshop/web"]},
+    {"mesh": "linkerd", "monitoring": True, **WORKLOADS},
+    {"mesh": "istio", **WORKLOADS},
+    {"spire": SPIRE, **CA},
+    {"spire": {**SPIRE, "federated": PARTNER}, "mesh": "linkerd"},
+    TWO,
+    {**TWO, **WORKLOADS, "mode": "service"},
+]
+"""Specs that have all that there is to be said."""
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_nothing_of_the_example_is_left(mode: dict[str, str]) -> None:
+def test_nothing_of_the_example_is_left(mode: dict[str, Any]) -> None:
     rendered = made(**mode)
     text = json.dumps(rendered.objects)
     for left in ("databases.svc", "sso.example.com", 'appdb"', "app_readonly", '"db:pg"', '"cnpg.io/cluster": "pg"'):
         assert left not in text
+    for left in (
+        "ns/databases",
+        ".databases.",
+        '"databases"}',
+        'namespace=\\"databases',
+        'prod.example"',
+        "partner.example",
+    ):
+        assert left not in text
     assert {each["metadata"].get("namespace", "shop") for each in rendered.objects} == {"shop"}
-    assert check_text(rendered.text()) == []
+    assert [str(found) for found in check_text(rendered.text()) if found.counts] == []
 
 
 def test_what_the_spec_says_is_there() -> None:
@@ -84,23 +131,29 @@ def test_what_the_spec_says_is_there() -> None:
 
 def test_who_lets_people_in_beside_oauth_says_so() -> None:
     (said,) = refused(mode="sidecar", lines=[PASSWORD])
-    assert said.startswith("lines[0]: named_beside_oauth: ")
+    assert " lines[0]: named_beside_oauth: " in said
     assert said.endswith("write it under insecure_lines if that is meant")
     assert PASSWORD in one(made(mode="sidecar", insecure_lines=[PASSWORD]), "Cluster")["spec"]["postgresql"]["pg_hba"]
     made(mode="sidecar", lines=["hostssl orders etl all cert", "host all all 192.0.2.0/24 reject"])
 
 
+NO_NAMES: tuple[Any, ...] = ("1pg", "a.b", "-a", "a-", "\uff50g", "p\u200bg", "pg\u202e", 1, None, [])
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"issuer": ..., "roles": ...}, ["issuer", "roles"]),
     ({"nmae": "x"}, ["nmae"]),
     ({"version": 2}, ["version"]),
     ({"name": "Pg", "namespace": "a_b"}, ["name", "namespace"]),
-    ({"name": "a" * 51}, ["name"]),
+    ({"name": "a" * 51, "namespace": "a" * 64}, ["name", "namespace"]),
+    *(({"name": each}, ["name"]) for each in NO_NAMES),
+    *(({"namespace": each}, ["namespace"]) for each in ("default", "kube-system", "cnpg-system", "a.b", "a/b", "")),
+    ({"storage_class": "a" * 254}, ["storage_class"]),
+    ({"issuer_ca": {"config_map": "A", "key": "../x"}}, ["issuer_ca.config_map", "issuer_ca.key"]),
     ({"name": "рg"}, ["name"]),
     ({"name": ""}, ["name"]),
     ({"name": "pg\n"}, ["name"]),
     ({"issuer": 'https://x" trust'}, ["issuer"]),
-    ({"issuer": "http://sso.example.org"}, ['["pgbearer.yaml"].issuers.corp.issuer', "spec.postgresql.pg_hba[1]"]),
+    *(({"issuer": each}, ["issuer"]) for each in (
+        "http://sso.example.org", "https://", "https://x?y", "https://x#y", "https://a@b", "https://x/\u202e")),
     ({"audience": "db:pg\nhost all all all trust"}, ["audience"]),
     ({"audience": "db pg"}, ["audience"]),
     ({"database": "postgres"}, ["database"]),
@@ -110,8 +163,32 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"roles": [{"name": "pgbearer_people"}]}, ["roles[0].name"]),
     ({"roles": [{"name": "a"}, {"name": "a"}, {"name": "breakglass"}]}, ["roles[1].name", "roles[2].name"]),
     ({"roles": []}, ["roles"]),
+    *(({"roles": [{"name": each}]}, ["roles[0].name"]) for each in (
+        "streaming_replica", "cnpg_pooler_pgbouncer", "app", "public", "all", "pgbearer_workloads", "A", "a b",
+        "a" * 64, "\u0430dmin", "a\n", "")),
+    *(({"roles": [{"name": "a", "inherits": [each]}]}, ["roles[0].inherits[0]"]) for each in (
+        "postgres", "cnpg_metrics_exporter", "pgbearer_people", "pg_execute_server_program", "pg_write_server_files")),
+    ({"roles": [{"name": "a", "inherits": ["breakglass"]}]}, ["roles[0].inherits"]),
+    ({"roles": [{"name": "a", "inherits": ["b", "b"]}]}, ["roles[0].inherits"]),
+    ({"roles": [{"name": "a", "inherits": ["b"]}, {"name": "b", "inherits": ["a"]}]}, ["roles"]),
+    ({"roles": [{"name": "a", "inherits": ["a"]}]}, ["roles"]),
+    ({"roles": [{"name": "a", "issuer": "x"}]}, ["roles", "roles[0].issuer"]),
+    ({"other_issuers": {"Corp": {"issuer": "https://b", "clients": ["b"]}}}, ["other_issuers.Corp"]),
+    ({"other_issuers": {"corp": {"issuer": "https://b", "clients": ["b"]}}}, ["other_issuers.corp"]),
+    ({"other_issuers": {"b": {"issuer": SPEC["issuer"], "clients": ["b"]}}},
+     ["other_issuers.b", "other_issuers.b.issuer"]),
+    ({"mesh": "istio", **WORKLOADS}, ["mesh", "workloads"]),
+    ({"mesh": "cilium"}, ["mesh"]),
+    ({"mesh_clients": ["shop/orders"]}, ["mesh_clients"]),
+    ({"mesh_clients": ["shop"]}, ["mesh_clients[0]"]),
+    ({"external": {"store": "x"}}, ["external"]),
+    ({"certificates": "given"}, ["certificates"]),
+    ({"resources": {"cpu": "0", "memory": "1", "gpu": 1}}, ["resources.cpu", "resources.gpu", "resources.memory"]),
+    ({"lines": [PASSWORD], "roles": [{"name": "a"}, {"name": "a"}]}, ["lines[0]", "roles[1].name"]),
     ({"instances": 0, "replicas": 99, "storage": "lots"}, ["instances", "replicas", "storage"]),
     ({"images": {"service": "a b", "other": "x"}}, ["images.other", "images.service"]),
+    ({"images": {"service": "r/x@sha256:abc", "module": "r/x:", "postgres": "r/../x:1\n"}},
+     ["images.module", "images.postgres", "images.service"]),
     ({"lines": ["hostnossl app x all trust"]}, ["lines[0]"]),
     ({"lines": ["host all all all trust"]}, ["lines[0]", "spec.postgresql.pg_hba[2]", "spec.postgresql.pg_hba[4]"]),
     ({"lines": ["local all all\nhost all all all trust"]}, ["lines[0]"]),
@@ -135,27 +212,56 @@ def _path(line: str) -> str:
     return (words[1] if words[0].startswith("s.yaml:") else words[0]).rstrip(":")
 
 
+OF_SERVICE: list[tuple[dict[str, Any], list[str]]] = [
+    ({**WORKLOADS, "spire": SPIRE}, ["spire", "spire.roles[0].name"]),
+    ({"workloads": {"roles": [{"name": "orders_reader", "service_account": "a/b"}]}}, ["workloads.roles[0].name"]),
+    ({"workloads": {"roles": [{"name": "x", "service_account": 'a/b" || true'}]}},
+     ["workloads.roles[0].service_account"]),
+    ({"workloads": {"roles": []}}, ["workloads.roles"]),
+    *(({"spire": {**SPIRE, "roles": [{"name": "x", "path": each}]}}, ["spire.roles[0].path"]) for each in (
+        "", "/", "a", "/a/../b", '/a" || "', "/a//b", "/a\n")),
+    ({"spire": {**SPIRE, "trust_domain": "A/b"}}, ["spire.trust_domain"]),
+    ({"spire": {**SPIRE, "federated": {**PARTNER, "bundle_endpoint": "http://x"}}},
+     ["spire.federated.bundle_endpoint"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "paths"), OF_SERVICE)
+def test_what_is_refused_of_workloads(change: dict[str, Any], paths: list[str]) -> None:
+    said = refused(**change)
+    assert set(map(_path, said)) == set(paths), said
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "a: &x 1", "version: 1\nversion: 1", "\x00", "x: " + "[" * 99])
 def test_no_spec_at_all(text: str) -> None:
     with pytest.raises(ConfigError):
         decode_spec(text, "s.yaml")
 
 
-words = st.text(max_size=30) | st.sampled_from(["a", "all", '"', "\\", "x y", "host all all all trust"])
+words = st.text(max_size=30) | st.sampled_from(
+    ["a", "b_c", "https://a.example", "a/b", "/a", "a.example", "all", '"', "\\", "x y", "host all all all trust"]
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.fixed_dictionaries({}, optional={
+@given(st.sampled_from(MODES), st.fixed_dictionaries({}, optional={
+    "namespace": words, "mesh_clients": st.lists(words, max_size=2), "storage_class": words,
+    "other_issuers": st.dictionaries(words, st.fixed_dictionaries({"issuer": words, "clients": st.lists(words)})),
+    "workloads": st.fixed_dictionaries({"roles": st.lists(st.fixed_dictionaries({
+        "name": words, "service_account": words}), max_size=2)}),
+    "spire": st.fixed_dictionaries({"trust_domain": words, "jwt_issuer": words, "roles": st.lists(
+        st.fixed_dictionaries({"name": words, "path": words}), max_size=2)}),
+    "images": st.fixed_dictionaries({}, optional={"service": words, "module": words}),
     "name": words, "issuer": words, "audience": words, "database": words, "break_glass": words,
     "lines": st.lists(words, max_size=2), "clients": st.lists(words, max_size=2),
     "roles": st.lists(st.fixed_dictionaries({"name": words}), max_size=2),
 }))  # fmt: skip
-def test_whatever_is_rendered_lets_nobody_in_beside_oauth(change: dict[str, Any]) -> None:
+def test_whatever_is_rendered_lets_nobody_in_beside_oauth(mode: dict[str, Any], change: dict[str, Any]) -> None:
     try:
-        rendered = made(mode="sidecar", **change)
+        rendered = made(**{**mode, **change})
     except ConfigError:
         return
-    assert check_text(rendered.text()) == []
+    assert [str(found) for found in check_text(rendered.text()) if found.counts] == []
 
 
 def test_folders_are_of_the_checkout() -> None:

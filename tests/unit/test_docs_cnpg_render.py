@@ -9,20 +9,27 @@ from pgbearer.cnpg import Spec, decode_spec, render
 from pgbearer.config import ConfigError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cloudnativepg-render.md").read_text()
-EXAMPLE, REFUSED = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLE, EVERYTHING, REFUSED = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_example_renders() -> None:
-    made = render(decode_spec(EXAMPLE, "orders.yaml"), "orders.yaml")
+    made = render(decode_spec(EXAMPLE, "orders.yaml"))
     assert {"Cluster", "ConfigMap", "NetworkPolicy"} <= {each["kind"] for each in made.objects}
+
+
+def test_the_platforms_own_renders() -> None:
+    made = render(decode_spec(EVERYTHING, "orders.yaml"))
+    assert {"ExternalSecret", "PeerAuthentication", "PrometheusRule", "ClusterRoleBinding"} <= {
+        each["kind"] for each in made.objects
+    }
 
 
 def test_the_line_is_refused_until_it_says_what_it_is() -> None:
     with pytest.raises(ConfigError, match="insecure_lines"):
-        render(decode_spec(EXAMPLE + REFUSED, "orders.yaml"), "orders.yaml")
-    assert render(decode_spec(EXAMPLE + "insecure_" + REFUSED, "orders.yaml"), "orders.yaml").objects
+        render(decode_spec(EXAMPLE + REFUSED, "orders.yaml"))
+    assert render(decode_spec(EXAMPLE + "insecure_" + REFUSED, "orders.yaml")).objects
 
 
 def test_every_key_is_told_of() -> None:
-    told = set(re.findall(r"`(\w+)(?:\[\]\.\w+)?`", "\n".join(re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE))))
+    told = set(re.findall(r"`(\w+)[.\w\[\]]*`", "\n".join(re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE))))
     assert told == set(Spec.model_fields) - {"version"}

@@ -71,7 +71,19 @@ def render(
 
     People log in to it with tokens; the service is beside it. The manifests that come with pgbearer, and what the
     spec changes in them. Everything that is wrong with the spec is told at once, and nothing is written then. A line
-    that lets people in beside OAuth is refused, unless it stands under insecure_lines.
+    that lets people in beside OAuth is refused, unless it stands under insecure_lines. docs/cloudnativepg-render.md
+    has every key: issuers, workloads, SPIRE, meshes, certificates, monitoring, images.
+
+    \b
+    Example of a spec:
+      version: 1
+      name: orders
+      namespace: shop
+      issuer: https://sso.example.org/realms/corp
+      audience: db:orders
+      database: orders
+      roles:
+        - {name: orders_readonly, inherits: [pg_read_all_data]}
 
     \b
     Example:
@@ -81,7 +93,7 @@ def render(
     with needing("serve"):
         from pgbearer.cnpg import read_spec, write
         from pgbearer.cnpg import render as render_spec
-    made = render_spec(read_spec(file), str(file))
+    made = render_spec(read_spec(file))
     if output is None:
         typer.echo(made.text(), nl=False)
         return

@@ -2,16 +2,18 @@
 
 from pgbearer.cnpg.check import check_files, check_text
 from pgbearer.cnpg.codes import CODES, About
+from pgbearer.cnpg.draft import Draft, decode_spec, read_spec
 from pgbearer.cnpg.finding import Finding
 from pgbearer.cnpg.kubectl import Kubectl
 from pgbearer.cnpg.live import check_live
 from pgbearer.cnpg.render import Rendered, render, write
-from pgbearer.cnpg.spec import Images, Role, Spec, decode_spec, read_spec
+from pgbearer.cnpg.spec import Images, Role, Spec
 from pgbearer.cnpg.status import Status, look
 
 __all__ = [
     "CODES",
     "About",
+    "Draft",
     "Finding",
     "Images",
     "Kubectl",

@@ -14,6 +14,7 @@ from pgbearer.config import KeyPath
 __all__ = ["CHECKS"]
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
+_SERVICE: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035, as the operator has it (cluster_webhook.go)
 _TAG: Final = re.compile(r":([0-9]{1,2})(?:[.@-][^/]*)?$")
 _FIRST_WITH_OAUTH: Final = 18
 _OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {  # RFC 6902 section 4: the members that each must have
@@ -35,13 +36,14 @@ def names_are_taken(manifest: Manifest) -> Iterator[Found]:
     """A Cluster's name becomes that of pods, Services and Secrets, with a suffix."""
     if not is_cluster(manifest):
         return
-    for key, most in (("name", operator.MAX_CLUSTER_NAME), ("namespace", 63)):
+    for key, pattern, most in (("name", _SERVICE, operator.MAX_CLUSTER_NAME), ("namespace", _LABEL, 63)):
         value = manifest.metadata.get(key)
         if value is None and (key == "namespace" or "generateName" in manifest.metadata):
             continue
-        if not isinstance(value, str) or not _LABEL.fullmatch(value) or len(value) > most:
+        if not isinstance(value, str) or not pattern.fullmatch(value) or len(value) > most:
             shown = repr(value)[:100]
-            hint = f"at most {most} of a-z, 0-9 and -, beginning and ending with a letter or digit"
+            first = "letter" if pattern is _SERVICE else "letter or digit"
+            hint = f"at most {most} of a-z, 0-9 and -, beginning with a {first}, ending with a letter or digit"
             yield Found("name_invalid", ("metadata", key), f"{shown} is no name of a Cluster's {key}", hint)
 
 

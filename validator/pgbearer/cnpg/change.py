@@ -1,19 +1,21 @@
 """What a spec changes in each of the manifests that come with pgbearer, by kind."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import yaml
-
-from pgbearer.cnpg.shipped import Object
+from pgbearer.cnpg import operator
+from pgbearer.cnpg.access import accesses
+from pgbearer.cnpg.change_policy import authorities, changed_policy
+from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Images, Spec
 
 __all__ = ["changed"]
 
-_GROUP: Final = "pgbearer_people"
 _CLUSTER: Final = "pg"
 _NAMESPACE: Final = "databases"
 _OF_CLUSTER: Final = ("cnpg.io/cluster", "pgbearer.example/may-reach")
+_OF_NAMESPACE: Final = ("kubernetes.io/metadata.name", "namespace")
 _REPLICATION: Final = "host replication all all reject"
 _LAST: Final = "host all all all reject"
 
@@ -21,6 +23,13 @@ _LAST: Final = "host all all all reject"
 def changed(manifest: Object, spec: Spec) -> Object:
     """`manifest` as the spec wants it."""
     made: Object = _renamed(manifest, spec)
+    metadata = made["metadata"]
+    if made["kind"] == "Namespace":
+        metadata["name"] = spec.namespace
+    elif made["kind"] in CLUSTER_WIDE:  # where those of another Cluster are too
+        metadata["name"] = f"{spec.namespace}-{metadata['name'].replace('pg-', f'{spec.name}-', 1)}"
+    else:
+        metadata["namespace"] = spec.namespace
     if change := _CHANGES.get(made["kind"]):
         change(made, spec)
     return made
@@ -36,6 +45,8 @@ def _renamed(value: Any, spec: Spec, key: str = "") -> Any:
         case str():
             if key in _OF_CLUSTER:
                 return spec.name
+            if key in _OF_NAMESPACE and value == _NAMESPACE:
+                return spec.namespace
             for old, new in _texts(spec):
                 value = value.replace(old, new)
             return value
@@ -47,6 +58,7 @@ def _texts(spec: Spec) -> tuple[tuple[str, str], ...]:
     return (
         (f"pgbearer.{_NAMESPACE}.svc", f"pgbearer.{spec.namespace}.svc"),
         (f"{_CLUSTER}.{_NAMESPACE}.svc", f"{spec.name}.{spec.namespace}.svc"),
+        (f'namespace="{_NAMESPACE}"', f'namespace="{spec.namespace}"'),
         (shipped.module, spec.images.module),
         (shipped.service, spec.images.service),
         (shipped.postgres, spec.images.postgres),
@@ -58,42 +70,66 @@ def _cluster(made: Object, spec: Spec) -> None:
     body = made["spec"]
     body["instances"] = spec.instances
     body["storage"]["size"] = spec.storage
+    if spec.storage_class:
+        body["storage"]["storageClass"] = spec.storage_class
+    memory = {"memory": spec.resources.memory}
+    body["resources"] = {"requests": {"cpu": spec.resources.cpu, **memory}, "limits": memory}
     body["bootstrap"]["initdb"]["database"] = spec.database
-    issuer = f'issuer="{spec.issuer}" scope="openid {spec.audience}" delegate_ident_mapping=1 validator=pgbearer'
-    body["postgresql"]["pg_hba"] = [
+    entries = accesses(spec)
+    postgresql = body["postgresql"]
+    postgresql["parameters"]["pgbearer.forbid_passwords"] = ",".join(f"+{each.group}" for each in entries)
+    postgresql["pg_hba"] = [
         *([f"hostssl all {spec.break_glass} all cert"] if spec.break_glass else []),
         *spec.insecure_lines,
         *spec.lines,
-        f"hostssl all +{_GROUP} all oauth {issuer}",
+        *(each.line for each in entries),
         _REPLICATION,
         _LAST,
     ]
-    kept = [role for role in body["managed"]["roles"] if role["name"] == _GROUP]
-    roles = [
-        {"name": role.name, "login": True, "disablePassword": True, "inRoles": [_GROUP, *role.inherits]}
-        for role in spec.roles
+    body["managed"]["roles"] = _roles(spec)
+    _authorities_beside(made["metadata"].get("annotations", {}), spec)
+
+
+def _roles(spec: Spec) -> list[Object]:
+    """Of each access its group and who is in it; break-glass after the first."""
+    made: list[Object] = []
+    for each in accesses(spec):
+        made.append({"name": each.group, "login": False, "disablePassword": True, "comment": each.comment})
+        made += [
+            {"name": role.name, "login": True, "disablePassword": True, "inRoles": [each.group, *role.inherits]}
+            for role in each.roles
+        ]
+        if spec.break_glass and each.group == "pgbearer_people":
+            glass = {"name": spec.break_glass, "login": True, "superuser": True}
+            made.append({**glass, "disablePassword": True, "connectionLimit": 2})
+    return made
+
+
+def _authorities_beside(annotations: dict[str, str], spec: Spec) -> None:
+    """For the sidecar, which the annotation has."""
+    sources = _sources(spec)
+    if not sources or operator.POD_PATCH not in annotations:
+        return
+    operations = json.loads(annotations[operator.POD_PATCH])
+    (volume,) = (each["value"] for each in operations if each["value"]["name"] == "pgbearer-config")
+    volume["projected"]["sources"] += sources
+    annotations[operator.POD_PATCH] = json.dumps(operations, indent=2) + "\n"
+
+
+def _deployment(made: Object, spec: Spec) -> None:
+    (volume,) = (each for each in made["spec"]["template"]["spec"]["volumes"] if each["name"] == "config")
+    volume["projected"]["sources"] += _sources(spec)
+
+
+def _sources(spec: Spec) -> list[Object]:
+    return [
+        {"configMap": {"name": authority.config_map, "items": [{"key": authority.key, "path": file}]}}
+        for _, authority, file in authorities(spec)
     ]
-    glass = {"name": spec.break_glass, "login": True, "superuser": True, "disablePassword": True, "connectionLimit": 2}
-    body["managed"]["roles"] = [*kept, *roles, *([glass] if spec.break_glass else [])]
 
 
 def _policy(made: Object, spec: Spec) -> None:
-    """pgbearer.yaml, in the ConfigMap."""
-    settings: dict[str, Any] = yaml.safe_load(made["data"]["pgbearer.yaml"])
-    (server,) = settings["servers"].values()
-    settings["servers"] = {spec.name: server}
-    issuer = settings["issuers"]["corp"]
-    issuer |= {"issuer": spec.issuer, "audience": spec.audience, "clients": list(spec.clients)}
-    settings["rules"] = [
-        {
-            "name": role.name,
-            "any_role": list(role.given_by) or [role.name],
-            "databases": [spec.database],
-            "roles": [role.name],
-        }
-        for role in spec.roles
-    ]
-    made["data"]["pgbearer.yaml"] = yaml.safe_dump(settings, sort_keys=False, allow_unicode=False, width=1000)
+    made["data"]["pgbearer.yaml"] = changed_policy(made["data"]["pgbearer.yaml"], spec)
 
 
 def _network(made: Object, spec: Spec) -> None:
@@ -106,9 +142,72 @@ def _autoscaler(made: Object, spec: Spec) -> None:
     made["spec"]["minReplicas"] = spec.replicas
 
 
+def _peers(made: Object, spec: Spec) -> None:
+    """Of Istio: the one that is for the whole namespace is called so."""
+    if made["metadata"]["name"] == _NAMESPACE:
+        made["metadata"]["name"] = spec.namespace
+
+
+def _istio(made: Object, spec: Spec) -> None:
+    if made["apiVersion"].startswith("security.istio.io/"):
+        rule = made["spec"]["rules"][0]
+        clients = _clients(spec) if made["metadata"]["name"] == _CLUSTER else [(spec.namespace, spec.name)]
+        rule["from"] = [{"source": {"principals": [f"cluster.local/ns/{space}/sa/{name}" for space, name in clients]}}]
+        _network(made, spec)
+
+
+def _linkerd(made: Object, spec: Spec) -> None:
+    clients = _clients(spec) if made["metadata"]["name"] == "pg-clients" else [(spec.namespace, spec.name)]
+    suffix = "serviceaccount.identity.linkerd.cluster.local"
+    made["spec"]["identities"] = [f"{name}.{space}.{suffix}" for space, name in clients]
+
+
+def _clients(spec: Spec) -> Sequence[tuple[str, str]]:
+    """Namespaces and names of who reaches PostgreSQL: the instances themselves first."""
+    accounts = [
+        *(role.service_account for role in (spec.workloads.roles if spec.workloads else ())),
+        *spec.mesh_clients,
+    ]
+    pairs = (each.partition("/")[::2] for each in dict.fromkeys(accounts))
+    return [(spec.namespace, spec.name), *pairs]
+
+
+def _external(made: Object, spec: Spec) -> None:
+    made["spec"]["secretStoreRef"]["name"] = spec.external.store
+    for each in made["spec"]["data"]:
+        reference = each["remoteRef"]
+        reference["key"] = f"{spec.external.path}/{reference['key'].rpartition('/')[2]}"
+
+
+def _registration(made: Object, spec: Spec) -> None:
+    if "federatesWith" in made["spec"]:
+        federated = spec.spire and spec.spire.federated
+        made["spec"].pop("federatesWith")
+        if federated:
+            made["spec"]["federatesWith"] = [federated.trust_domain]
+
+
+def _federation(made: Object, spec: Spec) -> None:
+    """Two Clusters that federate with the same trust domain say the same of it."""
+    assert spec.spire is not None and spec.spire.federated is not None  # noqa: PT018, S101  its component is there
+    federated = spec.spire.federated
+    made["metadata"]["name"] = federated.trust_domain
+    made["spec"]["trustDomain"] = federated.trust_domain
+    made["spec"]["bundleEndpointURL"] = federated.bundle_endpoint
+    made["spec"]["bundleEndpointProfile"]["endpointSPIFFEID"] = f"spiffe://{federated.trust_domain}/spire/server"
+
+
 _CHANGES: Final[Mapping[str, Callable[[Object, Spec], None]]] = {
     "Cluster": _cluster,
     "ConfigMap": _policy,
+    "Deployment": _deployment,
     "NetworkPolicy": _network,
+    "PodMonitor": _network,
     "HorizontalPodAutoscaler": _autoscaler,
+    "PeerAuthentication": _peers,
+    "AuthorizationPolicy": _istio,
+    "MeshTLSAuthentication": _linkerd,
+    "ExternalSecret": _external,
+    "ClusterSPIFFEID": _registration,
+    "ClusterFederatedTrustDomain": _federation,
 }

@@ -4,7 +4,9 @@ The same twice: as objects to be applied, and as a folder for kustomize, whose p
 """
 
 import copy
+import errno
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,11 @@ import yaml
 from pgbearer.cnpg import shipped
 from pgbearer.cnpg.change import changed
 from pgbearer.cnpg.check import check_text
+from pgbearer.cnpg.draft import Draft, judge_spec
 from pgbearer.cnpg.finding import Finding
-from pgbearer.cnpg.shipped import Object
+from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Spec
-from pgbearer.config import ConfigError, KeyPath, Problem, Settings
+from pgbearer.config import KeyPath, Problem, Settings
 from pgbearer.config.decode import decode
 from pgbearer.config.yaml_file import parse_yaml
 from pgbearer.errors import UsageError
@@ -28,6 +31,14 @@ __all__ = ["Rendered", "render", "write"]
 
 _ADMITS: Final = frozenset({"hba_trust", "hba_plaintext", "beside_oauth", "named_beside_oauth", "replication"})
 """What a line may be found to do that is said to be insecure."""
+_NAMESPACE: Final = "/metadata/namespace"
+_DECIDE_WHAT_IS_MADE: Final = frozenset({"mesh", "workloads", "spire"})
+"""Keys that say what is put together: if they do not go together, nothing is."""
+_CERTIFICATES: Final[Mapping[str, Sequence[str]]] = {
+    "cert-manager": ["certificates-cert-manager"],
+    "external": ["secrets-external"],
+    "secret": [],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,6 @@ class Rendered:
 
     objects: Sequence[Object]
     components: Sequence[str]
-    namespace: str
     patches: Sequence[Mapping[str, Any]]
     """As kustomize takes them."""
 
@@ -46,53 +56,77 @@ class Rendered:
         return "---\n".join(dumped)
 
 
-def render(spec: Spec, file: str) -> Rendered:
-    """Make the manifests of a spec, which messages call `file`.
+def render(draft: Draft) -> Rendered:
+    """Make the manifests of a spec.
 
     Raises:
         ConfigError: with everything that is wrong with it, or with what would come of it: it lets people in beside
             OAuth by a line that is not among ``insecure_lines``, or the policy would be refused.
     """
-    components = {
-        ("service", "cert-manager"): ["service", "certificates-cert-manager"],
-        ("service", "given"): ["service"],
-    }.get((spec.mode, spec.certificates), ["sidecar"])
-    before = shipped.assemble(components, spec.namespace)
+    spec = draft.spec
+    problems = list(judge_spec(spec))
+    if problems and any(problem.path[0] in _DECIDE_WHAT_IS_MADE for problem in problems):
+        raise draft.refusal(problems)
+    components = _components(spec)
+    before = shipped.assemble(components)
     after = [changed(each, spec) for each in copy.deepcopy(before)]
     patches = [patch for old, new in zip(before, after, strict=True) if (patch := _patch(old, new))]
-    made = Rendered(after, components, spec.namespace, patches)
-    problems = [*_of_policy(after), *_of_cluster(made.text(), spec)]
+    made = Rendered(after, components, [*patches, _in_namespace(after, spec.namespace)])
+    problems += [*_of_policy(after), *_of_cluster(made.text(), spec)]
     if problems:
-        raise ConfigError(file, problems)
+        raise draft.refusal(problems)
+    return made
+
+
+def _components(spec: Spec) -> list[str]:
+    made = ["sidecar"] if spec.mode == "sidecar" else ["service", *_CERTIFICATES[spec.certificates]]
+    if spec.mesh:
+        made.append(f"mesh-{spec.mesh}")
+    if spec.workloads:
+        made.append("kubernetes-workloads")
+    if spec.spire:
+        made += ["spire", *(["spire-federation"] if spec.spire.federated else [])]
+    if spec.monitoring:
+        made.append("monitoring")
     return made
 
 
 def write(made: Rendered, folder: Path) -> None:
     """Write it as a folder for kustomize: ours below ``cnpg/``, and a kustomization.yaml with what the spec changes.
 
+    The folder is there whole, or not at all: it is made beside its place, and moved there.
+
     Raises:
         UsageError: the folder is there already and not empty, or cannot be written.
     """
+    where = str(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UsageError("the folder is not empty", where=str(folder), hint="Name a new one, or empty it.")
-        source = shipped.folder()
-        for part in ("base", *(f"components/{name}" for name in made.components)):
-            for each in sorted((source / part).rglob("*.yaml")):
-                target = folder / "cnpg" / each.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(each.read_bytes())
-        (folder / "kustomization.yaml").write_text(_kustomization(made), encoding="utf-8")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pgbearer-") as beside:
+            whole = Path(beside) / "made"
+            _fill(whole, made)
+            whole.rename(folder)  # over an empty folder too (rename(2)), over nothing else
     except OSError as error:
-        raise UsageError(error.strerror or "cannot be written", where=str(folder)) from None
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            hint = "Name a new one, or empty it."
+            raise UsageError("the folder is not empty", where=where, hint=hint) from None
+        raise UsageError(error.strerror or "cannot be written", where=where) from None
+
+
+def _fill(folder: Path, made: Rendered) -> None:
+    source = shipped.folder()
+    for part in ("base", *(f"components/{name}" for name in made.components)):
+        for each in sorted((source / part).rglob("*.yaml")):
+            target = folder / "cnpg" / each.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(each.read_bytes())
+    (folder / "kustomization.yaml").write_text(_kustomization(made), encoding="utf-8")
 
 
 def _kustomization(made: Rendered) -> str:
     value = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "namespace": made.namespace,
         "resources": ["cnpg/base"],
         "components": [f"cnpg/components/{name}" for name in made.components],
         "patches": list(made.patches),
@@ -102,7 +136,7 @@ def _kustomization(made: Rendered) -> str:
 
 def _patch(old: Object, new: Object) -> dict[str, Any] | None:
     """A patch of kustomize's (RFC 6902) that makes `new` of `old`; None if they are equal."""
-    operations = list(_differences(old, new, ""))
+    operations = [each for each in _differences(old, new, "") if each["path"] != _NAMESPACE]
     if not operations:
         return None
     return {
@@ -110,6 +144,13 @@ def _patch(old: Object, new: Object) -> dict[str, Any] | None:
         "options": {"allowNameChange": True},
         "patch": json.dumps(operations, indent=1),
     }
+
+
+def _in_namespace(objects: Sequence[Object], namespace: str) -> dict[str, Any]:
+    """One for all: kustomize's own ``namespace:`` would put kinds that it does not know into one that have none."""
+    kinds = sorted({each["kind"] for each in objects} - CLUSTER_WIDE)
+    operation = {"op": "add", "path": _NAMESPACE, "value": namespace}
+    return {"target": {"kind": "|".join(kinds)}, "patch": json.dumps([operation])}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[dict[str, Any]]:

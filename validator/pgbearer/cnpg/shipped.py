@@ -13,14 +13,15 @@ import yaml
 
 from pgbearer.errors import PgbearerError
 
-__all__ = ["Object", "assemble", "folder"]
+__all__ = ["CLUSTER_WIDE", "Object", "assemble", "folder"]
 
 Object = dict[str, Any]
 
 _KNOWN: Final = frozenset(
     {"apiVersion", "kind", "namespace", "resources", "components", "configMapGenerator", "patches", "configurations"}
 )
-_CLUSTER_WIDE: Final = frozenset({"Namespace"})
+CLUSTER_WIDE: Final = frozenset({"Namespace", "ClusterRoleBinding", "ClusterSPIFFEID", "ClusterFederatedTrustDomain"})
+"""Kinds without a namespace, among those that come with pgbearer."""
 
 
 def folder() -> Path:
@@ -36,8 +37,8 @@ def folder() -> Path:
     raise PgbearerError("this installation has no manifests", hint="Install pgbearer again, from a wheel.")
 
 
-def assemble(components: Sequence[str], namespace: str) -> list[Object]:
-    """The base with `components` (names below ``components/``), in a namespace.
+def assemble(components: Sequence[str]) -> list[Object]:
+    """The base with `components` (names below ``components/``); what says no namespace is in none.
 
     Raises:
         PgbearerError: the manifests use something of kustomize that is not known here.
@@ -45,7 +46,7 @@ def assemble(components: Sequence[str], namespace: str) -> list[Object]:
     objects = _build(folder() / "base")
     for name in components:
         _add(folder() / "components" / name, objects)
-    return _in_namespace(objects, namespace)
+    return objects
 
 
 def _build(place: Path) -> list[Object]:
@@ -67,8 +68,11 @@ def _add(place: Path, objects: list[Object]) -> None:
     for wanted in said.get("configMapGenerator", ()):
         _generate(place, wanted, objects)
     for patch in said.get("patches", ()):
-        for document in _documents(place / patch["path"]):
-            _merge(_target(document, objects, file), document)
+        content = yaml.safe_load((place / patch["path"]).read_text(encoding="utf-8"))
+        if isinstance(content, list):
+            _operate(_target(patch["target"], objects, file), content)
+        else:
+            _merge(_of_custom_kind(_target(_named(content), objects, file), file), content)
     if "namespace" in said:
         _in_namespace(objects, said["namespace"])
 
@@ -87,12 +91,40 @@ def _generate(place: Path, wanted: Mapping[str, Any], objects: list[Object]) -> 
     objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
 
 
-def _target(patch: Object, objects: Sequence[Object], file: Path) -> Object:
-    """Only of custom kinds: in those of Kubernetes' own, some lists are merged by a key."""
+def _target(wanted: Mapping[str, str], objects: Sequence[Object], file: Path) -> Object:
     for each in objects:
-        if "." in each["apiVersion"].partition("/")[0] and (each["kind"], _name(each)) == (patch["kind"], _name(patch)):
+        if (each["kind"], _name(each)) == (wanted["kind"], wanted["name"]):
             return each
-    raise PgbearerError(f"nothing to patch with {patch['kind']}/{_name(patch)}", where=str(file))
+    raise PgbearerError(f"nothing to patch with {wanted['kind']}/{wanted['name']}", where=str(file))
+
+
+def _named(patch: Object) -> Mapping[str, str]:
+    return {"kind": patch["kind"], "name": _name(patch)}
+
+
+def _of_custom_kind(found: Object, file: Path) -> Object:
+    """In kinds of Kubernetes' own, some lists are merged by a key."""
+    if "." not in found["apiVersion"].partition("/")[0]:
+        raise PgbearerError(f"how {found['kind']} is merged is not known here", where=str(file))
+    return found
+
+
+def _operate(into: Any, operations: Sequence[Mapping[str, Any]]) -> None:
+    """RFC 6902, of which the manifests use ``add`` and ``replace``."""
+    for operation in operations:
+        if operation["op"] not in ("add", "replace"):
+            raise PgbearerError(f"a patch that says {operation['op']} is not known here")
+        *way, last = (part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:])
+        here = into
+        for part in way:
+            here = here[int(part)] if isinstance(here, list) else here[part]
+        value = copy.deepcopy(operation["value"])
+        if isinstance(here, dict):
+            here[last] = value
+        elif operation["op"] == "add":
+            here.insert(len(here) if last == "-" else int(last), value)
+        else:
+            here[int(last)] = value
 
 
 def _merge(into: Object, patch: Mapping[str, Any]) -> None:
@@ -106,10 +138,12 @@ def _merge(into: Object, patch: Mapping[str, Any]) -> None:
             into[key] = copy.deepcopy(value)
 
 
-def _in_namespace(objects: list[Object], namespace: str) -> list[Object]:
+def _in_namespace(objects: Sequence[Object], namespace: str) -> None:
     for each in objects:
-        each["metadata"]["name" if each["kind"] in _CLUSTER_WIDE else "namespace"] = namespace
-    return objects
+        if each["kind"] == "Namespace":
+            each["metadata"]["name"] = namespace
+        elif each["kind"] not in CLUSTER_WIDE:
+            each["metadata"]["namespace"] = namespace
 
 
 def _name(of: Mapping[str, Any]) -> str:

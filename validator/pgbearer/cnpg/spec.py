@@ -1,42 +1,132 @@
-"""The short spec of a Cluster that people log in to with tokens: strictly decoded, every problem with its path."""
+"""The short spec of a Cluster that people log in to with tokens: its one schema."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from pgbearer.config import ConfigError, Problem, Section
-from pgbearer.config.decode import decode
-from pgbearer.config.yaml_file import Budget, Document, parse_yaml
-from pgbearer.errors import UsageError
+from pgbearer.cnpg.taken import free_database, free_issuer, free_namespace, free_role, given_role, some
+from pgbearer.config import Section
 
-__all__ = ["MAX_BYTES", "Images", "Role", "Spec", "decode_spec", "read_spec"]
+__all__ = ["Authority", "External", "Federated", "Identity", "Images", "OtherIssuer", "Resources", "Role", "Spec"]
+__all__ += ["Account", "Spire", "Workloads"]
 
-MAX_BYTES: Final = 256 * 1024
-"""Of a spec."""
-
-_Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=50)]
+_ClusterName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=50)]  # RFC 1035: of Services
+_Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]  # RFC 1123
+_Namespace = Annotated[_Label, AfterValidator(free_namespace)]
+_Subdomain = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")]
+_ObjectName = Annotated[_Subdomain, Field(max_length=253)]
+_AccountName = Annotated[
+    str, Field(pattern=r"^[a-z0-9][-a-z0-9]{0,62}/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=317)
+]
+_Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][-._A-Za-z0-9]*$", max_length=253)]  # of a ConfigMap
 _SqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63)]
+_RoleName = Annotated[_SqlName, AfterValidator(free_role)]
+_Inherited = Annotated[tuple[Annotated[_SqlName, AfterValidator(given_role)], ...], Field(strict=False, max_length=50)]
 _Word = Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$", max_length=256)]  # without a quote or a backslash
-_Image = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$", max_length=512)]
+_Https = Annotated[str, Field(pattern=r"^https://[!$-.0-;=A-Z\[\]_a-z~][!$-;=A-Z\[\]_a-z~]*$", max_length=256)]
+_Image = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]{1,5})?(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+        r"(@sha256:[0-9a-f]{64})?$",
+        max_length=512,
+    ),
+]
 _Line = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\r\n\\]+$")]
+_TrustDomain = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]  # a name of objects
+_SpiffePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", max_length=1024)]
+_Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi|Ti)$")]
+_Cpu = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}m?$")]
 
-_GROUP: Final = "pgbearer_people"
-_RESERVED: Final = re.compile(r"pg_.*|cnpg_.*|postgres|streaming_replica|public|none|all|replication|sameuser|samerole")
+
+class Identity(Section):
+    """A role of the database that somebody gets."""
+
+    name: _RoleName
+    """Of the role in the database."""
+    inherits: _Inherited = ()
+    """Roles that it is a member of, such as pg_read_all_data."""
 
 
-class Role(Section):
+class Role(Identity):
     """A role that people get by what their token says."""
 
-    name: _SqlName
-    """Of the role in the database."""
-    inherits: Annotated[tuple[_SqlName, ...], Field(strict=False)] = ()
-    """Roles that it is a member of, such as pg_read_all_data."""
     given_by: Annotated[tuple[_Word, ...], Field(strict=False)] = ()
     """Roles of the issuer that give it. Left out: the one of the same name."""
+    issuer: str | None = None
+    """Of `other_issuers`; left out: the one at `issuer`."""
+
+
+class Authority(Section):
+    """A ConfigMap that you make, with the authority that an issuer's certificate comes from."""
+
+    config_map: _ObjectName
+    key: _Key = "ca.crt"
+
+
+class OtherIssuer(Section):
+    """An issuer beside the first, with people and roles of its own."""
+
+    issuer: _Https
+    clients: Annotated[tuple[_Word, ...], Field(strict=False, min_length=1)]
+    ca: Authority | None = None
+
+
+class Account(Identity):
+    """A role that pods get."""
+
+    service_account: _AccountName
+    """Whose: ``NAMESPACE/NAME``."""
+
+
+class Workloads(Section):
+    """Pods that log in with their service account's token."""
+
+    issuer: _Https = "https://kubernetes.default.svc.cluster.local"
+    """Of service account tokens, as the API server writes itself."""
+    roles: Annotated[tuple[Account, ...], Field(strict=False, max_length=200), AfterValidator(some)]
+
+
+class SpiffeRole(Identity):
+    """A role that a workload gets by its SPIFFE ID."""
+
+    path: _SpiffePath
+    """Of the ID: what follows the trust domain."""
+
+
+class Federated(Section):
+    """Workloads of a trust domain that yours is federated with."""
+
+    trust_domain: _TrustDomain
+    bundle_endpoint: _Https
+    """Where its SPIRE gives its keys."""
+    roles: Annotated[tuple[SpiffeRole, ...], Field(strict=False, max_length=200), AfterValidator(some)]
+
+
+class Spire(Section):
+    """Workloads that log in with their SPIFFE ID."""
+
+    trust_domain: _TrustDomain
+    jwt_issuer: _Https
+    """As SPIRE's server is configured; the line of pg_hba names it."""
+    roles: Annotated[tuple[SpiffeRole, ...], Field(strict=False, max_length=200), AfterValidator(some)]
+    federated: Federated | None = None
+
+
+class External(Section):
+    """Where External Secrets finds the certificates."""
+
+    store: _ObjectName = "vault"
+    """A ClusterSecretStore."""
+    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$", max_length=256)] = "databases/pgbearer"
+    """In it; ``service`` and ``client`` are below."""
+
+
+class Resources(Section):
+    """Of each instance."""
+
+    cpu: _Cpu = "1"
+    memory: _Memory = "1Gi"
 
 
 class Images(Section):
@@ -51,78 +141,43 @@ class Spec(Section):
     """What differs between one Cluster and another."""
 
     version: Literal[1]
-    name: _Label = "pg"
+    name: _ClusterName = "pg"
     """Of the Cluster."""
-    namespace: _Label = "databases"
-    issuer: _Word
-    """Of the tokens, as it writes itself."""
+    namespace: _Namespace = "databases"
+    issuer: _Https
+    """Of people's tokens, as it writes itself."""
+    issuer_ca: Authority | None = None
     audience: _Word
     """Of tokens for this Cluster, and the scope that is asked for."""
     clients: Annotated[tuple[_Word, ...], Field(strict=False, min_length=1)] = ("pgbearer-cli", "pgbearer-device")
     """Who may have got the tokens."""
-    database: _SqlName = "appdb"
-    roles: Annotated[tuple[Role, ...], Field(strict=False, min_length=1, max_length=200)]
+    other_issuers: Annotated[dict[Annotated[str, AfterValidator(free_issuer)], OtherIssuer], Field(max_length=20)] = (
+        Field(default_factory=dict)
+    )
+    database: Annotated[_SqlName, AfterValidator(free_database)] = "appdb"
+    roles: Annotated[tuple[Role, ...], Field(strict=False, max_length=200), AfterValidator(some)]
     """What people may be."""
+    workloads: Workloads | None = None
+    spire: Spire | None = None
     mode: Literal["service", "sidecar"] = "service"
     """Where the service runs: in pods of its own, or in each instance's."""
-    certificates: Literal["cert-manager", "given"] = "cert-manager"
+    certificates: Literal["cert-manager", "external", "secret"] = "cert-manager"
     """Who makes the two Secrets with certificates of mode service."""
+    external: External = External()
+    mesh: Literal["istio", "linkerd"] | None = None
+    mesh_clients: Annotated[tuple[_AccountName, ...], Field(strict=False, max_length=200)] = ()
+    """Service accounts that reach PostgreSQL through the mesh, beside those of `workloads`."""
+    monitoring: bool = False
     instances: Annotated[int, Field(ge=1, le=20)] = 3
     replicas: Annotated[int, Field(ge=1, le=8)] = 2
     """Of the service, at least."""
-    storage: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi|Ti)$")] = "10Gi"
-    break_glass: _SqlName | None = "breakglass"
+    storage: _Memory = "10Gi"
+    storage_class: _ObjectName | None = None
+    resources: Resources = Resources()
+    break_glass: _RoleName | None = "breakglass"
     """A superuser who comes in with a certificate when nobody else can; null for none."""
     images: Images = Images()
     lines: Annotated[tuple[_Line, ...], Field(strict=False, max_length=100)] = ()
     """More lines of pg_hba, above ours, that let nobody in beside OAuth."""
     insecure_lines: Annotated[tuple[_Line, ...], Field(strict=False, max_length=100)] = ()
     """More lines of pg_hba, above ours, that do."""
-
-
-def read_spec(file: Path) -> Spec:
-    """Read a spec.
-
-    Raises:
-        ConfigError: with every problem.
-        UsageError: there is no such file, or it is too long.
-    """
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(error.strerror or "cannot be read", where=str(file)) from None
-    if len(data) > MAX_BYTES:
-        raise UsageError(f"more than {MAX_BYTES // 1024} KiB", where=str(file))
-    return decode_spec(data.decode("utf-8", errors="replace"), str(file))
-
-
-def decode_spec(text: str, file: str) -> Spec:
-    """Decode the text of a spec, which messages call `file`; raises ConfigError as `read_spec`."""
-    document = parse_yaml(text, Budget(nodes=20_000))
-    decoded = decode(document, Spec)
-    problems = [*document.problems, *decoded.problems]
-    if decoded.settings is not None:
-        problems += _reserved(decoded.settings)
-    if decoded.settings is None or problems:
-        raise ConfigError(file, [_placed(problem, document, file) for problem in problems])
-    return decoded.settings
-
-
-def _reserved(spec: Spec) -> Iterator[Problem]:
-    """Names that PostgreSQL or the operator has taken, and names that stand twice."""
-    seen = {spec.break_glass}
-    for index, role in enumerate(spec.roles):
-        if _RESERVED.fullmatch(role.name) or role.name == _GROUP:
-            yield Problem(path=("roles", index, "name"), message=f'"{role.name}" is not free', hint="name it otherwise")
-        if role.name in seen:
-            yield Problem(path=("roles", index, "name"), message=f'"{role.name}" stands here twice')
-        seen.add(role.name)
-    for key, name in (("database", spec.database), ("break_glass", spec.break_glass)):
-        if name is not None and (_RESERVED.fullmatch(name) or name.startswith("template")):
-            yield Problem(path=(key,), message=f'"{name}" is not free', hint="name it otherwise")
-
-
-def _placed(problem: Problem, document: Document, file: str) -> Problem:
-    line, column = (problem.line, problem.column) if problem.line else document.position(problem.path) or (None, None)
-    return replace(problem, file=file, line=line, column=column)

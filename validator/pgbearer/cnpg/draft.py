@@ -1,0 +1,145 @@
+"""Reads a spec: strictly decoded, and judged as a whole; every problem with its place."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+from pgbearer.cnpg.spec import External, Identity, Spec
+from pgbearer.config import ConfigError, KeyPath, Problem
+from pgbearer.config.decode import decode
+from pgbearer.config.yaml_file import Budget, Document, parse_yaml
+from pgbearer.errors import UsageError
+
+__all__ = ["MAX_BYTES", "Draft", "decode_spec", "identities", "judge_spec", "read_spec"]
+
+MAX_BYTES: Final = 256 * 1024
+"""Of a spec."""
+_ONLY_SERVICE: Final = ("mesh", "workloads", "spire")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A spec as it is written: good by itself, and not judged as a whole."""
+
+    spec: Spec
+    file: str
+    document: Document
+
+    def refusal(self, problems: Iterable[Problem]) -> ConfigError:
+        """The error with `problems`, each with its place in the file."""
+        return _refusal(problems, self.document, self.file)
+
+
+def read_spec(file: Path) -> Draft:
+    """Read a spec.
+
+    Raises:
+        ConfigError: with every problem.
+        UsageError: there is no such file, or it is too long, or not UTF-8.
+    """
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(error.strerror or "cannot be read", where=str(file)) from None
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"more than {MAX_BYTES // 1024} KiB", where=str(file))
+    try:
+        return decode_spec(data.decode("utf-8-sig"), str(file))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"not UTF-8, at byte {error.start}", where=str(file)) from None
+
+
+def decode_spec(text: str, file: str) -> Draft:
+    """Decode the text of a spec, which messages call `file`; raises ConfigError as `read_spec`."""
+    document = parse_yaml(text, Budget(nodes=20_000))
+    decoded = decode(document, Spec)
+    problems = [*document.problems, *decoded.problems]
+    if decoded.settings is None or problems:
+        raise _refusal(problems, document, file)
+    return Draft(decoded.settings, file, document)
+
+
+def judge_spec(spec: Spec) -> Iterator[Problem]:
+    """What its parts are that do not go together. Pure."""
+    yield from _of_mode(spec)
+    yield from _of_roles(spec)
+    yield from _of_issuers(spec)
+
+
+def identities(spec: Spec) -> Iterator[tuple[KeyPath, Identity]]:
+    """Every role that somebody gets, and where it is written."""
+    groups: list[tuple[KeyPath, Iterable[Identity]]] = [(("roles",), spec.roles)]
+    if spec.workloads:
+        groups.append((("workloads", "roles"), spec.workloads.roles))
+    if spec.spire:
+        groups.append((("spire", "roles"), spec.spire.roles))
+        if spec.spire.federated:
+            groups.append((("spire", "federated", "roles"), spec.spire.federated.roles))
+    for path, roles in groups:
+        for index, role in enumerate(roles):
+            yield (*path, index), role
+
+
+def _of_mode(spec: Spec) -> Iterator[Problem]:
+    if spec.mode == "sidecar":
+        for key in _ONLY_SERVICE:
+            if getattr(spec, key) is not None:
+                yield Problem(path=(key,), message="goes with mode service alone", hint="take out mode, or this")
+    if spec.workloads and spec.spire:
+        message = "goes not with workloads: one line of pg_hba is for all workloads, and names one issuer"
+        yield Problem(path=("spire",), message=message, hint="take out one of the two")
+    if spec.mesh_clients and not spec.mesh:
+        yield Problem(path=("mesh_clients",), message="there is no mesh", hint="say mesh: istio or mesh: linkerd")
+    if spec.external != External() and spec.certificates != "external":
+        yield Problem(path=("external",), message="nothing is external", hint="say certificates: external")
+
+
+def _of_roles(spec: Spec) -> Iterator[Problem]:
+    """Names that stand twice, and roles that are members of themselves, which PostgreSQL refuses."""
+    seen = {spec.break_glass}
+    members: dict[str, set[str]] = {}
+    for path, role in identities(spec):
+        if role.name in seen:
+            yield Problem(path=(*path, "name"), message=f'"{role.name}" stands here twice')
+        seen.add(role.name)
+        if spec.break_glass in role.inherits:
+            yield Problem(
+                path=(*path, "inherits"), message=f'"{spec.break_glass}" is a superuser, for break-glass alone'
+            )
+        if len(set(role.inherits)) < len(role.inherits):
+            yield Problem(path=(*path, "inherits"), message="one stands here twice")
+        members.setdefault(role.name, set()).update(role.inherits)
+    try:
+        TopologicalSorter(members).prepare()
+    except CycleError as error:
+        message = f"members of each other: {', '.join(error.args[1][:10])}"
+        yield Problem(path=("roles",), message=message)
+
+
+def _of_issuers(spec: Spec) -> Iterator[Problem]:
+    addresses = {spec.issuer}
+    for name, other in spec.other_issuers.items():
+        if other.issuer in addresses:
+            yield Problem(path=("other_issuers", name, "issuer"), message="stands here twice")
+        addresses.add(other.issuer)
+        if not any(role.issuer == name for role in spec.roles):
+            message = "no role says issuer: " + name
+            yield Problem(path=("other_issuers", name), message=message, hint="give it a role, or take it out")
+    for index, role in enumerate(spec.roles):
+        if role.issuer is not None and role.issuer not in spec.other_issuers:
+            path = ("roles", index, "issuer")
+            yield Problem(path=path, message=f'other_issuers has no "{role.issuer[:100]}"')
+    if all(role.issuer is not None for role in spec.roles):
+        yield Problem(path=("roles",), message="none is of the first issuer", hint="leave issuer out of one of them")
+
+
+def _refusal(problems: Iterable[Problem], document: Document, file: str) -> ConfigError:
+    return ConfigError(file, [_placed(problem, document, file) for problem in problems])
+
+
+def _placed(problem: Problem, document: Document, file: str) -> Problem:
+    line, column = (problem.line, problem.column) if problem.line else document.position(problem.path) or (None, None)
+    return replace(problem, file=file, line=line, column=column)

@@ -1,0 +1,67 @@
+"""Names in a spec that PostgreSQL, Kubernetes, the operator or pgbearer has taken already."""
+
+import re
+from typing import Final, TypeVar
+
+__all__ = ["free_database", "free_issuer", "free_namespace", "free_role", "given_role", "some"]
+
+T = TypeVar("T")
+
+_OPERATORS: Final = r"cnpg_.*|postgres|streaming_replica"
+"""Roles that are the operator's (pkg/postgres/roles.go of its source), and those that it logs in as itself."""
+_ROLE: Final = re.compile(
+    rf"pg_.*|{_OPERATORS}|pgbearer_.*|app|public|none|all|replication|sameuser|samerole|samegroup"
+)
+"""`app` owns the database: the operator makes it, with a password."""
+_NOT_TO_BE_HAD: Final = re.compile(
+    rf"{_OPERATORS}|pgbearer_.*|public|none|pg_(?:execute_server_program|(?:read|write)_server_files|database_owner)"
+)
+"""Whose members are superusers in effect, may run programs as the server (and so change who gets in), or nobody is."""
+_DATABASE: Final = re.compile(r"template.*|pg_.*|postgres|all|replication|sameuser|samerole|samegroup")
+_NAMESPACE: Final = re.compile(r"kube-.*|default|cnpg-system")
+_ISSUER: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_ISSUERS: Final = frozenset({"corp", "cluster", "people", "workloads", "prod", "partner"})
+
+
+def free_role(name: str) -> str:
+    """A role that may be made; raises ValueError."""
+    return _free(name, _ROLE)
+
+
+def given_role(name: str) -> str:
+    """A role that others may be members of; raises ValueError."""
+    if _NOT_TO_BE_HAD.fullmatch(name):
+        raise ValueError(f'"{name}" is not to be given away: whoever has it needs no token any more')
+    return name
+
+
+def free_database(name: str) -> str:
+    """A database that may be made; raises ValueError."""
+    return _free(name, _DATABASE)
+
+
+def free_namespace(name: str) -> str:
+    """A namespace of which restricted pods may be asked; raises ValueError."""
+    return _free(name, _NAMESPACE)
+
+
+def free_issuer(name: str) -> str:
+    """What an issuer may be called, which becomes part of a role's name; raises ValueError."""
+    if not _ISSUER.fullmatch(name):
+        raise ValueError(f"must match ^{_ISSUER.pattern}$")
+    if name in _ISSUERS:
+        raise ValueError(f'"{name}" is not free; name it otherwise')
+    return name
+
+
+def some(values: tuple[T, ...]) -> tuple[T, ...]:
+    """At least one, of which nothing else is said if one of them is wrong; raises ValueError."""
+    if not values:
+        raise ValueError("must have at least one")
+    return values
+
+
+def _free(name: str, taken: re.Pattern[str]) -> str:
+    if taken.fullmatch(name):
+        raise ValueError(f'"{name}" is not free; name it otherwise')
+    return name
