@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from pgbearer.cnpg import CODES, about_lines, about_objects, about_settings, check_text
+from pgbearer.cnpg import CODES, about_images, about_lines, about_objects, about_settings, check_text
 from pgbearer.cnpg.about_settings import SETTINGS
+from tests.unit import test_cnpg_check_service
 from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba
 
 ROOT = Path(__file__).parents[2]
@@ -14,9 +15,11 @@ BREAK_GLASS = "hostssl all breakglass all cert"
 REJECT = "host all all all reject"
 PLAIN_PATCH = (
     '[{"op": "add", "path": "/spec/volumes/-", "value": {"name": "s", "configMap": {"name": "pgbearer"}}},'
-    ' {"op": "add", "path": "/spec/initContainers/-", "value": {"name": "pgbearer", "image": "pgbearer",'
+    ' {"op": "add", "path": "/spec/initContainers/-", "value": {"name": "pgbearer", "image": "pgbearer:1",'
     ' "volumeMounts": [{"name": "s", "mountPath": "/etc/pgbearer"}]}}]'
 )
+
+SIDECAR = '[{"op": "add", "path": "/spec/initContainers/-", "value": {"name": "pgbearer", "image": "r/pgbearer:1"}}]'
 
 
 def parameters(**values: object) -> Change:
@@ -42,6 +45,11 @@ def spec(**values: object) -> Change:
 
 def patch(text: object) -> Change:
     return lambda cluster: cluster["metadata"].update(annotations={"cnpg.io/podPatch": text})
+
+
+def module(image: str) -> Change:
+    """The image that the module comes in."""
+    return postgresql(extensions=[{"name": "pgbearer", "image": {"reference": image}}])
 
 
 def role(**values: object) -> Change:
@@ -115,6 +123,17 @@ TABLE: list[tuple[Change, list[str]]] = [
     (spec(enableSuperuserAccess=True), ["superuser_access"]),
     (spec(imageName="ghcr.io/cloudnative-pg/postgresql:17.6-standard-trixie@sha256:0"), ["version_too_old"]),
     (role(passwordSecret={"name": "x"}), ["role_password"]),
+    (spec(imageCatalogRef={"kind": "ImageCatalog", "name": "c", "major": 17}), ["version_too_old"]),
+    (spec(imageName="ghcr.io/cloudnative-pg/postgresql:19.0-minimal-trixie"), ["extension_mismatch"]),
+    (spec(imageCatalogRef={"kind": "ImageCatalog", "name": "c", "major": 19}), ["extension_mismatch"]),
+    (lambda cluster: (
+        spec(imageName="r/postgresql:18-minimal-trixie")(cluster), module("r/m:0.1.0-18-bookworm")(cluster)),
+     ["extension_mismatch"]),
+    (spec(imageName="r/postgresql"), ["image_floating"]),
+    (module("r:5000/pgbearer"), ["image_floating"]),
+    (patch(PLAIN_PATCH.replace('"image": "pgbearer:1"', '"image": "r/pgbearer:latest"').replace("configMap", "secret")),
+     ["image_floating"]),
+    (lambda cluster: (parameters(pgbearer__endpoints=None)(cluster), patch("[]")(cluster)), ["endpoints_missing"]),
     (patch("[{"), ["pod_patch"]),
     (patch("{}"), ["pod_patch"]),
     (patch('[{"op": "put", "path": "/spec"}]'), ["pod_patch"]),
@@ -148,7 +167,11 @@ WELL: list[Change] = [
         oauth("delegate_ident_mapping=1", "map=people")(cluster),
         postgresql(pg_ident=["people /^(.*)@corp$ \\1"])(cluster),
     ),
-    lambda cluster: (parameters(pgbearer__endpoints=None)(cluster), patch("[]")(cluster)),
+    lambda cluster: (parameters(pgbearer__endpoints=None)(cluster), patch(SIDECAR)(cluster)),
+    spec(imageName="ghcr.io/cloudnative-pg/postgresql:18.4-minimal-trixie@sha256:" + "0" * 64),
+    lambda cluster: (spec(imageName="r/postgresql:18-minimal-trixie")(cluster), module("r/m:0.1.0-18-trixie")(cluster)),
+    spec(imageCatalogRef={"kind": "ImageCatalog", "name": "c", "major": 18}),
+    module("r/m@sha256:" + "0" * 64),
     lambda cluster: (
         postgresql(extensions=[])(cluster),
         spec(imageName="registry.example/postgres-pgbearer:18")(cluster),
@@ -170,13 +193,15 @@ def test_what_is_well(change: Change) -> None:
 
 ELSEWHERE = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster", "pooler"}
 """Codes that other tests see, here and in tests/unit/test_cnpg_hostile.py."""
+OF_SERVICE = {code for _, found in test_cnpg_check_service.TABLE for code in found}
 
 
 def test_every_code_is_seen() -> None:
-    assert {code for _, found in TABLE for code in found} | ELSEWHERE == set(CODES)
+    assert {code for _, found in TABLE for code in found} | ELSEWHERE | OF_SERVICE == set(CODES)
 
 
-EVERY_CHECK = [(room, check) for room in (about_lines, about_objects, about_settings) for check in room.CHECKS]
+ROOMS = (about_lines, about_objects, about_settings, about_images)
+EVERY_CHECK = [(room, check) for room in ROOMS for check in room.CHECKS]
 
 
 @pytest.mark.parametrize(("room", "check"), EVERY_CHECK, ids=lambda value: getattr(value, "__name__", ""))
@@ -236,14 +261,18 @@ def test_a_line_of_several_in_one_entry_is_named() -> None:
 def test_the_services_settings_are_projected(kind: str) -> None:
     pod = {
         "containers": [
-            {"image": "pgbearer:1", "volumeMounts": [{"name": "settings", "mountPath": "/etc/pgbearer"}]},
+            {
+                "image": "r/other:1",
+                "command": ["pgbearer", "serve"],
+                "volumeMounts": [{"name": "settings", "mountPath": "/etc/pgbearer"}],
+            },
             {"image": "other:1", "volumeMounts": [{"name": "others", "mountPath": "/etc/other"}]},
         ],
         "volumes": [{"name": name, "configMap": {"name": "x"}} for name in ("settings", "others")],
     }
     inner = pod if kind == "Pod" else {"template": {"spec": pod}}
-    (finding,) = findings(GOOD, {"apiVersion": "v1", "kind": kind, "metadata": {"name": "pgbearer"}, "spec": inner})
-    assert finding.code == "volume_not_projected"
+    found = findings(GOOD, {"apiVersion": "v1", "kind": kind, "metadata": {"name": "pgbearer"}, "spec": inner})
+    (finding,) = (each for each in found if each.code == "volume_not_projected")
     assert finding.path[-2:] == ("volumes", 0)
 
 

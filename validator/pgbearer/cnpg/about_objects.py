@@ -1,6 +1,5 @@
 """Checks on objects as they are written: names, what the operator refuses, passwords, the sidecar, volumes."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -8,6 +7,7 @@ from typing import Any, Final
 from pgbearer.cnpg import operator
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
+from pgbearer.cnpg.pods import TEMPLATES, at, containers, decoded_patch, in_patch, is_ours
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 
@@ -15,8 +15,6 @@ __all__ = ["CHECKS"]
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
 _SERVICE: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035, as the operator has it (cluster_webhook.go)
-_TAG: Final = re.compile(r":([0-9]{1,2})(?:[.@-][^/]*)?$")
-_FIRST_WITH_OAUTH: Final = 18
 _OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {  # RFC 6902 section 4: the members that each must have
     "add": ("path", "value"),
     "remove": ("path",),
@@ -24,11 +22,6 @@ _OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {  # RFC 6902 section 4: the
     "move": ("path", "from"),
     "copy": ("path", "from"),
     "test": ("path", "value"),
-}
-_TEMPLATES: Final[Mapping[str, KeyPath]] = {
-    "Pod": ("spec",),
-    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), ("spec", "template", "spec")),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
 }
 
 
@@ -51,7 +44,7 @@ def parameters_are_the_clusters(manifest: Manifest) -> Iterator[Found]:
     """The operator's webhook refuses the whole Cluster for one of these."""
     if is_cluster(manifest):
         path: KeyPath = ("spec", "postgresql", "parameters")
-        for name in _at(manifest, path):
+        for name in at(manifest, path):
             if name in operator.BLOCKED:
                 hint = "take it out"
                 if name == "shared_preload_libraries":
@@ -71,14 +64,6 @@ def module_is_brought(manifest: Manifest) -> Iterator[Found]:
         message = "no extension image is named pgbearer"
         hint = "add it, or see to it that imageName has the module in it"
         yield Found("extension_missing", ("spec", "postgresql", "extensions"), message, hint)
-
-
-def postgres_has_oauth(manifest: Manifest) -> Iterator[Found]:
-    """From 18 on; the tag of CloudNativePG's own images begins with the version."""
-    image = _at(manifest, ("spec",)).get("imageName")
-    if is_cluster(manifest) and (tag := _TAG.search(text(image))) and int(tag[1]) < _FIRST_WITH_OAUTH:
-        message = f"PostgreSQL {int(tag[1])} takes no oauth line"
-        yield Found("version_too_old", ("spec", "imageName"), message, f"use {_FIRST_WITH_OAUTH} or newer")
 
 
 def nobody_is_pooled(manifest: Manifest) -> Iterator[Found]:
@@ -112,30 +97,29 @@ def pod_patch_is_one(manifest: Manifest) -> Iterator[Found]:
     if not is_cluster(manifest) or operator.POD_PATCH not in annotations:
         return
     path: KeyPath = ("metadata", "annotations", operator.POD_PATCH)
-    for said in _wrong_patch(annotations[operator.POD_PATCH]):
+    for said in _wrong_patch(annotations[operator.POD_PATCH], decoded_patch(manifest)):
         yield Found("pod_patch", path, said, "write a JSON Patch (RFC 6902) as text")
 
 
 def settings_are_projected(manifest: Manifest) -> Iterator[Found]:
     """A kubelet keeps projected volumes in memory; a plain ConfigMap lies on disk, in a folder open to all."""
-    path = _TEMPLATES.get(manifest.kind)
+    path = TEMPLATES.get(manifest.kind)
     if path is not None:
-        yield from _plain_volumes(_at(manifest, path), path)
+        yield from _plain_volumes(at(manifest, path), path)
     elif is_cluster(manifest):
         annotation: KeyPath = ("metadata", "annotations", operator.POD_PATCH)
-        patch = _decoded(_at(manifest, annotation[:-1]).get(operator.POD_PATCH))
-        added = [mapping(each).get("value") for each in listing(patch)]
-        containers = [each for value in added for each in _containers_in(value)]
-        volumes = [each for value in added for each in _volumes_in(value)]
-        found = _plain_volumes({"containers": containers, "volumes": volumes}, ())
-        yield from (Found(each.code, annotation, each.message, each.hint) for each in found)
+        patch = decoded_patch(manifest)
+        pod = {
+            "containers": list(in_patch(patch, "image", "volumeMounts")),
+            "volumes": list(in_patch(patch, "configMap")),
+        }
+        yield from (Found(each.code, annotation, each.message, each.hint) for each in _plain_volumes(pod, ()))
 
 
 CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     names_are_taken,
     parameters_are_the_clusters,
     module_is_brought,
-    postgres_has_oauth,
     nobody_is_pooled,
     superuser_has_no_password,
     roles_have_no_passwords,
@@ -144,36 +128,20 @@ CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
 )
 
 
-def _at(manifest: Manifest, path: KeyPath) -> Mapping[str, Any]:
-    """The mapping at `path`; empty if there is none."""
-    here: Mapping[str, Any] = manifest.value
-    for part in path:
-        here = mapping(here.get(str(part)))
-    return here
-
-
 def _roles(manifest: Manifest) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
     if manifest.group == operator.GROUP and manifest.kind == "DatabaseRole":
         yield ("spec",), mapping(manifest.value.get("spec"))
     elif is_cluster(manifest):
         path: KeyPath = ("spec", "managed", "roles")
-        for index, role in enumerate(listing(_at(manifest, path[:-1]).get("roles"))):
+        for index, role in enumerate(listing(at(manifest, path[:-1]).get("roles"))):
             if mapping(role).get("ensure") != "absent":
                 yield (*path, index), mapping(role)
 
 
-def _decoded(value: object) -> object:
-    try:
-        return json.loads(text(value))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _wrong_patch(value: object) -> Iterator[str]:
+def _wrong_patch(value: object, patch: object) -> Iterator[str]:
     if not isinstance(value, str):
         yield "must be text"
         return
-    patch = _decoded(value)
     if not isinstance(patch, list):
         yield "is no JSON" if patch is None else "is no list of operations"
         return
@@ -188,24 +156,11 @@ def _wrong_patch(value: object) -> Iterator[str]:
             yield f"operation {index} has a path that does not begin with /"
 
 
-def _containers_in(value: object) -> Iterator[Mapping[str, Any]]:
-    for each in listing(value) or [value]:
-        if "image" in mapping(each) or "volumeMounts" in mapping(each):
-            yield mapping(each)
-
-
-def _volumes_in(value: object) -> Iterator[Mapping[str, Any]]:
-    for each in listing(value) or [value]:
-        if "configMap" in mapping(each):
-            yield mapping(each)
-
-
 def _plain_volumes(pod: Mapping[str, Any], path: KeyPath) -> Iterator[Found]:
-    containers = [mapping(each) for key in ("initContainers", "containers") for each in listing(pod.get(key))]
     mounted = {
         text(mapping(mount).get("name"))
-        for container in containers
-        if _serves(container)
+        for _, container in containers(pod)
+        if is_ours(container)
         for mount in listing(container.get("volumeMounts"))
     }
     for index, volume in enumerate(map(mapping, listing(pod.get("volumes")))):
@@ -213,9 +168,3 @@ def _plain_volumes(pod: Mapping[str, Any], path: KeyPath) -> Iterator[Found]:
             message = f"the volume {text(volume.get('name'))[:63]} is a plain ConfigMap, whose folder is open to all"
             hint = "write projected: {sources: [{configMap: ...}]}"
             yield Found("volume_not_projected", (*path, "volumes", index), message, hint)
-
-
-def _serves(container: Mapping[str, Any]) -> bool:
-    """Whether it looks as if it ran our service."""
-    words = [text(word) for key in ("command", "args") for word in listing(container.get(key))]
-    return "pgbearer" in text(container.get("image")) or any("pgbearer" in word for word in words)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from pgbearer.cnpg import about_lines, about_objects, about_settings
+from pgbearer.cnpg import about_images, about_lines, about_objects, about_service, about_settings, about_together
 from pgbearer.cnpg.cluster import is_cluster, read_cluster
 from pgbearer.cnpg.finding import Finding, Found
 from pgbearer.cnpg.force import Force
@@ -38,26 +38,34 @@ def check_force(force: Force) -> Iterator[Found]:
 
 
 def _judge(streams: Sequence[tuple[str, str]]) -> list[Finding]:
-    findings: list[Finding] = []
-    clusters = 0
-    for file, content in streams:
+    of_streams: list[list[Finding]] = []
+    placed: list[tuple[int, Manifest]] = []
+    for number, (file, content) in enumerate(streams):
         documents = read(content)
-        of_file = list(_unreadable(documents, file))
-        for manifest in objects(documents, file):
-            clusters += is_cluster(manifest)
-            of_file += [_placed(manifest, found) for found in _about(manifest)]
-        findings += sorted(of_file, key=lambda finding: (finding.line or 0, finding.column or 0))
-    if not clusters:
+        here = list(objects(documents, file))
+        placed += [(number, manifest) for manifest in here]
+        found = [_placed(manifest, each) for manifest in here for each in _about(manifest)]
+        of_streams.append([*_unreadable(documents, file), *found])
+    manifests = [manifest for _, manifest in placed]
+    stream_of = {id(manifest): number for number, manifest in placed}
+    for check in about_together.CHECKS:
+        for manifest, each in check(manifests):
+            of_streams[stream_of[id(manifest)]].append(_placed(manifest, each))
+    findings = [each for found in of_streams for each in sorted(found, key=_place)]
+    if not any(map(is_cluster, manifests)):
         hint = "for a folder: kustomize build FOLDER | pgbearer cnpg check -"
-        found = "no Cluster of postgresql.cnpg.io was given, so there is little to judge"
-        findings.append(
-            Finding(code="no_cluster", path=(), message=found, hint=hint, file=", ".join(name for name, _ in streams))
-        )
+        said = "no Cluster of postgresql.cnpg.io was given, so there is little to judge"
+        names = ", ".join(name for name, _ in streams)
+        findings.append(Finding(code="no_cluster", path=(), message=said, hint=hint, file=names))
     return findings
 
 
+def _place(finding: Finding) -> tuple[int, int]:
+    return finding.line or 0, finding.column or 0
+
+
 def _about(manifest: Manifest) -> Iterator[Found]:
-    for check in about_objects.CHECKS:
+    for check in (*about_objects.CHECKS, *about_images.CHECKS, *about_service.CHECKS):
         yield from check(manifest)
     if is_cluster(manifest):
         cluster = read_cluster(manifest)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pgbearer.cnpg import operator
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.force import Force, Placed, libraries
+from pgbearer.cnpg.pods import decoded_patch, in_patch, serves
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 from pgbearer.hba import Parsed, parse
@@ -59,9 +60,17 @@ def read_cluster(manifest: Manifest) -> Read:
         preloaded=preload,
         preload_path=_PRELOAD,
         maps=frozenset(words[0].strip('"') for ident in idents if (words := ident.split())),
-        endpoint_beside=operator.POD_PATCH in mapping(manifest.metadata.get("annotations")),
+        endpoint_beside=_is_beside(manifest),
     )
     return Read(force, tuple(problems))
+
+
+def _is_beside(manifest: Manifest) -> bool:
+    """Whether the patch of the pods brings a service; one that cannot be read may."""
+    if operator.POD_PATCH not in mapping(manifest.metadata.get("annotations")):
+        return False
+    patch = decoded_patch(manifest)
+    return patch is None or any(serves(each) for each in in_patch(patch, "image"))
 
 
 def _lines(value: object, validators: tuple[str, ...], problems: list[Found]) -> Iterator[Placed]:

@@ -68,5 +68,14 @@ CODES: Final[Mapping[str, About]] = {
     "volume_not_projected": _error(
         "Settings are mounted from a plain ConfigMap volume, whose folder pgbearer refuses."
     ),
+    "extension_mismatch": _error("The module's image is for another PostgreSQL, or another Debian, than the server's."),
+    "image_floating": _warning("An image has no version and no digest, so it is whatever is newest."),
+    "catalog_missing": _error("The catalog of images does not have the version that the Cluster asks for."),
+    "policy_refused": _error("The service refuses the policy in the ConfigMap."),
+    "policy_warning": _warning("The service takes the policy in the ConfigMap, and warns of it."),
+    "issuer_unknown": _error("An oauth line names an issuer that the policy beside it does not have."),
+    "service_not_probed": _warning("The service has no readiness probe: logins come before it can decide any."),
+    "service_not_confined": _warning("The service runs as root, or may change its own image, or gain rights."),
+    "network_open": _warning("No NetworkPolicy says who may reach the Cluster or the service."),
 }
 """By code. Codes are only ever added."""

@@ -19,18 +19,18 @@ from pgbearer.cnpg.change import changed
 from pgbearer.cnpg.check import check_text
 from pgbearer.cnpg.draft import Draft, judge_spec
 from pgbearer.cnpg.finding import Finding
+from pgbearer.cnpg.policy_text import KEY, judge_policy
 from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Spec
-from pgbearer.config import KeyPath, Problem, Settings
-from pgbearer.config.decode import decode
-from pgbearer.config.yaml_file import parse_yaml
+from pgbearer.config import KeyPath, Problem
 from pgbearer.errors import UsageError
-from pgbearer.policy import compile as compile_policy
 
 __all__ = ["Rendered", "render", "write"]
 
 _ADMITS: Final = frozenset({"hba_trust", "hba_plaintext", "beside_oauth", "named_beside_oauth", "replication"})
 """What a line may be found to do that is said to be insecure."""
+_OF_POLICY: Final = frozenset({"policy_refused", "policy_warning"})
+"""Which are told with paths of the policy, or keep nobody from applying it."""
 _NAMESPACE: Final = "/metadata/namespace"
 _DECIDE_WHAT_IS_MADE: Final = frozenset({"mesh", "workloads", "spire"})
 """Keys that say what is put together: if they do not go together, nothing is."""
@@ -168,21 +168,18 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> I
 
 def _of_policy(objects: Sequence[Object]) -> Iterator[Problem]:
     """What the service would say of its settings."""
-    text = next(each["data"]["pgbearer.yaml"] for each in objects if each["kind"] == "ConfigMap")
-    document = parse_yaml(text)
-    decoded = decode(document, Settings)
-    found = [*document.problems, *decoded.problems]
-    if decoded.settings is not None:
-        found += compile_policy(decoded.settings).problems
-    for problem in found:
+    text = next(each["data"][KEY] for each in objects if each["kind"] == "ConfigMap")
+    for problem in judge_policy(text)[1]:
         if problem.is_error:
-            yield Problem(path=("pgbearer.yaml", *problem.path), message=problem.message, hint=problem.hint)
+            yield Problem(path=(KEY, *problem.path), message=problem.message, hint=problem.hint)
 
 
 def _of_cluster(text: str, spec: Spec) -> Iterator[Problem]:
     first = 0 if spec.break_glass is None else 1
     insecure = len(spec.insecure_lines)
     for finding in check_text(text, "what comes of it"):
+        if finding.code in _OF_POLICY:
+            continue
         index = _index(finding.path, first)
         if index is None or not 0 <= index < insecure + len(spec.lines):
             if finding.counts:

@@ -1,0 +1,68 @@
+"""Checks on what our service is made of: its policy in a ConfigMap, and its pods."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from pgbearer.cnpg.finding import Found
+from pgbearer.cnpg.pods import TEMPLATES, at, containers, serves
+from pgbearer.cnpg.policy_text import KEY, judge_policy
+from pgbearer.cnpg.stream import Manifest, mapping
+from pgbearer.config import KeyPath, render_path
+
+__all__ = ["CHECKS"]
+
+
+def policy_is_taken(manifest: Manifest) -> Iterator[Found]:
+    """A service that runs goes on with the policy before; one that starts, does not."""
+    data = mapping(manifest.value.get("data"))
+    if manifest.kind != "ConfigMap" or KEY not in data:
+        return
+    path: KeyPath = ("data", KEY)
+    if not isinstance(data[KEY], str):
+        yield Found("shape", path, "must be text", "write it as a block: |")
+        return
+    for problem in judge_policy(data[KEY])[1]:
+        if problem.severity == "notice":
+            continue
+        where = render_path(problem.path)
+        code = "policy_refused" if problem.is_error else "policy_warning"
+        hint = problem.hint or "try it: pgbearer config check pgbearer.yaml"
+        yield Found(code, path, f"{where}: {problem.message}" if where else problem.message, hint)
+
+
+def service_is_probed(manifest: Manifest) -> Iterator[Found]:
+    """Started is not ready: without the keys of an issuer it decides nothing. A sidecar's instance must not wait."""
+    for path, container in _services(manifest):
+        if path[-2] == "containers" and not mapping(container.get("readinessProbe")):
+            message = "no readiness probe: logins come to a service that can decide none yet"
+            yield Found("service_not_probed", path, message, "ask /readyz of the port of http.address")
+
+
+def service_is_confined(manifest: Manifest) -> Iterator[Found]:
+    """It needs no root, nothing to write to but its volumes, and no rights."""
+    pod = mapping(at(manifest, TEMPLATES.get(manifest.kind, ("spec",))).get("securityContext"))
+    for path, container in _services(manifest):
+        own = mapping(container.get("securityContext"))
+        wanted = {
+            "runAsNonRoot: true": own.get("runAsNonRoot", pod.get("runAsNonRoot")) is True,
+            "allowPrivilegeEscalation: false": own.get("allowPrivilegeEscalation") is False,
+            "readOnlyRootFilesystem: true": own.get("readOnlyRootFilesystem") is True,
+        }
+        if missing := [name for name, good in wanted.items() if not good]:
+            message = f"the service runs with more than it needs: no {', no '.join(missing)}"
+            yield Found("service_not_confined", path, message, "write it in the container's securityContext")
+
+
+CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
+    policy_is_taken,
+    service_is_probed,
+    service_is_confined,
+)
+
+
+def _services(manifest: Manifest) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    path = TEMPLATES.get(manifest.kind)
+    if path is not None:
+        for place, container in containers(at(manifest, path)):
+            if serves(container):
+                yield (*path, *place), container

@@ -1,0 +1,65 @@
+"""Where manifests say what runs in pods, and which of it is our service."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pgbearer.cnpg import operator
+from pgbearer.cnpg.stream import Manifest, listing, mapping, text
+from pgbearer.config import KeyPath
+
+__all__ = ["TEMPLATES", "at", "containers", "decoded_patch", "in_patch", "is_ours", "serves"]
+
+TEMPLATES: Final[Mapping[str, KeyPath]] = {
+    "Pod": ("spec",),
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), ("spec", "template", "spec")),
+    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+}
+"""By kind, where the spec of a pod is."""
+
+
+def at(manifest: Manifest, path: KeyPath) -> Mapping[str, Any]:
+    """The mapping at `path`; empty if there is none."""
+    here: Mapping[str, Any] = manifest.value
+    for part in path:
+        here = mapping(here.get(str(part)))
+    return here
+
+
+def containers(pod: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Of the spec of a pod, each with its place."""
+    for key in ("initContainers", "containers"):
+        for index, each in enumerate(listing(pod.get(key))):
+            yield (key, index), mapping(each)
+
+
+def decoded_patch(manifest: Manifest) -> object:
+    """What the annotation ``cnpg.io/podPatch`` of a Cluster holds; None if it cannot be read."""
+    try:
+        return json.loads(text(at(manifest, ("metadata", "annotations")).get(operator.POD_PATCH)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def in_patch(patch: object, *members: str) -> Iterator[Mapping[str, Any]]:
+    """What a patch of a pod puts into it that has one of these members."""
+    for operation in listing(patch):
+        value = mapping(operation).get("value")
+        for each in listing(value) or [value]:
+            if any(member in mapping(each) for member in members):
+                yield mapping(each)
+
+
+def is_ours(container: Mapping[str, Any]) -> bool:
+    """Whether it looks as if it ran pgbearer."""
+    return "pgbearer" in text(container.get("image")) or any("pgbearer" in word for word in _words(container))
+
+
+def serves(container: Mapping[str, Any]) -> bool:
+    """Whether it looks as if it ran our service, which is what our image runs unless it is told otherwise."""
+    words = _words(container)
+    return is_ours(container) and ("serve" in words or not any(word in ("proxy", "run", "psql") for word in words))
+
+
+def _words(container: Mapping[str, Any]) -> list[str]:
+    return [text(word) for key in ("command", "args") for word in listing(container.get(key))]
