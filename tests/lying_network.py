@@ -42,6 +42,8 @@ class LyingNetwork(LyingService):
         self.greeted: list[dict[str, Any]] = []
         """Of each handshake that was finished: the version, and the client's certificate if it was asked for."""
         self.came = 0
+        self.tickets = 2
+        """Sent after each handshake, for a session that nobody resumes."""
         """Connections, whatever became of them."""
 
     def endpoint(self, peer: str = "hostname=pgbearer.test") -> str:
@@ -55,6 +57,16 @@ class LyingNetwork(LyingService):
     def instead_of_tls(self, behave: Callable[[socket.socket], object] | None) -> None:
         """Do this with a connection, then close it; None: speak TLS again."""
         self._instead = behave
+
+    def cut_once(self, *, after_the_handshake: bool) -> None:
+        """Close the next connection: at once, or when both sides have shown their certificates."""
+
+        def leave(connection: socket.socket) -> None:
+            self._instead = None
+            if after_the_handshake:
+                self._wrap(connection).close()
+
+        self.instead_of_tls(leave)
 
     def silent(self) -> None:
         """Accept, and say nothing."""
@@ -74,15 +86,19 @@ class LyingNetwork(LyingService):
         if self._instead is not None:
             self._instead(connection)
             raise ConnectionError
+        wrapped = self._wrap(connection)
+        self.greeted.append({"version": wrapped.version(), "certificate": wrapped.getpeercert() or {}})
+        return wrapped
+
+    def _wrap(self, connection: socket.socket) -> ssl.SSLSocket:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version, context.maximum_version = self._versions
         context.load_cert_chain(self._own.cert_file, self._own.key_file)
         if self._ca_file is not None:
             context.load_verify_locations(self._ca_file)
             context.verify_mode = ssl.CERT_REQUIRED
-        wrapped = context.wrap_socket(connection, server_side=True)
-        self.greeted.append({"version": wrapped.version(), "certificate": wrapped.getpeercert() or {}})
-        return wrapped
+        context.num_tickets = self.tickets
+        return context.wrap_socket(connection, server_side=True)
 
     def wait_for_connections(self, count: int) -> None:
         """Return when so many have come in all."""

@@ -73,13 +73,17 @@ static bool
 once(const Endpoint *endpoint)
 {
 	pgsocket	sock = socket(endpoint->address.ss_family, SOCK_STREAM, 0);
+	TlsFiles   *files = tls_files_create();
 	Tls		   *tls = tls_create();
-	bool		answered = tls_configure(tls, endpoint) == OUTCOME_ANSWERED &&
+	bool		answered = tls_files_read(files) == OUTCOME_ANSWERED &&
+		tls_files_read(files) == OUTCOME_ANSWERED &&
+		tls_configure(tls, files, endpoint) &&
 		connect(sock, (const struct sockaddr *) &endpoint->address, endpoint->address_len) == 0 &&
 		pg_set_noblock(sock) &&
 		converse(tls, sock);
 
 	tls_free(tls);
+	tls_files_free(files);
 	close(sock);
 	return answered;
 }

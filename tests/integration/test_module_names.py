@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -182,6 +184,52 @@ def test_a_name_without_an_address_refuses_and_is_looked_up_until_it_has_one(nam
     service = one.service("alice", port=port)
     wait_until(lambda: "resolved the name" in one.server.log, 20, "the worker to look up again")
     assert one.who() == "alice"
+    service.stop()
+
+
+def patiently(one: NamedServer) -> None:
+    """Let logins try to connect for longer than a look-up takes on a busy machine, and less than until the next."""
+    one.server.sql("ALTER SYSTEM SET pgbearer.connect_timeout = '20s'")
+    one.server.sql("ALTER SYSTEM SET pgbearer.timeout = '40s'")
+    one.look_up_again()
+
+
+def test_a_name_that_is_found_meanwhile_helps_the_login_that_waits(named: Make) -> None:
+    port = free_port()
+    one = named(at(port), addresses=["!"])
+    service = one.service("alice", port=port)
+    patiently(one)
+    with ThreadPoolExecutor(1) as pool:
+        login = pool.submit(one.who)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgbearerService'"
+        wait_until(lambda: one.server.sql(waiting) == "1", 20, "the login to wait", pause=0.01)
+        one.resolve_to("127.0.0.1")
+        assert login.result(30) == "alice"
+    service.stop()
+
+
+def test_a_name_that_has_moved_is_looked_up_when_a_login_finds_nobody_there(named: Make) -> None:
+    port = free_port()
+    one = named(at(port), addresses=["127.0.0.2"])
+    service = one.service("after", "127.0.0.3", port)
+    patiently(one)
+    one.resolve_to("127.0.0.3")
+    assert one.who() == "after"
+    service.stop()
+
+
+def test_an_address_that_is_down_is_avoided_and_the_others_of_its_name_are_not(named: Make) -> None:
+    port = free_port()
+    one = named(at(port), addresses=["127.0.0.2", "127.0.0.3"])
+    silent, service = one.service("silent", "127.0.0.2", port), one.service("alice", "127.0.0.3", port)
+    silent.silent()
+    wait_until(lambda: one.who() == "alice" and silent.came > 0, 60, "a login to find one silent", pause=0)
+    began, before = time.monotonic(), silent.came
+    for _ in range(20):
+        assert one.who() == "alice"
+    periods = 1 + int((time.monotonic() - began) / 5)  # after 5 s, one login tries it on behalf of all
+    assert silent.came - before <= periods
+    silent.stop()
     service.stop()
 
 

@@ -1,6 +1,7 @@
 """The module over the network: who it gives a token to, every fault of TLS, failover, and what can end a wait."""
 
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -18,6 +19,7 @@ from tests.integration.fix_module_network import SERVICE_ID, SERVICE_NAME, Netwo
 from tests.integration.fix_postgres import BearerServer
 from tests.lying_network import LyingNetwork
 from tests.parts.authority import Authority, Certificate
+from tests.parts.postgres import server_uid
 from tests.parts.processes import wait_until
 
 Issue = Callable[[Authority, Path], Certificate]
@@ -143,6 +145,32 @@ def test_what_is_no_tls_is_refused(
     lying_network.instead_of_tls(instead)
     assert network_server.server.refusal().startswith(reason)
     lying_network.instead_of_tls(None)
+    network_server.server.login().close()
+
+
+@pytest.mark.parametrize("after_the_handshake", [False, True])
+def test_a_connection_that_is_cut_before_a_word_is_tried_again(
+    network_server: NetworkServer, lying_network: LyingNetwork, after_the_handshake: bool
+) -> None:
+    """So does a service that makes room for others."""
+    lying_network.cut_once(after_the_handshake=after_the_handshake)
+    network_server.server.login().close()
+    assert (lying_network.came, len(lying_network.requests)) == (2, 1)
+
+
+def test_a_service_that_cuts_every_connection_is_not_asked_for_ever(
+    network_server: NetworkServer, lying_network: LyingNetwork
+) -> None:
+    network_server.ask_at(lying_network.endpoint(), timeout="60s", connect_timeout="60s")
+    lying_network.instead_of_tls(lambda _: None)
+    assert network_server.server.refusal().startswith("tls_failed")
+    assert lying_network.came == 4
+
+
+def test_tickets_for_another_session_are_passed_over(
+    network_server: NetworkServer, lying_network: LyingNetwork
+) -> None:
+    lying_network.tickets = 100
     network_server.server.login().close()
 
 
@@ -325,6 +353,14 @@ def pipe_beside(file: Path) -> Path:
     return pipe
 
 
+def link_to(file: Path) -> Path:
+    """A link beside it."""
+    link = file.with_name("link")
+    link.unlink(missing_ok=True)
+    link.symlink_to(file)
+    return link
+
+
 def with_passphrase(file: Path) -> Path:
     """The key, encrypted."""
     copy = copy_of(file, "secret.key")
@@ -351,6 +387,16 @@ def with_passphrase(file: Path) -> Path:
         (lambda own, ca: {"tls_ca_file": str(pipe_beside(ca))}, "authority file .* is no regular file"),
         (lambda own, ca: {"tls_certificate_file": str(pipe_beside(ca))}, "certificate file .* is no regular file"),
         (lambda own, ca: {"tls_key_file": str(pipe_beside(ca))}, "private key file"),
+        (lambda own, ca: {"tls_ca_file": str(copy_of(ca, "all.crt", mode=0o646))}, "authority file .* by others"),
+        (lambda own, ca: {"tls_ca_file": str(copy_of(ca, "group.crt", mode=0o664))}, "authority file .* by others"),
+        (
+            lambda own, ca: {"tls_ca_file": str(link_to(copy_of(ca, "a.crt", mode=0o666)))},
+            "authority file .* by others",
+        ),
+        (
+            lambda own, ca: {"tls_certificate_file": str(copy_of(own.cert_file, "all.crt", mode=0o666))},
+            "certificate file .* can be written by others",
+        ),
     ],
 )
 def test_files_of_ours_that_are_of_no_use_refuse_before_anybody_is_connected_to(
@@ -370,6 +416,55 @@ def test_files_of_ours_that_are_of_no_use_refuse_before_anybody_is_connected_to(
 def assert_in_once(pattern: str, text: str) -> None:
     """However often it was tried again."""
     assert len(re.findall(pattern, text)) == 1, text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_an_authority_of_another_user_is_not_believed(
+    network_server: NetworkServer, lying_network: LyingNetwork
+) -> None:
+    """Whoever can write it can be the service."""
+    ca = copy_of(network_server.authority.ca_file, "other.crt", mode=0o644)
+    os.chown(ca, 54321, 54321)
+    network_server.ask_at(lying_network.endpoint(), connect_timeout="100ms", tls_ca_file=str(ca))
+    refusal = network_server.server.refusal()
+    assert refusal.startswith("tls_files_unusable")
+    assert_in_once("authority file .* must belong to root or the server's user, not to uid 54321", refusal)
+    assert lying_network.came == 0
+
+
+def test_files_of_a_kubernetes_volume_are_taken(network_server: NetworkServer, lying_network: LyingNetwork) -> None:
+    """They belong to root and are read by a group, and lie behind two links."""
+    volume = network_server.authority.ca_file.with_name("volume")
+    (volume / "..2026").mkdir(parents=True)
+    (volume / "..data").symlink_to("..2026")
+    own, ca = network_server.own, network_server.authority.ca_file
+    for name, source in (("tls.crt", own.cert_file), ("tls.key", own.key_file), ("ca.crt", ca)):
+        file = volume / "..2026" / name
+        file.write_bytes(source.read_bytes())
+        if os.geteuid() == 0:
+            os.chown(file, 0, pwd.getpwuid(server_uid()).pw_gid)
+            file.chmod(0o640)
+        else:
+            file.chmod(0o600)
+        (volume / name).symlink_to(f"..data/{name}")
+    names = {"tls_certificate_file": "tls.crt", "tls_key_file": "tls.key", "tls_ca_file": "ca.crt"}
+    files = {setting: str(volume / name) for setting, name in names.items()}
+    network_server.ask_at(lying_network.endpoint(), **files)
+    network_server.server.login().close()
+
+
+def test_files_are_read_once_a_login(network_server: NetworkServer, lying_network: LyingNetwork) -> None:
+    key = copy_of(network_server.own.key_file, "once.key")
+    lying_network.stop()
+    settings = {"timeout": "60s", "connect_timeout": "60s", "tls_key_file": str(key)}
+    network_server.ask_at(lying_network.endpoint(), **settings)
+    with ThreadPoolExecutor(1) as pool:
+        login = pool.submit(network_server.server.login)
+        wait_until(lambda: waiting(network_server.server) == 1, 20, "the login to wait", pause=0.01)
+        key.write_bytes(b"")
+        lying_network.start()
+        login.result(20).close()
+    assert network_server.server.refusal().startswith("tls_files_unusable")
 
 
 def test_files_that_do_not_fit_for_a_moment_are_read_again(
@@ -422,6 +517,10 @@ def test_good_endpoints_are_taken(value: str, network_server: NetworkServer) -> 
         ("tcp://127.0.0.1:8432?hostname=", "not a DNS name"),
         ("tcp://127.0.0.1:8432?hostname=*.test", "not a DNS name"),
         ("tcp://127.0.0.1:8432?hostname=a..b", "not a DNS name"),
+        ("tcp://127.0.0.1:8432?hostname=10.0.0.5", "an address is none"),
+        ("tcp://127.0.0.1:8432?hostname=010.0.0.5", "an address is none"),
+        ("tcp://127.0.0.1:8432?hostname=10.5", "an address is none"),
+        ("tcp://10.0.0.256:8432?hostname=x", "neither an IP address nor a DNS name"),
         ("tcp://127.0.0.1:8432?hostname=a&spiffe=spiffe://a/b", "not a DNS name"),
         ("tcp://127.0.0.1:8432?hostname=" + "a" * 254, "not a DNS name"),
         ("tcp://127.0.0.1:8432?spiffe=prod/x", "not the SPIFFE ID"),

@@ -31,7 +31,7 @@ def program(
     need(SANITIZER)
     made = tmp_path_factory.mktemp("loop") / "module_tls_loop"
     headers, libraries = (_asked(tls_installation, option) for option in ("--includedir-server", "--libdir"))
-    sources = (_HERE / "module_tls_loop.c", SOURCE / "tls.c", SOURCE / "endpoint.c")
+    sources = (_HERE / "module_tls_loop.c", SOURCE / "tls.c", SOURCE / "tls_files.c", SOURCE / "endpoint.c")
     command = [
         *("cc", "-g", "-O1", "-no-pie", "-Wall", "-Wextra", "-Werror"),
         *("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"),

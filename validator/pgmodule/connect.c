@@ -61,20 +61,25 @@ connect_unix(Login *login, const Endpoint *endpoint, Connection *conn)
 }
 
 /*
- * Our files are read before anybody is connected to, and for each login anew:
- * that is how a new certificate comes into use.
+ * Our files are read before anybody is connected to.
  */
 static Outcome
 connect_network(Login *login, const Endpoint *endpoint, Connection *conn, int64 until)
 {
 	Outcome		outcome;
 
-	conn->tls = tls_create();
-	outcome = tls_configure(conn->tls, endpoint);
+	outcome = tls_files_read(login->tls_files);
 	if (outcome != OUTCOME_ANSWERED)
 	{
-		fail(login, FAULT_tls_files_unusable, "Endpoint %s was not tried: %s.", endpoint->label, tls_why(conn->tls));
+		fail(login, FAULT_tls_files_unusable, "Endpoint %s was not tried: %s.", endpoint->label,
+			 tls_files_why(login->tls_files));
 		return outcome;
+	}
+	conn->tls = tls_create();
+	if (!tls_configure(conn->tls, login->tls_files, endpoint))
+	{
+		fail(login, FAULT_tls_failed, "Endpoint %s was not tried: %s.", endpoint->label, tls_why(conn->tls));
+		return OUTCOME_NEXT;
 	}
 	outcome = connect_tcp(login, endpoint, conn, until);
 	if (outcome == OUTCOME_ANSWERED)
@@ -113,7 +118,7 @@ shake_hands(Login *login, const Endpoint *endpoint, Connection *conn, int64 unti
 		{
 			fail(login, tls_peer_is_refused(conn->tls) ? FAULT_peer_refused : FAULT_tls_failed,
 				 "Endpoint %s: %s.", endpoint->label, tls_why(conn->tls));
-			return OUTCOME_NEXT;
+			return tls_was_cut(conn->tls) ? cut_short(login) : OUTCOME_NEXT;
 		}
 		if (!connection_wait_for(conn, result, until))
 			return too_slow(login, endpoint, conn, "finish its TLS handshake");

@@ -117,7 +117,7 @@ parse_peer(const char *query, Endpoint *endpoint)
 	if ((value = after(query, "hostname=")) != NULL)
 	{
 		if (!is_dns_name(value))
-			return "Its hostname is not a DNS name; one is compared exactly, without wildcards.";
+			return "Its hostname is not a DNS name; one is compared exactly, without wildcards, and an address is none: give the name that the service's certificate has.";
 		endpoint->kind = ENDPOINT_HOSTNAME;
 	}
 	else if ((value = after(query, "spiffe=")) != NULL)
@@ -177,14 +177,17 @@ set_address(Endpoint *endpoint, const char *host, int port)
 
 /*
  * Letters, digits, hyphens and underscores between dots, none of them at
- * either end.
+ * either end.  What ends in a number is an address, or meant as one: OpenSSL
+ * would look for it among a certificate's addresses, and those are not names.
  */
 static bool
 is_dns_name(const char *name)
 {
 	size_t		len = strlen(name);
+	const char *last = strrchr(name, '.');
 
-	return len > 0 && len <= MAX_HOST &&
+	last = last ? last + 1 : name;
+	return len > 0 && len <= MAX_HOST && strspn(last, DIGITS) != strlen(last) &&
 		strspn(name, LOWER UPPER DIGITS "-_.") == len &&
 		name[0] != '.' && name[len - 1] != '.' && strstr(name, "..") == NULL;
 }

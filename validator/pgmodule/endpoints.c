@@ -16,6 +16,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
@@ -30,13 +31,14 @@
 #define DOWN_FOR			50
 
 /*
- * A mark for each place in the list: the tick until which the endpoint there
- * is avoided and, in the upper half, the endpoint's hash, so that a mark does
- * not outlive a change of the list.
+ * For each place in the list as many marks as a name may have addresses: the
+ * tick until which the endpoint there is avoided and, in the upper half, a
+ * hash of it with its address, so that a mark does not outlive a change of the
+ * list or of the name.
  */
 typedef struct DownMemory
 {
-	pg_atomic_uint64 marks[MAX_ENDPOINTS];
+	pg_atomic_uint64 marks[MAX_ENDPOINTS][MAX_ADDRESSES];
 } DownMemory;
 
 const EndpointList *endpoint_list = NULL;
@@ -47,7 +49,8 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static int	located(const Endpoint *endpoint, const Endpoint **found);
 static bool avoid(const Endpoint *endpoint);
-static pg_atomic_uint64 *mark_of(const Endpoint *endpoint);
+static pg_atomic_uint64 *mark_of(const Endpoint *endpoint, bool wanted);
+static uint32 hash_of(const Endpoint *endpoint);
 static uint32 now_in_ticks(void);
 static uint64 down_from(const Endpoint *endpoint, uint32 now);
 static void request_down_memory(void);
@@ -88,7 +91,10 @@ attach_down_memory(void)
 	if (!found)
 	{
 		for (int i = 0; i < MAX_ENDPOINTS; i++)
-			pg_atomic_init_u64(&down_memory->marks[i], 0);
+		{
+			for (int j = 0; j < MAX_ADDRESSES; j++)
+				pg_atomic_init_u64(&down_memory->marks[i][j], 0);
+		}
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -148,21 +154,22 @@ assign_endpoints(const char *newval pg_attribute_unused(), void *extra)
 int
 order_endpoints(const Endpoint **ordered)
 {
-	const Endpoint *last[MAX_ENDPOINTS];
+	const Endpoint *last[MAX_TRIES];
+	int			all = 0;
 	int			count = 0;
 	int			avoided = 0;
 
 	for (int i = 0; endpoint_list != NULL && i < endpoint_list->count; i++)
+		all += located(&endpoint_list->items[i], &ordered[all]);
+	for (int i = 0; i < all; i++)
 	{
-		const Endpoint *endpoint = &endpoint_list->items[i];
-
-		if (endpoint_list->count > 1 && avoid(endpoint))
-			last[avoided++] = endpoint;
+		if (all > 1 && avoid(ordered[i]))
+			last[avoided++] = ordered[i];
 		else
-			count += located(endpoint, &ordered[count]);
+			ordered[count++] = ordered[i];
 	}
 	for (int i = 0; i < avoided; i++)
-		count += located(last[i], &ordered[count]);
+		ordered[count++] = last[i];
 	return count;
 }
 
@@ -202,14 +209,14 @@ located(const Endpoint *endpoint, const Endpoint **found)
 static bool
 avoid(const Endpoint *endpoint)
 {
-	pg_atomic_uint64 *mark = mark_of(endpoint);
+	pg_atomic_uint64 *mark = mark_of(endpoint, false);
 	uint32		now = now_in_ticks();
 	uint64		marked;
 
 	if (mark == NULL)
 		return false;
 	marked = pg_atomic_read_u64(mark);
-	if (marked == 0 || (uint32) (marked >> 32) != endpoint->hash)
+	if (marked == 0)
 		return false;
 	return now < (uint32) marked || !pg_atomic_compare_exchange_u64(mark, &marked, down_from(endpoint, now));
 }
@@ -217,7 +224,7 @@ avoid(const Endpoint *endpoint)
 void
 endpoint_is_down(const Endpoint *endpoint)
 {
-	pg_atomic_uint64 *mark = mark_of(endpoint);
+	pg_atomic_uint64 *mark = mark_of(endpoint, true);
 
 	if (mark != NULL)
 		pg_atomic_write_u64(mark, down_from(endpoint, now_in_ticks()));
@@ -226,16 +233,49 @@ endpoint_is_down(const Endpoint *endpoint)
 void
 endpoint_is_up(const Endpoint *endpoint)
 {
-	pg_atomic_uint64 *mark = mark_of(endpoint);
+	pg_atomic_uint64 *mark = mark_of(endpoint, false);
 
 	if (mark != NULL && pg_atomic_read_u64(mark) != 0)
 		pg_atomic_write_u64(mark, 0);
 }
 
+/*
+ * The endpoint's mark.  If it has none: where it is to have one, if that is
+ * wanted, in place of the oldest of the others; else NULL.
+ */
 static pg_atomic_uint64 *
-mark_of(const Endpoint *endpoint)
+mark_of(const Endpoint *endpoint, bool wanted)
 {
-	return down_memory ? &down_memory->marks[endpoint->place] : NULL;
+	pg_atomic_uint64 *oldest = NULL;
+	uint32		oldest_tick = 0;
+	uint32		hash = hash_of(endpoint);
+
+	for (int i = 0; down_memory != NULL && i < MAX_ADDRESSES; i++)
+	{
+		pg_atomic_uint64 *mark = &down_memory->marks[endpoint->place][i];
+		uint64		marked = pg_atomic_read_u64(mark);
+
+		if (marked != 0 && (uint32) (marked >> 32) == hash)
+			return mark;
+		if (oldest == NULL || (uint32) marked < oldest_tick)
+		{
+			oldest = mark;
+			oldest_tick = (uint32) marked;
+		}
+	}
+	return wanted ? oldest : NULL;
+}
+
+/*
+ * Of an endpoint that is given by name, each address is up or down by itself.
+ */
+static uint32
+hash_of(const Endpoint *endpoint)
+{
+	if (endpoint->host[0] == '\0')
+		return endpoint->hash;
+	return hash_combine(endpoint->hash,
+						hash_bytes((const unsigned char *) &endpoint->address, endpoint->address_len));
 }
 
 static uint32
@@ -247,5 +287,5 @@ now_in_ticks(void)
 static uint64
 down_from(const Endpoint *endpoint, uint32 now)
 {
-	return ((uint64) endpoint->hash << 32) | (now + DOWN_FOR);
+	return ((uint64) hash_of(endpoint) << 32) | (now + DOWN_FOR);
 }

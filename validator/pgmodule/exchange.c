@@ -23,6 +23,9 @@
 #define MIN_RETRY_WAIT 5
 #define MAX_RETRY_WAIT 50
 
+/* Connections cut before a word was said, for one login: a service that makes room for others is worth another try */
+#define MAX_CUTS 3
+
 typedef struct Reply
 {
 	char	   *data;
@@ -31,6 +34,7 @@ typedef struct Reply
 	HttpHead	head;
 } Reply;
 
+static bool ask_until_answered(Login *login, const Block *request, Reply *reply);
 static Outcome try_in_turn(Login *login, const Endpoint **endpoints, int *left, bool first,
 						   const Block *request, Reply *reply);
 static void truncate_trail(Login *login, int len);
@@ -54,32 +58,81 @@ static Outcome cut_off(Login *login, const Endpoint *endpoint, const Connection 
 bool
 exchange(Login *login, const Block *request, char **body, size_t *body_len)
 {
-	const Endpoint *endpoints[MAX_TRIES];
-	int			left = order_endpoints(endpoints);
-	int64		connect_by = Min(monotonic_ms() + guc_connect_timeout, login->deadline);
-	int			wait = MIN_RETRY_WAIT;
+	volatile bool answered = false;
 	Reply		reply = {.data = palloc(MAX_ANSWER_HEAD + MAX_ANSWER_BODY)};
 
 	/* request.c has read the catalogs; nothing is read while waiting, so hold back no VACUUM (snapmgr.c) */
 	InvalidateCatalogSnapshotConditionally();
 
+	login->tls_files = tls_is_built_in() ? tls_files_create() : NULL;
+	PG_TRY();
+	{
+		answered = ask_until_answered(login, request, &reply);
+	}
+	PG_FINALLY();
+	{
+		if (login->tls_files != NULL)
+			tls_files_free(login->tls_files);
+		login->tls_files = NULL;
+	}
+	PG_END_TRY();
+	if (answered)
+	{
+		*body = reply.data + reply.head.head_len;
+		*body_len = reply.head.body_len;
+	}
+	return answered;
+}
+
+/*
+ * Try the endpoints, and what is worth it again until the time to connect is
+ * over.
+ *
+ * Where names are configured and nobody has answered, the worker is asked to
+ * look them up now, and what it finds is tried in the same login, which has
+ * the time to connect once more for that: a name may have moved since, or the
+ * server has just started.
+ */
+static bool
+ask_until_answered(Login *login, const Block *request, Reply *reply)
+{
+	const Endpoint *endpoints[MAX_TRIES];
+	uint32		changes = names_changes();
+	uint32		asked = 0;
+	int			left = order_endpoints(endpoints);
+	int64		connect_by = Min(monotonic_ms() + guc_connect_timeout, login->deadline);
+	int			wait = MIN_RETRY_WAIT;
+	bool		named = any_names();
+	bool		anew = true;
+	bool		waits_for_names = false;
+
 	if (left == 0)
 		return fail(login, FAULT_not_configured, "\"pgbearer.endpoints\" names no endpoint.");
-	for (bool first = true;; first = false)
+	for (;;)
 	{
-		Outcome		outcome = try_in_turn(login, endpoints, &left, first, request, &reply);
+		Outcome		outcome = try_in_turn(login, endpoints, &left, anew, request, reply);
 
 		if (outcome == OUTCOME_ANSWERED)
-		{
-			*body = reply.data + reply.head.head_len;
-			*body_len = reply.head.body_len;
 			return true;
+		if (outcome == OUTCOME_FINAL)
+			return false;
+		if (named && !waits_for_names)
+		{
+			waits_for_names = true;
+			asked = names_ask();
+			connect_by = Min(monotonic_ms() + guc_connect_timeout, login->deadline);
 		}
-		if (outcome == OUTCOME_FINAL || left == 0 || monotonic_ms() >= connect_by)
+		if (monotonic_ms() >= connect_by || (left == 0 && !(waits_for_names && names_awaited(asked))))
 			return false;
 		if (!pause_between(login, Min(monotonic_ms() + wait, connect_by)))
 			return false;
 		wait = Min(wait * 2, MAX_RETRY_WAIT);
+		anew = changes != names_changes();
+		if (anew)
+		{
+			changes = names_changes();
+			left = order_endpoints(endpoints);
+		}
 	}
 }
 
@@ -269,9 +322,20 @@ client_gone(Login *login, const Endpoint *endpoint)
 }
 
 /*
+ * The connection was cut before a word was said: worth another try, but not
+ * for ever.
+ */
+Outcome
+cut_short(Login *login)
+{
+	return login->cuts++ < MAX_CUTS ? OUTCOME_RETRY : OUTCOME_NEXT;
+}
+
+/*
  * The connection ended before the answer was whole.  Over TLS 1.3 that is also
  * how a service says that it does not take our certificate: by then our side of
- * the handshake is over.
+ * the handshake is over; and how it makes room for others, which it may have
+ * done before it saw our side of it.
  */
 static Outcome
 cut_off(Login *login, const Endpoint *endpoint, const Connection *conn, size_t received)
@@ -283,7 +347,7 @@ cut_off(Login *login, const Endpoint *endpoint, const Connection *conn, size_t r
 	else
 		fail(login, FAULT_service_cut, "Endpoint %s closed the connection after %zu bytes of its answer.",
 			 endpoint->label, received);
-	return OUTCOME_NEXT;
+	return conn->tls != NULL && alert == NULL && received == 0 ? cut_short(login) : OUTCOME_NEXT;
 }
 
 /*

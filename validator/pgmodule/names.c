@@ -20,6 +20,7 @@
 #include <netdb.h>
 
 #include "miscadmin.h"
+#include "port/atomics.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
@@ -37,6 +38,9 @@
 #define REFRESH_AFTER	(30 * 1000)
 #define RETRY_AFTER		(2 * 1000)
 
+/* However often logins ask for it, in ms from one look-up to the next */
+#define LEAST_BETWEEN	250
+
 typedef struct FoundName
 {
 	uint32		hash;			/* of the endpoint, so that nothing outlives a change of the list */
@@ -48,6 +52,11 @@ typedef struct FoundName
 typedef struct NameMemory
 {
 	bool		looked_after;	/* the worker has been here */
+	Latch	   *worker;			/* its latch, while there is one */
+	pg_atomic_uint32 changes;	/* of what is known below */
+	pg_atomic_uint32 begun;		/* look-ups of all names; the last may be under way */
+	pg_atomic_uint32 done;		/* the number of the last that is over */
+	pg_atomic_uint32 asked;		/* the number of one that a login waits for */
 	FoundName	names[MAX_ENDPOINTS];	/* by place in the list */
 } NameMemory;
 
@@ -58,13 +67,16 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 PGDLLEXPORT void pgbearer_names_main(Datum main_arg);
 
-static bool any_names(void);
 static void request_name_memory(void);
 static void attach_name_memory(void);
 static void register_worker(void);
+static void worker_begins(void);
+static void worker_ends(int code, Datum arg);
+static void rest_until_due(int64 begun_at, bool all_found, uint32 wait_event);
 static bool look_up_all(void);
 static bool look_up(const Endpoint *endpoint);
 static void copy_addresses(const struct addrinfo *found, FoundName *name);
+static int	by_bytes(const void *one, const void *other);
 static void keep(const Endpoint *endpoint, const FoundName *name);
 
 /*
@@ -83,7 +95,10 @@ names_init(void)
 		register_worker();
 }
 
-static bool
+/*
+ * Is any endpoint given by name?
+ */
+bool
 any_names(void)
 {
 	for (int i = 0; endpoint_list != NULL && i < endpoint_list->count; i++)
@@ -114,7 +129,13 @@ attach_name_memory(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	name_memory = ShmemInitStruct("pgbearer names", sizeof(NameMemory), &found);
 	if (!found)
+	{
 		memset(name_memory, 0, sizeof(NameMemory));
+		pg_atomic_init_u32(&name_memory->changes, 0);
+		pg_atomic_init_u32(&name_memory->begun, 0);
+		pg_atomic_init_u32(&name_memory->done, 0);
+		pg_atomic_init_u32(&name_memory->asked, 0);
+	}
 	name_lock = &GetNamedLWLockTranche(TRANCHE)->lock;
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -159,6 +180,46 @@ find_addresses(const Endpoint *endpoint, FoundAddress *addresses)
 }
 
 /*
+ * How often what is known has changed: as long as it is the same,
+ * find_addresses() finds the same.
+ */
+uint32
+names_changes(void)
+{
+	return name_memory ? pg_atomic_read_u32(&name_memory->changes) : 0;
+}
+
+/*
+ * Ask the worker to look all names up again, soon.  Returns the number of a
+ * look-up that begins from now on, for names_awaited().
+ */
+uint32
+names_ask(void)
+{
+	uint32		ask;
+
+	if (name_memory == NULL)
+		return 0;
+	ask = pg_atomic_read_u32(&name_memory->begun) + 1;
+	pg_atomic_write_u32(&name_memory->asked, ask);
+	LWLockAcquire(name_lock, LW_SHARED);
+	if (name_memory->worker != NULL)
+		SetLatch(name_memory->worker);
+	LWLockRelease(name_lock);
+	return ask;
+}
+
+/*
+ * Is that look-up still to come, or under way?
+ */
+bool
+names_awaited(uint32 ask)
+{
+	return name_memory != NULL && name_memory->worker != NULL &&
+		(int32) (pg_atomic_read_u32(&name_memory->done) - ask) < 0;
+}
+
+/*
  * Why find_addresses() has found none.  The worker may only be about to: then
  * it is worth another try.
  */
@@ -197,16 +258,17 @@ pgbearer_names_main(Datum main_arg pg_attribute_unused())
 	/* a shutdown waits for the look-up under way: resolv.conf(5) may say otherwise, if somebody has set this */
 	(void) setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
 	wait_event = WaitEventExtensionNew("PgbearerNames");
+	worker_begins();
 
 	while (!ShutdownRequestPending)
 	{
+		int64		begun_at = monotonic_ms();
+		uint32		number = pg_atomic_add_fetch_u32(&name_memory->begun, 1);
 		bool		all_found = look_up_all();
 
 		name_memory->looked_after = true;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 all_found ? REFRESH_AFTER : RETRY_AFTER, wait_event);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		pg_atomic_write_u32(&name_memory->done, number);
+		rest_until_due(begun_at, all_found, wait_event);
 		if (ConfigReloadPending)
 		{
 			ConfigReloadPending = false;
@@ -214,6 +276,47 @@ pgbearer_names_main(Datum main_arg pg_attribute_unused())
 		}
 	}
 	proc_exit(1);				/* after 0 the postmaster would not start it again, should somebody have ended it alone */
+}
+
+/*
+ * From now on logins can wake this worker, until it ends.
+ */
+static void
+worker_begins(void)
+{
+	before_shmem_exit(worker_ends, (Datum) 0);
+	LWLockAcquire(name_lock, LW_EXCLUSIVE);
+	name_memory->worker = MyLatch;
+	LWLockRelease(name_lock);
+}
+
+static void
+worker_ends(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+{
+	LWLockAcquire(name_lock, LW_EXCLUSIVE);
+	name_memory->worker = NULL;
+	LWLockRelease(name_lock);
+}
+
+/*
+ * Wait until the names are to be looked up again: some time after the last
+ * look-up began, or sooner if a login asks, or at once if the settings change.
+ */
+static void
+rest_until_due(int64 begun_at, bool all_found, uint32 wait_event)
+{
+	for (;;)
+	{
+		uint32		done = pg_atomic_read_u32(&name_memory->done);
+		bool		asked = (int32) (pg_atomic_read_u32(&name_memory->asked) - done) > 0;
+		int64		left = begun_at + (asked ? LEAST_BETWEEN : all_found ? REFRESH_AFTER : RETRY_AFTER) - monotonic_ms();
+
+		if (left <= 0 || ConfigReloadPending || ShutdownRequestPending)
+			return;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, wait_event);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 static bool
@@ -263,6 +366,14 @@ copy_addresses(const struct addrinfo *found, FoundName *name)
 		address->len = each->ai_addrlen;
 		name->count++;
 	}
+	/* a name service may give them in another order each time, which is no change */
+	qsort(name->addresses, name->count, sizeof(FoundAddress), by_bytes);
+}
+
+static int
+by_bytes(const void *one, const void *other)
+{
+	return memcmp(one, other, sizeof(FoundAddress));
 }
 
 /*
@@ -275,6 +386,7 @@ keep(const Endpoint *endpoint, const FoundName *name)
 	FoundName  *kept = &name_memory->names[endpoint->place];
 	bool		other = kept->hash != name->hash;
 	bool		turned = other || kept->error != name->error;
+	bool		moved = other || (name->error == 0 && memcmp(kept->addresses, name->addresses, sizeof(name->addresses)) != 0);
 
 	LWLockAcquire(name_lock, LW_EXCLUSIVE);
 	if (other || name->error == 0)
@@ -282,6 +394,8 @@ keep(const Endpoint *endpoint, const FoundName *name)
 	else
 		kept->error = name->error;
 	LWLockRelease(name_lock);
+	if (moved)
+		pg_atomic_add_fetch_u32(&name_memory->changes, 1);
 
 	if (turned && name->error != 0)
 		ereport(LOG,

@@ -141,7 +141,7 @@ define_settings(void)
 							   check_service_user, assign_service_user, NULL);
 	DefineCustomStringVariable("pgbearer.tls_certificate_file",
 							   "The certificate that this server shows the service over the network.",
-							   "PEM, with whatever stands between it and the service's client_ca_file. Read for each login.",
+							   "PEM, with whatever stands between it and the service's client_ca_file. Nobody else may write it. Read for each login.",
 							   &guc_tls_certificate_file, "",
 							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pgbearer.tls_key_file",
@@ -151,7 +151,7 @@ define_settings(void)
 							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pgbearer.tls_ca_file",
 							   "The authority that the service's certificate must come from.",
-							   "PEM; one for this alone. Read for each login.",
+							   "PEM; one for this alone. Nobody else may write it. Read for each login.",
 							   &guc_tls_ca_file, "",
 							   PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("pgbearer.instance",

@@ -5,7 +5,7 @@
  *
  * One login goes through them in this order: pgbearer.c (entry), request.c
  * with role.c (what is asked), endpoints.c with endpoint.c and names.c (whom),
- * connect.c with connection.c, peer.c and tls.c (getting there), exchange.c with http.c
+ * connect.c with connection.c, peer.c, tls.c and tls_files.c (getting there), exchange.c with http.c
  * (asking), answer.c with json.c (what was said), session_end.c (the timer).
  *
  * validator/pgmodule/pgbearer.h
@@ -40,6 +40,7 @@
 #define MAX_PEER_NAME		255 /* a DNS name or SPIFFE ID that a certificate is to have */
 #define MAX_ADDRESSES		8	/* of one name */
 #define MAX_TRIES			(MAX_ENDPOINTS * MAX_ADDRESSES)
+#define MAX_TLS_WHY			256
 #define MAX_LABEL			(MAX_HOST + 16 + 48)	/* the last for an address of that name */
 
 #define REQUEST_ID_LEN		32	/* hex digits of 128 random bits */
@@ -52,6 +53,10 @@ typedef enum Fault
 	PGBEARER_REASONS(FAULT_MEMBER)
 #undef FAULT_MEMBER
 } Fault;
+
+typedef struct Tls Tls;
+typedef struct TlsFiles TlsFiles;
+struct ssl_ctx_st;
 
 /*
  * One login.  It is refused until every step has said otherwise; `reason` and
@@ -66,6 +71,8 @@ typedef struct Login
 	char		request_id[REQUEST_ID_LEN + 1];
 	char		token_ref[TOKEN_REF_LEN + 1];
 	int64		deadline;		/* monotonic_ms() by which the answer must be here */
+	TlsFiles   *tls_files;		/* while it is exchanged */
+	int			cuts;			/* connections that ended before a word was said */
 
 	const char *reason;			/* the last fault, or the service's reason */
 	const char *decision_id;	/* NULL if there is no decision */
@@ -145,7 +152,6 @@ typedef enum IoResult
 	IO_ENDED,					/* closed or broken */
 } IoResult;
 
-typedef struct Tls Tls;
 struct WaitEventSet;
 
 typedef struct Connection
@@ -244,6 +250,10 @@ extern void endpoint_is_up(const Endpoint *endpoint);
 
 /* names.c */
 extern void names_init(void);
+extern bool any_names(void);
+extern uint32 names_changes(void);
+extern uint32 names_ask(void);
+extern bool names_awaited(uint32 ask);
 extern int	find_addresses(const Endpoint *endpoint, FoundAddress *addresses);
 extern Outcome no_address(Login *login, const Endpoint *endpoint);
 
@@ -256,6 +266,7 @@ extern bool peer_is_trusted(pgsocket sock, uid_t *uid);
 /* exchange.c */
 extern bool exchange(Login *login, const Block *request, char **body, size_t *body_len);
 extern Outcome client_gone(Login *login, const Endpoint *endpoint);
+extern Outcome cut_short(Login *login);
 
 /* connect.c */
 extern Outcome connect_to(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);
@@ -272,13 +283,22 @@ extern IoResult connection_receive(Connection *conn, char *data, size_t room, si
 /* tls.c */
 extern bool tls_is_built_in(void);
 extern Tls *tls_create(void);
-extern Outcome tls_configure(Tls *tls, const Endpoint *endpoint);
+extern bool tls_configure(Tls *tls, const TlsFiles *files, const Endpoint *endpoint);
 extern IoResult tls_handshake(Tls *tls, pgsocket sock);
 extern IoResult tls_send(Tls *tls, const char *data, size_t len, size_t *done);
 extern IoResult tls_receive(Tls *tls, char *data, size_t room, size_t *done);
 extern const char *tls_why(const Tls *tls);
 extern bool tls_peer_is_refused(const Tls *tls);
+extern bool tls_was_cut(const Tls *tls);
 extern void tls_free(Tls *tls);
+
+/* tls_files.c */
+extern TlsFiles *tls_files_create(void);
+extern Outcome tls_files_read(TlsFiles *files);
+extern struct ssl_ctx_st *tls_files_context(const TlsFiles *files);
+extern const char *tls_files_why(const TlsFiles *files);
+extern void tls_files_free(TlsFiles *files);
+extern void tls_note_failure(char *why, const char *what, int saved_errno);
 
 /* http.c */
 extern HttpResult parse_http_head(const char *data, size_t len, HttpHead *head, const char **error);

@@ -41,9 +41,11 @@ extern int	SSL_CTX_load_verify_locations(SSL_CTX *ctx, const char *file, const c
 #define SSL_SESS_CACHE_OFF 0
 #define SSL_MODE_ENABLE_PARTIAL_WRITE 0x1
 #define SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER 0x2
+#define SSL_MODE_AUTO_RETRY 0x4
 #define SSL_OP_IGNORE_UNEXPECTED_EOF ((uint64_t) 1 << 7)
 #define SSL_CTX_set_mode(ctx, mode) SSL_CTX_ctrl(ctx, 33, mode, NULL)
 #define SSL_CTX_set_session_cache_mode(ctx, mode) SSL_CTX_ctrl(ctx, 44, mode, NULL)
+#define SSL_CTX_clear_mode(ctx, mode) SSL_CTX_ctrl(ctx, 78, mode, NULL)
 #define SSL_CTX_set1_groups_list(ctx, list) SSL_CTX_ctrl(ctx, 92, 0, (char *) (list))
 #define SSL_CTX_set_min_proto_version(ctx, version) SSL_CTX_ctrl(ctx, 123, version, NULL)
 
