@@ -6,7 +6,8 @@
  *
  *	  module_tls_loop COUNT ENDPOINT CERTIFICATE KEY CA
  *
- * Prints how many connections came to a whole answer.  A backend ends soon
+ * Prints how many connections came to a whole answer, and by how many bytes
+ * what is allocated has grown since the second of them.  A backend ends soon
  * after its login, so what is left there is never missed; here it is.
  *
  * tests/integration/module_tls_loop.c
@@ -15,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -93,6 +95,7 @@ main(int argc, char **argv)
 {
 	Endpoint	endpoint;
 	int			answered = 0;
+	size_t		before = 0;
 
 	if (argc != 6 || parse_endpoint(argv[2], &endpoint) != NULL)
 		return 2;
@@ -100,7 +103,11 @@ main(int argc, char **argv)
 	guc_tls_key_file = argv[4];
 	guc_tls_ca_file = argv[5];
 	for (int i = 0; i < atoi(argv[1]); i++)
+	{
 		answered += once(&endpoint);
-	printf("%d\n", answered);
+		if (i == 1)
+			before = mallinfo2().uordblks;
+	}
+	printf("%d %zd\n", answered, (ssize_t) (mallinfo2().uordblks - before));
 	return 0;
 }
