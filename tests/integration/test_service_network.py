@@ -105,6 +105,14 @@ def test_a_certificate_of_no_server_is_told_so_before_its_request_is_read(
     assert network.service.decisions() == []
 
 
+def test_a_stranger_does_not_fill_the_log_with_names(network: NetworkService) -> None:
+    many = network.authority.client("many", [f"name-{number}.{'x' * 50}.test" for number in range(300)])
+    assert network.post(many, b"{}").status == 403
+    line = network.service.await_line(r"is refused: its certificate \((.*) is of no server")
+    assert len(line[1]) < 1000
+    assert "name-0." in line[1]
+
+
 def test_a_certificate_of_two_servers_is_nobodys(network: NetworkService) -> None:
     servers = network.service.settings["servers"] | {"both": {"certificate": "both.test"}}
     network.service.change(servers=servers)

@@ -197,11 +197,14 @@ uint32
 names_ask(void)
 {
 	uint32		ask;
+	uint32		asked;
 
 	if (name_memory == NULL)
 		return 0;
 	ask = pg_atomic_read_u32(&name_memory->begun) + 1;
-	pg_atomic_write_u32(&name_memory->asked, ask);
+	asked = pg_atomic_read_u32(&name_memory->asked);
+	while ((int32) (ask - asked) > 0 && !pg_atomic_compare_exchange_u32(&name_memory->asked, &asked, ask))
+		;						/* somebody else asked meanwhile, perhaps for a later one */
 	LWLockAcquire(name_lock, LW_SHARED);
 	if (name_memory->worker != NULL)
 		SetLatch(name_memory->worker);

@@ -28,6 +28,9 @@ __all__ = ["LoginHandler", "NetworkLoginHandler", "by_uid"]
 _TRY_ELSEWHERE = frozenset({Reason.OVERLOADED, Reason.NOT_READY})
 """Refusals that say nothing of the login: 503, on which the module asks its next endpoint."""
 
+_MOST_NAMES = 512
+"""Characters that a line of the log has of a stranger's names."""
+
 
 class LoginHandler:
     """Serves one login listener. All listeners of a service share the decider, the slots and the metrics.
@@ -121,7 +124,7 @@ class NetworkLoginHandler(LoginHandler):
         caller, _ = self._callers[exchange]
         if caller is not None:
             return refusal
-        known = ", ".join(exchange.peer.names) or "no SPIFFE ID or DNS name"
+        known = ", ".join(exchange.peer.names)[:_MOST_NAMES] or "no SPIFFE ID or DNS name"
         why = f"its certificate ({known}) is of no server under servers:"
         self._refusals.add("unknown", exchange.peer.address or "?", why)
         return self._refusal(403, encode_fault(Reason.CALLER_UNKNOWN, "servers"))
