@@ -27,6 +27,8 @@ _MAKE_FOLDER: Final = (
 )
 """The last line of defence behind `follow`: no mount point is made below a symlink."""
 _BEGIN_SECONDS: Final = 30.0
+_SUBPATH_KEEPS: Final = 0o2777
+"""Not the sticky bit (Kubernetes' pkg/volume/util/subpath/subpath_linux.go, doSafeMakeDir)."""
 Json = Mapping[str, Any]
 
 
@@ -97,6 +99,7 @@ def start(spec: Json, source: Source, folder: Path, volumes: Mapping[str, Volume
     script = folder / "run.sh"
     script.touch(mode=0o600)  # its environment may hold secrets
     script.write_text(_script(spec, source, folder, volumes))
+    (folder / "hosts").write_text(_hosts(source))
     own: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", script]
     outer = 'code=$1; shift; "$@"; echo $? > "$code.new"; mv "$code.new" "$code"'
     process = launch(["bash", "-c", outer, "outer", folder / "code", *own], log=folder / "log")
@@ -119,6 +122,8 @@ def _script(spec: Json, source: Source, root: Path, volumes: Mapping[str, Volume
         "for d in proc dev etc tmp; do dir $d; done",
         "mount -t proc proc proc",
         "mount --rbind /dev dev",
+        "[ -e etc/hosts ] || : > etc/hosts",
+        f"mount --bind {root}/hosts etc/hosts",
         *_mounts(spec, source, volumes),
     ]
     context = spec.get("securityContext", {})
@@ -133,7 +138,7 @@ def _mounts(spec: Json, source: Source, volumes: Mapping[str, Volume]) -> list[s
     placed = [(follow(layers, mount["mountPath"]), mount) for mount in spec.get("volumeMounts", [])]
     for path, mount in sorted(placed, key=lambda pair: pair[0]):
         volume = volumes[mount["name"]]
-        folder = _below(volume, mount.get("subPath", ""), owner(source.pod))
+        folder = _below(volume, mount.get("subPath", ""))
         at = shlex.quote(f".{path}")
         lines += [f"dir {shlex.quote(path.lstrip('/'))}", f"mount --bind {shlex.quote(str(folder))} {at}"]
         if volume.read_only or mount.get("readOnly"):
@@ -141,15 +146,16 @@ def _mounts(spec: Json, source: Source, volumes: Mapping[str, Volume]) -> list[s
     return lines
 
 
-def _below(volume: Volume, path: str, uid_and_gid: tuple[int, int]) -> Path:
-    """A folder in a volume, made on first use as the kubelet does."""
+def _below(volume: Volume, path: str) -> Path:
+    """A folder in a volume, made on first use as the kubelet does: with the volume's own mode and group."""
     if not path:
         return volume.folder
     folder = volume.folder / follow([volume.folder], path).lstrip("/")
     if not volume.read_only and not folder.exists():
         folder.mkdir(parents=True)
-        folder.chmod(0o2770)
-        shutil.chown(folder, *uid_and_gid)
+        there = volume.folder.stat()
+        os.chown(folder, -1, there.st_gid)
+        folder.chmod(there.st_mode & _SUBPATH_KEEPS)
     return folder
 
 
@@ -166,7 +172,8 @@ def _command(spec: Json, source: Source, root: Path) -> str:
     user = f"{context.get('runAsUser', uid)}:{context.get('runAsGroup', gid)}"
     variables = [f"{name}={value}" for name, value in _environment(spec, source).items()]
     words = [*spec.get("command", []), *spec.get("args", [])]
-    inside = ["chroot", f"--userspec={user}", f"--groups={gid or ''}", str(root / "fs"), *words]
+    group = source.group
+    inside = ["chroot", f"--userspec={user}", f"--groups={'' if group is None else group}", str(root / "fs"), *words]
     return shlex.join(["exec", "env", "-i", *variables, "setpriv", "--no-new-privs", *inside])
 
 
@@ -181,6 +188,14 @@ def _environment(spec: Json, source: Source) -> dict[str, str]:
     for entry in spec.get("env", []):
         variables[entry["name"]] = _value(entry, source)
     return variables
+
+
+def _hosts(source: Source) -> str:
+    """Who is where: every pod at this machine, and so every Service. There is no DNS, so they stand in this file."""
+    services = source.cluster.get("/api/v1/services")["items"]
+    names = [f"{each['metadata']['name']}.{each['metadata']['namespace']}.svc" for each in services]
+    lines = [f"127.0.0.1 {name} {name}.cluster.local" for name in sorted(names)]
+    return "\n".join(["127.0.0.1 localhost", "::1 localhost", *lines]) + "\n"
 
 
 def _value(entry: Json, source: Source) -> str:

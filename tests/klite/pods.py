@@ -1,16 +1,19 @@
 """What a kubelet does with a pod, once: volumes, init containers, native sidecars, containers, and its status.
 
-A pod is Ready as soon as its containers are started: there are no probes. A container that ends is not started again.
+A pod is reported as Ready as soon as its containers are started; whether it is can be waited for. What stands beside an
+application is waited for first, as its startup probe says. A container that ends is not started again, and what is in a
+volume is renewed on demand.
 """
 
 import datetime
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.klite import containers
+from tests.klite import containers, probes
 from tests.klite.cluster import Cluster, ClusterError
 from tests.klite.containers import Container
 from tests.klite.images import Images
@@ -29,6 +32,7 @@ class Pod:
 
     kubelet: "Kubelet"
     source: Source
+    folder: Path
     running: dict[str, Container] = field(default_factory=dict)
 
     @property
@@ -49,6 +53,26 @@ class Pod:
         state = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}}
         self.kubelet.report(self.source.pod, "Succeeded" if code == 0 else "Failed", ready=False, state=state)
         return 1 if code is None else code
+
+    def await_ready(self) -> None:
+        """Wait until the readiness probes of its containers succeed.
+
+        Raises:
+            ClusterError: they did not in two minutes, or a container ended; with what that printed.
+        """
+        spec = self.source.pod["spec"]
+        for each in (*_sidecars(spec), *spec["containers"]):
+            probes.await_success(each, "readinessProbe", self.running[each["name"]])
+
+    def refresh(self) -> None:
+        """Write anew what its volumes have from the API server, as a kubelet does within a minute or so."""
+        for each in self.source.pod["spec"].get("volumes", []):
+            if each.keys() & {"projected", "configMap", "secret"}:
+                self.volume(each)
+
+    def volume(self, volume: Json) -> Volume:
+        """One of its volumes, made now."""
+        return self.source.make(volume, self.folder / "volumes" / volume["name"], containers.owner(self.source.pod))
 
     def stop(self) -> None:
         """End every container, the first one first."""
@@ -77,14 +101,10 @@ class Kubelet:
         found = self.cluster.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
         source = Source(self.cluster, self.images, found, self.folder / "claims")
         here = self.folder / "pods" / f"{namespace}_{name}"
-        uid_and_gid = containers.owner(found)
-        volumes = {
-            each["name"]: source.make(each, here / "volumes" / each["name"], uid_and_gid)
-            for each in found["spec"].get("volumes", [])
-        }
-        pod = Pod(self, source)
+        shutil.rmtree(here, ignore_errors=True)  # of one that had its name before
+        pod = Pod(self, source, here)
         try:
-            self._start(pod, here, volumes)
+            self._start(pod)
         except BaseException:
             pod.stop()
             raise
@@ -96,8 +116,7 @@ class Kubelet:
         """Give every claim a folder as its volume."""
         found = json.loads(self.cluster.kubectl("-n", namespace, "get", "pvc", "-l", selector, "-o", "json"))
         for claim in found["items"]:
-            name = claim["metadata"]["name"]
-            folder = self.folder / "claims" / f"{namespace}_{name}"
+            folder = self.folder / "claims" / claim["metadata"]["uid"]
             folder.mkdir(parents=True, exist_ok=True)
             self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_volume(namespace, claim, folder)))
 
@@ -122,16 +141,18 @@ class Kubelet:
         words = ["patch", "pod", metadata["name"], "--subresource=status", "--type=merge", "-p", patch]
         self.cluster.kubectl("-n", metadata["namespace"], *words)
 
-    def _start(self, pod: Pod, here: Path, volumes: Mapping[str, Volume]) -> None:
+    def _start(self, pod: Pod) -> None:
         spec = pod.source.pod["spec"]
+        volumes = {each["name"]: pod.volume(each) for each in spec.get("volumes", [])}
         for each in spec.get("initContainers", []):
-            container = containers.start(each, pod.source, here / each["name"], volumes)
+            container = containers.start(each, pod.source, pod.folder / each["name"], volumes)
             if each in _sidecars(spec):
                 pod.running[container.name] = container
+                probes.await_success(each, "startupProbe", container)
                 continue
             _await_success(container)
         for each in (*spec["containers"][1:], spec["containers"][0]):
-            pod.running[each["name"]] = containers.start(each, pod.source, here / each["name"], volumes)
+            pod.running[each["name"]] = containers.start(each, pod.source, pod.folder / each["name"], volumes)
 
 
 def _await_success(container: Container) -> None:
@@ -154,7 +175,7 @@ def _volume(namespace: str, claim: Json, folder: Path) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": f"{namespace}-{claim['metadata']['name']}"},
+        "metadata": {"name": f"pvc-{claim['metadata']['uid']}"},
         "spec": {
             "capacity": {"storage": "1000Gi"},
             "accessModes": ["ReadWriteOnce"],

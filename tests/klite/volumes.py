@@ -1,20 +1,26 @@
-"""The volumes of a pod as folders: written once, and never refreshed as a kubelet would."""
+"""The volumes of a pod as folders, with the modes and owners that a kubelet gives them; a claim's is a plain folder."""
 
 import base64
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.klite import payload
 from tests.klite.cluster import Cluster, ClusterError
 from tests.klite.images import Images
+from tests.klite.payload import File
 
 __all__ = ["Source", "Volume"]
 
 _MODE: Final = 0o644
+_TOKEN_MODE: Final = 0o600
+_OPEN: Final = 0o777
+_STICKY: Final = 0o1777
+"""Of what is kept in memory, where tmpfs has it so."""
+_GROUP_WRITES: Final = 0o660
 Json = Mapping[str, Any]
 
 
@@ -30,7 +36,7 @@ class Volume:
 class Source:
     """Where the content of one pod's volumes comes from: the API server, and images.
 
-    `pod` is the object, `claims` the folder with one folder a PersistentVolumeClaim.
+    `pod` is the object, `claims` the folder with one folder a PersistentVolumeClaim, by its uid.
     """
 
     cluster: Cluster
@@ -59,8 +65,16 @@ class Source:
         known = {f"metadata.{name}": metadata[name] for name in ("namespace", "name", "uid")}
         return str((known | {"status.podIP": "127.0.0.1", "status.hostIP": "127.0.0.1"})[path])
 
+    @property
+    def group(self) -> int | None:
+        """The pod's ``fsGroup``."""
+        found: int | None = self.pod["spec"].get("securityContext", {}).get("fsGroup")
+        return found
+
     def make(self, volume: Json, folder: Path, owner: tuple[int, int]) -> Volume:
-        """The volume, its files below `folder` unless they are an image's or a claim's, given to uid and gid `owner`.
+        """The volume, its files below `folder` unless they are an image's or a claim's; a claim's are `owner`'s.
+
+        Of settings, secrets and tokens once more for the same folder: they are renewed there, all at once.
 
         Raises:
             ClusterError: this kind of volume cannot be made here.
@@ -68,42 +82,61 @@ class Source:
         if "image" in volume:
             return Volume(self.images.layers(volume["image"]["reference"])[-1], read_only=True)
         if "persistentVolumeClaim" in volume:
-            folder = self.claims / f"{self.namespace}_{volume['persistentVolumeClaim']['claimName']}"
-        folder.mkdir(parents=True, exist_ok=True)
-        read_only = self._fill(volume, folder)
-        subprocess.run(["chown", "-R", f"{owner[0]}:{owner[1]}", folder], check=True)
-        folder.chmod(0o2755 if read_only else 0o2770)
-        return Volume(folder, read_only)
+            return self._claimed(volume["persistentVolumeClaim"]["claimName"], owner)
+        found = self._files(volume)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(_OPEN if "configMap" in volume or not _in_memory(volume, found) else _STICKY)
+            if self.group is not None:
+                payload.give_to_group(folder, self.group, _GROUP_WRITES)
+        if found is not None:
+            payload.write(folder, found, self.group)
+        return Volume(folder, read_only=found is not None)
 
-    def _fill(self, volume: Json, folder: Path) -> bool:
-        """Write what is in it; whether it may only be read."""
+    def _claimed(self, name: str, owner: tuple[int, int]) -> Volume:
+        folder = self.claims / self._get("persistentvolumeclaim", name)["metadata"]["uid"]
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["chown", "-R", f"{owner[0]}:{owner[1]}", folder], check=True)
+        folder.chmod(0o2770)
+        return Volume(folder, read_only=False)
+
+    def _files(self, volume: Json) -> dict[str, File] | None:
+        """What is in it; None if it is for the pod to fill."""
         match volume:
-            case {"projected": {"sources": sources}}:
-                for source in sources:
-                    self._project(source, folder)
+            case {"projected": {"sources": sources} as projected}:
+                mode = projected.get("defaultMode", _MODE)
+                return {path: file for source in sources for path, file in self._projected(source, mode).items()}
             case {"secret": secret}:
-                _put_items(folder, secret, self.secret(secret["secretName"]))
+                return _items(secret, self.secret(secret["secretName"]), secret.get("defaultMode", _MODE))
             case {"configMap": config_map}:
-                _put_items(folder, config_map, self.config_map(config_map["name"]))
-            case {"emptyDir": _} | {"persistentVolumeClaim": _}:
-                return False
+                return _items(config_map, self.config_map(config_map["name"]), config_map.get("defaultMode", _MODE))
+            case {"emptyDir": _}:
+                return None
             case _:
                 raise ClusterError(f"no such volume can be made here: {json.dumps(volume)}")
-        return True
 
-    def _project(self, source: Json, folder: Path) -> None:
+    def _projected(self, source: Json, mode: int) -> dict[str, File]:
         match source:
             case {"configMap": config_map}:
-                _put_items(folder, config_map, self.config_map(config_map["name"]))
+                return _items(config_map, self.config_map(config_map["name"]), mode)
             case {"secret": secret}:
-                _put_items(folder, secret, self.secret(secret["name"]))
+                return _items(secret, self.secret(secret["name"]), mode)
             case {"downwardAPI": {"items": items}}:
-                for item in items:
-                    _put(folder, item["path"], self.field(item["fieldRef"]["fieldPath"]).encode(), _MODE)
+                return {item["path"]: File(self.field(item["fieldRef"]["fieldPath"]).encode(), mode) for item in items}
             case {"serviceAccountToken": token}:
-                _put(folder, token["path"], self._token(token).encode(), 0o640)
+                return {token["path"]: File(self._token(token).encode(), *self._token_is_for(mode))}
             case _:
                 raise ClusterError(f"this cannot be projected here: {json.dumps(source)}")
+
+    def _token_is_for(self, mode: int) -> tuple[int, int]:
+        """Mode and owner of a token: private as soon as the pod says who it is (pkg/volume/projected/projected.go)."""
+        spec = self.pod["spec"]
+        usual = spec.get("securityContext", {}).get("runAsUser")
+        each = [*spec.get("initContainers", []), *spec["containers"]]
+        users = {one.get("securityContext", {}).get("runAsUser", usual) for one in each}
+        (user,) = users if len(users) == 1 else (None,)
+        private = user is not None or self.group is not None
+        return (_TOKEN_MODE if private else mode), user or 0
 
     def _token(self, wanted: Json) -> str:
         account = self.pod["spec"]["serviceAccountName"]
@@ -120,14 +153,11 @@ def _decoded(data: Mapping[str, str]) -> dict[str, bytes]:
     return {key: base64.b64decode(value) for key, value in data.items()}
 
 
-def _put_items(folder: Path, source: Json, data: Mapping[str, bytes]) -> None:
-    for item in source.get("items") or [{"key": key, "path": key} for key in data]:
-        _put(folder, item["path"], data[item["key"]], item.get("mode", _MODE))
+def _items(source: Json, data: Mapping[str, bytes], mode: int) -> dict[str, File]:
+    """The chosen keys, or all, under the paths and modes that are asked for."""
+    items = source.get("items") or [{"key": key, "path": key} for key in data]
+    return {item["path"]: File(data[item["key"]], item.get("mode", mode)) for item in items}
 
 
-def _put(folder: Path, path: str, content: bytes, mode: int) -> None:
-    file = folder / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as out:
-        out.write(content)
-    file.chmod(mode)
+def _in_memory(volume: Json, files: Mapping[str, File] | None) -> bool:
+    return files is not None or volume["emptyDir"].get("medium") == "Memory"
