@@ -30,5 +30,6 @@ pytest_plugins = [
     "tests.e2e.fix_spire",
     "tests.e2e.fix_services",
     "tests.e2e.fix_operator",
+    "tests.e2e.fix_cnpg_login",
     "tests.attacks.fix_door",
 ]

@@ -1,42 +1,23 @@
 """PostgreSQL's own psql with its own device flow, and nothing of ours on the client, over hostssl."""
 
 import re
-import subprocess
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
 from tests.e2e.fix_keycloak import person
 from tests.e2e.fix_stack import LoginStack
 from tests.parts.debian import CLIENT, DebianRoot
-from tests.parts.device_pages import Visit, approve, deny
+from tests.parts.device_pages import approve, deny
+from tests.parts.device_psql import A_TOKEN, Answer, DevicePsql, Said
 from tests.parts.needs import DEBOOTSTRAP, ROOT
-
-PROMPT = re.compile(r"Visit (?P<url>https://\S+) and enter the code: (?P<code>\S+)")
-A_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")
-SECONDS = 60
-"""psql polls every 5 s; after this, it is not going to end."""
-
-Answer = Callable[..., Visit]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """How psql ended, and what it said beyond its prompt for the device login."""
-
-    status: int
-    output: str
-    errors: str
-    was_asked: bool
 
 
 class Psql:
-    """psql of Debian, with the run's authority in its system store."""
+    """psql of Debian before the stack's database, with the run's authority in its system store."""
 
     def __init__(self, root: DebianRoot, stack: LoginStack) -> None:
-        self._root = root
+        self._psql = DevicePsql(root, stack.ca_file)
         self._stack = stack
 
     def run(self, who: str, role: str, sql: str, *, answer: Answer = approve, sslmode: str = "verify-full") -> Said:
@@ -46,29 +27,8 @@ class Psql:
             f"sslmode={sslmode} require_auth=oauth "
             f"oauth_issuer={self._stack.issuer} oauth_client_id=pgbearer-device"
         )
-        certificates = "PGSSLROOTCERT=/etc/ssl/certs/ca-certificates.crt"
-        command = self._root.command("env", certificates, "psql", "-XAtq", "-d", conninfo, "-c", sql)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as psql:
-            watchdog = threading.Timer(SECONDS, psql.kill)
-            watchdog.start()
-            errors, was_asked = self._watch(psql, who, answer)
-            assert psql.stdout is not None
-            output = psql.stdout.read()
-            status = psql.wait()
-            watchdog.cancel()
-        return Said(status, output.strip(), errors, was_asked)
-
-    def _watch(self, psql: "subprocess.Popen[str]", who: str, answer: Answer) -> tuple[str, bool]:
-        """Answer the pages when psql asks for them; what else it said, and whether it asked."""
-        assert psql.stderr is not None
-        errors, was_asked = "", False
-        for line in psql.stderr:
-            if found := PROMPT.search(line):
-                answer(found["url"], person(who), ca_file=self._stack.ca_file, user_code=found["code"])
-                was_asked = True
-            else:
-                errors += line
-        return errors, was_asked
+        store = "/etc/ssl/certs/ca-certificates.crt"
+        return self._psql.run(conninfo, sql, person(who), answer=answer, PGSSLROOTCERT=store)
 
 
 @pytest.fixture(scope="module")

@@ -147,6 +147,16 @@ def test_roles_have_no_passwords(overlay: str) -> None:
 
 
 @every_overlay
+def test_a_rule_means_what_the_catalog_will_say_of_its_roles(overlay: str) -> None:
+    """A member of one of PostgreSQL's own roles is privileged: a rule that does not say so gives it to nobody."""
+    (cluster,) = rendered(overlay).of("Cluster")
+    inherits = {role["name"]: role.get("inRoles", ()) for role in cluster["spec"]["managed"]["roles"]}
+    rules = yaml.safe_load(policy(overlay))["rules"]
+    meant = {role: rule.get("privileged", False) for rule in rules for role in rule["roles"]}
+    assert meant == {role: any(each.startswith("pg_") for each in inherits[role]) for role in meant}
+
+
+@every_overlay
 def test_no_secret_is_committed(overlay: str) -> None:
     assert rendered(overlay).of("Secret") == ()
     for file in CNPG.rglob("*.yaml"):

@@ -100,7 +100,7 @@ def start(spec: Json, source: Source, folder: Path, volumes: Mapping[str, Volume
     script.touch(mode=0o600)  # its environment may hold secrets
     script.write_text(_script(spec, source, folder, volumes))
     (folder / "hosts").write_text(_hosts(source))
-    own: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", script]
+    own = source.sandbox.command("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", script)
     outer = 'code=$1; shift; "$@"; echo $? > "$code.new"; mv "$code.new" "$code"'
     process = launch(["bash", "-c", outer, "outer", folder / "code", *own], log=folder / "log")
     container = Container(spec["name"], folder, process)
@@ -150,13 +150,14 @@ def _below(volume: Volume, path: str) -> Path:
     """A folder in a volume, made on first use as the kubelet does: with the volume's own mode and group."""
     if not path:
         return volume.folder
-    folder = volume.folder / follow([volume.folder], path).lstrip("/")
+    inner = follow([volume.outside], path).lstrip("/")
+    folder = volume.outside / inner
     if not volume.read_only and not folder.exists():
         folder.mkdir(parents=True)
-        there = volume.folder.stat()
+        there = volume.outside.stat()
         os.chown(folder, -1, there.st_gid)
         folder.chmod(there.st_mode & _SUBPATH_KEEPS)
-    return folder
+    return volume.folder / inner
 
 
 def owner(pod: Json) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from tests.klite import containers, probes
 from tests.klite.cluster import Cluster, ClusterError
 from tests.klite.containers import Container
 from tests.klite.images import Images
+from tests.klite.sandbox import Sandbox
 from tests.klite.volumes import Source, Volume
 from tests.parts.processes import wait_until
 
@@ -78,6 +79,7 @@ class Pod:
         """End every container, the first one first."""
         for container in reversed(self.running.values()):
             container.stop()
+        self.source.sandbox.stop()
 
     def logs(self) -> str:
         """The last that each container has printed."""
@@ -99,9 +101,10 @@ class Kubelet:
             ClusterError: an init container failed, or something in it cannot be done here.
         """
         found = self.cluster.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
-        source = Source(self.cluster, self.images, found, self.folder / "claims")
         here = self.folder / "pods" / f"{namespace}_{name}"
         shutil.rmtree(here, ignore_errors=True)  # of one that had its name before
+        here.mkdir(parents=True)
+        source = Source(self.cluster, self.images, found, self.folder / "claims", Sandbox.start(here))
         pod = Pod(self, source, here)
         try:
             self._start(pod)

@@ -19,6 +19,7 @@ __all__ = [
     "etcd",
     "kubeconform",
     "kubectl",
+    "kubectl_cnpg",
     "kustomize",
     "offline_check",
     "operator",
@@ -63,6 +64,12 @@ def operator() -> Path:
     """`manager`: CloudNativePG's operator, and the instance manager in its pods; raises as `apiserver`."""
     linker = f"-X {_OPERATOR}/pkg/versions.buildVersion={version(_OPERATOR)}"
     return _program("cloudnative-pg", _OPERATOR, "manager", f"{_OPERATOR}/cmd/manager", linker=linker)
+
+
+def kubectl_cnpg() -> Path:
+    """`kubectl-cnpg`: what is ``kubectl cnpg`` to people; raises as `apiserver`."""
+    linker = f"-X {_OPERATOR}/pkg/versions.buildVersion={version(_OPERATOR)}"
+    return _program("kubectl-cnpg", _OPERATOR, "kubectl-cnpg", f"{_OPERATOR}/cmd/kubectl-cnpg", linker=linker)
 
 
 def kustomize() -> Path:

@@ -12,23 +12,23 @@ from tests.klite import payload
 from tests.klite.cluster import Cluster, ClusterError
 from tests.klite.images import Images
 from tests.klite.payload import File
+from tests.klite.sandbox import Sandbox
 
 __all__ = ["Source", "Volume"]
 
 _MODE: Final = 0o644
 _TOKEN_MODE: Final = 0o600
 _OPEN: Final = 0o777
-_STICKY: Final = 0o1777
-"""Of what is kept in memory, where tmpfs has it so."""
 _GROUP_WRITES: Final = 0o660
 Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A folder, and whether the pod may only read it."""
+    """A folder of the pod's sandbox, where this process finds it, and whether the pod may only read it."""
 
     folder: Path
+    outside: Path
     read_only: bool
 
 
@@ -43,6 +43,7 @@ class Source:
     images: Images
     pod: Json
     claims: Path
+    sandbox: Sandbox
 
     @property
     def namespace(self) -> str:
@@ -80,25 +81,30 @@ class Source:
             ClusterError: this kind of volume cannot be made here.
         """
         if "image" in volume:
-            return Volume(self.images.layers(volume["image"]["reference"])[-1], read_only=True)
+            content = self.images.layers(volume["image"]["reference"])[-1]
+            return Volume(content, content, read_only=True)
         if "persistentVolumeClaim" in volume:
             return self._claimed(volume["persistentVolumeClaim"]["claimName"], owner)
-        found = self._files(volume)
+        files = self._files(volume)
+        outside = self.sandbox.seen(folder)
         if not folder.exists():
             folder.mkdir(parents=True)
-            folder.chmod(_OPEN if "configMap" in volume or not _in_memory(volume, found) else _STICKY)
+            if _in_memory(volume):
+                self.sandbox.mount_memory(folder)
+            else:
+                outside.chmod(_OPEN)
             if self.group is not None:
-                payload.give_to_group(folder, self.group, _GROUP_WRITES)
-        if found is not None:
-            payload.write(folder, found, self.group)
-        return Volume(folder, read_only=found is not None)
+                payload.give_to_group(outside, self.group, _GROUP_WRITES)
+        if files is not None:
+            payload.write(outside, files, self.group)
+        return Volume(folder, outside, read_only=files is not None)
 
     def _claimed(self, name: str, owner: tuple[int, int]) -> Volume:
         folder = self.claims / self._get("persistentvolumeclaim", name)["metadata"]["uid"]
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["chown", "-R", f"{owner[0]}:{owner[1]}", folder], check=True)
         folder.chmod(0o2770)
-        return Volume(folder, read_only=False)
+        return Volume(folder, folder, read_only=False)
 
     def _files(self, volume: Json) -> dict[str, File] | None:
         """What is in it; None if it is for the pod to fill."""
@@ -159,5 +165,6 @@ def _items(source: Json, data: Mapping[str, bytes], mode: int) -> dict[str, File
     return {item["path"]: File(data[item["key"]], item.get("mode", mode)) for item in items}
 
 
-def _in_memory(volume: Json, files: Mapping[str, File] | None) -> bool:
-    return files is not None or volume["emptyDir"].get("medium") == "Memory"
+def _in_memory(volume: Json) -> bool:
+    """Of files from the API server only a ConfigMap's own volume is not."""
+    return "configMap" not in volume and volume.get("emptyDir", {"medium": "Memory"}).get("medium") == "Memory"

@@ -50,6 +50,7 @@ CLUSTERS: dict[str, Callable[[], object]] = {
     "Kubernetes' controllers": programs.controller_manager,
     "kubectl": programs.kubectl,
     "CloudNativePG's operator": programs.operator,
+    "CloudNativePG's plugin of kubectl": programs.kubectl_cnpg,
     "SPIRE's agent": programs.spire_agent,
     "SPIRE's server": programs.spire_server,
 }

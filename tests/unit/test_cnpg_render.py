@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,6 +128,18 @@ def test_what_the_spec_says_is_there() -> None:
         "orders_reader",
         "breakglass",
     ]
+
+
+@pytest.mark.parametrize(
+    ("inherits", "said"), [(["pg_read_all_data"], True), (["orders_base"], True), (["orders_plain"], None), ([], None)]
+)
+def test_a_rule_says_that_its_role_is_privileged(inherits: list[str], said: bool | None) -> None:
+    """The service gives no role that the catalog calls so, be it by way of another, unless its rule says it."""
+    others = [{"name": "orders_base", "inherits": ["pg_monitor"]}, {"name": "orders_plain"}]
+    rendered = made(roles=[{"name": "orders_reader", "inherits": inherits}, *others])
+    rules = yaml.safe_load(one(rendered, "ConfigMap")["data"]["pgbearer.yaml"])["rules"]
+    (rule,) = (each for each in rules if each["roles"] == ["orders_reader"])
+    assert rule.get("privileged") is said
 
 
 def test_who_lets_people_in_beside_oauth_says_so() -> None:

@@ -96,4 +96,19 @@ def _rule(spec: Spec, role: Identity, issuer: str, **more: Any) -> Mapping[str, 
     """Of the policy; if there is one issuer alone, it need not be said."""
     alone = not (spec.other_issuers or spec.workloads or spec.spire)
     said = {} if alone else {"issuers": [issuer]}
-    return {"name": role.name, **said, **more, "databases": [spec.database], "roles": [role.name]}
+    means = {"privileged": True} if _is_privileged(role.name, spec) else {}
+    return {"name": role.name, **said, **more, "databases": [spec.database], "roles": [role.name], **means}
+
+
+def _is_privileged(name: str, spec: Spec) -> bool:
+    """Whether it is a member of a role of PostgreSQL's own: the service gives none that is unless its rule says so."""
+    roles: list[Identity] = [*spec.roles]
+    if spec.workloads:
+        roles += spec.workloads.roles
+    if spec.spire:
+        roles += [*spec.spire.roles, *(spec.spire.federated.roles if spec.spire.federated else ())]
+    inherits = {role.name: role.inherits for role in roles}
+    reached = [name]
+    for each in reached:  # grows as it goes
+        reached += [further for further in inherits.get(each, ()) if further not in reached]
+    return any(each.startswith("pg_") for each in reached)
