@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import os
 import socket
 import ssl
+import subprocess
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -106,6 +108,36 @@ def test_the_environment_chooses_neither_proxy_nor_authority(
         monkeypatch.setenv(name, "http://127.0.0.1:9/")
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
     assert get(issuer.well_known).status == 200
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_the_environment_adds_no_authority_to_the_systems(
+    name: str, issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hashed").mkdir()
+    hashed = ["openssl", "x509", "-in", issuer.ca_file, "-noout", "-subject_hash"]
+    called = subprocess.run(hashed, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / "hashed" / f"{called}.0").write_bytes(issuer.ca_file.read_bytes())
+    monkeypatch.setenv(name, str(issuer.ca_file if name == "SSL_CERT_FILE" else tmp_path / "hashed"))
+    with SyncFetcher() as fetcher, pytest.raises(FetchError) as caught:
+        fetcher.get(issuer.well_known)
+    assert caught.value.kind is Fault.TLS
+
+
+def test_a_system_without_authorities_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nowhere = ssl.get_default_verify_paths()._replace(
+        openssl_cafile=str(tmp_path / "a"), openssl_capath=str(tmp_path / "b")
+    )
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
+    with pytest.raises(UsageError, match="no authorities to trust"):
+        SyncFetcher()
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_file_of_authorities(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ca.crt")
+    with pytest.raises(UsageError, match="is not a regular file"):
+        SyncFetcher(tmp_path / "ca.crt")
 
 
 async def test_sync_fetcher_works_inside_a_running_loop(issuer: Issuer) -> None:

@@ -1,6 +1,7 @@
 """One exchange within bounds: which URLs are asked, with which TLS, and how much of an answer is read."""
 
 import ssl
+import stat
 from pathlib import Path
 
 from pgbearer.errors import UsageError
@@ -54,14 +55,10 @@ def tls_context(ca_file: Path | None, certificate: tuple[Path, Path] | None = No
         certificate: files with our own certificate and its key (PEM), for servers that ask for one.
 
     Raises:
-        UsageError: a file cannot be read, or holds no certificate, or a key that is locked or another's.
+        UsageError: a file cannot be read, or holds no certificate, or a key that is locked or another's; or the system
+            has no store.
     """
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(
-            "cannot read certificates", where=str(ca_file), hint="Give a file of PEM certificates."
-        ) from error
+    context = _of_system() if ca_file is None else _of_file(ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None:
         _present(context, *certificate)
@@ -84,6 +81,29 @@ async def read_reply(response: httpx.Response, *, url: str, max_bytes: int) -> R
         if len(body) > max_bytes:
             raise FetchError(Fault.TOO_LARGE, f"answered more than {max_bytes} bytes", url=url)
     return Reply(response.status_code, dict(response.headers), bytes(body))
+
+
+def _of_file(ca_file: Path) -> ssl.SSLContext:
+    try:
+        if not stat.S_ISREG(ca_file.stat().st_mode):  # a pipe would keep us waiting for whoever writes to it
+            raise UsageError("is not a regular file", where=str(ca_file), hint="Give a file of PEM certificates.")
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise UsageError(
+            "cannot read certificates", where=str(ca_file), hint="Give a file of PEM certificates."
+        ) from error
+
+
+def _of_system() -> ssl.SSLContext:
+    """Where OpenSSL was built to look, and not where SSL_CERT_FILE and SSL_CERT_DIR say: that is the environment's."""
+    paths = ssl.get_default_verify_paths()
+    file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
+    if not file.is_file() and not folder.is_dir():
+        hint = "Install ca-certificates, or give a file of PEM certificates."
+        raise UsageError("this system has no authorities to trust", where=str(file), hint=hint)
+    return ssl.create_default_context(
+        cafile=file if file.is_file() else None, capath=folder if folder.is_dir() else None
+    )
 
 
 def _present(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
