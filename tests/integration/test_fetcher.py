@@ -115,7 +115,7 @@ def test_the_environment_adds_no_authority_to_the_systems(
     name: str, issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "hashed").mkdir()
-    hashed = ["openssl", "x509", "-in", issuer.ca_file, "-noout", "-subject_hash"]
+    hashed = ["openssl", "x509", "-in", str(issuer.ca_file), "-noout", "-subject_hash"]
     called = subprocess.run(hashed, check=True, capture_output=True, text=True).stdout.strip()
     (tmp_path / "hashed" / f"{called}.0").write_bytes(issuer.ca_file.read_bytes())
     monkeypatch.setenv(name, str(issuer.ca_file if name == "SSL_CERT_FILE" else tmp_path / "hashed"))

@@ -87,7 +87,7 @@ def _ask(path: Path) -> Mapping[str, Any] | None:
             if os.geteuid() not in (0, peer_uid(asking)):
                 return None
             answer = json.loads(_read(asking))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):  # the last for JSON that is nothing but brackets
             return None
     return answer if isinstance(answer, dict) else None
 
