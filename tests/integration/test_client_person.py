@@ -299,6 +299,27 @@ async def test_a_store_that_takes_nothing_stops_no_work(
         source.log_in()
 
 
+@pytest.mark.parametrize("elsewhere", ["login", "logout"])
+async def test_what_could_not_be_kept_makes_room_for_what_others_did_since(
+    elsewhere: str, issuer: SessionIssuer, store: MemoryStore, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(issuer, store, -1)
+
+    def full(*_: object) -> None:
+        raise StoreError("cannot be used: No space left on device")
+
+    source = make(how="never")
+    with monkeypatch.context() as while_full:
+        while_full.setattr(store, "save", full)
+        source.token()  # renewed, and in this process alone
+    if elsewhere == "login":
+        grant = make().log_in()
+        assert source.kept() == grant
+    else:
+        store.remove(source.key)
+        assert source.kept() is None
+
+
 def test_a_login_takes_the_place_of_another(issuer: SessionIssuer, store: MemoryStore, make: Make) -> None:
     keep(issuer, store, 200)
     source = make()

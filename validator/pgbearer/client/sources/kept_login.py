@@ -51,6 +51,7 @@ class KeptLogin:
         self._ca_file = ca_file
         self._timeout = timeout
         self._notice = notice
+        self._stored: Grant | None = None
         self._unkept: Grant | None = None
 
     @property
@@ -61,8 +62,21 @@ class KeptLogin:
         return self._store
 
     def load(self) -> Grant | None:
-        """What is kept, or what should have been and could not. Raises StoreError."""
-        return self._unkept or self.store.load(self.key)
+        """What is kept, or what should have been and could not, while nobody else has kept or ended anything since.
+
+        Raises:
+            StoreError: nothing can be read.
+        """
+        try:
+            stored = self.store.load(self.key)
+        except StoreError:
+            if self._unkept is None:
+                raise
+            return self._unkept
+        if self._unkept is not None and _same(stored, self._stored):
+            return self._unkept
+        self._stored, self._unkept = stored, None
+        return stored
 
     def try_lock(self) -> StoreLock | None:
         """The lock, if nobody has it now. Raises StoreError."""
@@ -174,3 +188,10 @@ class KeptLogin:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
         return lock
+
+
+def _same(one: Grant | None, other: Grant | None) -> bool:
+    """Whether both are one login at one moment: each has a token of its own."""
+    if one is None or other is None:
+        return one is other
+    return one.access.reveal() == other.access.reveal()
