@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import hypothesis
 import psycopg
@@ -44,6 +46,7 @@ def need() -> Callable[..., None]:
 def pytest_configure(config: pytest.Config) -> None:
     """Let the parts' progress reach the screen while a fixture runs, and PostgreSQL's uid read what root unpacks."""
     os.umask(0o022)
+    _live_elsewhere(config)
     capture: CaptureManager | None = config.pluginmanager.getplugin("capturemanager")
     writer = config.get_terminal_writer()
 
@@ -56,6 +59,18 @@ def pytest_configure(config: pytest.Config) -> None:
             writer.flush()
 
     speak_through(voice)
+
+
+def _live_elsewhere(config: pytest.Config) -> None:
+    """Keep the tests, and every program that they start, out of the logins and settings of whoever runs them.
+
+    The home folder stays: what is built for the tests is cached below it.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="pgbearer-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    Path(folder.name).chmod(0o711)
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        os.environ[name] = str(Path(folder.name) / name.removeprefix("XDG_").lower())
 
 
 def pytest_report_header() -> list[str]:
