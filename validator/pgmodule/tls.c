@@ -34,7 +34,7 @@ struct Tls
 
 static bool expect_peer(Tls *tls, const TlsFiles *files);
 static bool peer_is_expected(Tls *tls);
-static bool has_spiffe_id(X509 *certificate, const char *id);
+static bool is_of(X509 *certificate, const Endpoint *endpoint);
 static IoResult outcome_of(Tls *tls, int returned);
 
 bool
@@ -123,7 +123,7 @@ peer_is_expected(Tls *tls)
 	X509	   *certificate = SSL_get_peer_certificate(tls->ssl);
 
 	tls->refused = certificate == NULL || SSL_get_verify_result(tls->ssl) != X509_V_OK ||
-		(tls->endpoint->kind == ENDPOINT_SPIFFE && !has_spiffe_id(certificate, tls->endpoint->peer_name));
+		!is_of(certificate, tls->endpoint);
 	if (tls->refused)
 		snprintf(tls->why, MAX_TLS_WHY, "its certificate is not of %s", tls->endpoint->peer_name);
 	X509_free(certificate);
@@ -131,12 +131,17 @@ peer_is_expected(Tls *tls)
 }
 
 /*
- * X509-SVID.md sections 2 and 5.2: exactly one URI, and not an authority's.
+ * A certificate with a URI is known by that alone, as the service has it too:
+ * the authority may have vouched for the SPIFFE ID and have let whoever it is
+ * of choose the DNS names.  So of one that has a URI no DNS name counts, and a
+ * SPIFFE ID counts as X509-SVID.md sections 2 and 5.2 want it: as the only
+ * URI, and not an authority's.
  */
 static bool
-has_spiffe_id(X509 *certificate, const char *id)
+is_of(X509 *certificate, const Endpoint *endpoint)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	const char *id = endpoint->peer_name;
 	int			uris = 0;
 	bool		same = false;
 
@@ -151,6 +156,8 @@ has_spiffe_id(X509 *certificate, const char *id)
 			memcmp(ASN1_STRING_get0_data(name->d.uniformResourceIdentifier), id, strlen(id)) == 0;
 	}
 	GENERAL_NAMES_free(names);
+	if (endpoint->kind == ENDPOINT_HOSTNAME)
+		return uris == 0;		/* the name itself was verified in the handshake, SSL_set1_host() */
 	return same && uris == 1 && X509_check_ca(certificate) == 0;
 }
 
