@@ -122,7 +122,9 @@ ask_until_answered(Login *login, const Block *request, Reply *reply)
 			asked = names_ask();
 			connect_by = Min(monotonic_ms() + guc_connect_timeout, login->deadline);
 		}
-		if (monotonic_ms() >= connect_by || (left == 0 && !(waits_for_names && names_awaited(asked))))
+		/* asked in this order: what a look-up that is over has found shows as a change */
+		if (monotonic_ms() >= connect_by ||
+			(left == 0 && !(waits_for_names && names_awaited(asked)) && changes == names_changes()))
 			return false;
 		if (!pause_between(login, Min(monotonic_ms() + wait, connect_by)))
 			return false;

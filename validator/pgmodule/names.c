@@ -218,8 +218,11 @@ names_ask(void)
 bool
 names_awaited(uint32 ask)
 {
-	return name_memory != NULL && name_memory->worker != NULL &&
+	bool		awaited = name_memory != NULL && name_memory->worker != NULL &&
 		(int32) (pg_atomic_read_u32(&name_memory->done) - ask) < 0;
+
+	pg_read_barrier();			/* pairs with the one of the worker: what comes of it is seen after this */
+	return awaited;
 }
 
 /*
@@ -270,6 +273,7 @@ pgbearer_names_main(Datum main_arg pg_attribute_unused())
 		bool		all_found = look_up_all();
 
 		name_memory->looked_after = true;
+		pg_write_barrier();
 		pg_atomic_write_u32(&name_memory->done, number);
 		rest_until_due(begun_at, all_found, wait_event);
 		if (ConfigReloadPending)
