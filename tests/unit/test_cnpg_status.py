@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pgbearer.cnpg import Status, look
+from pgbearer.cnpg import Status, ask_cluster, look
 from pgbearer.cnpg.kubectl import RefusedError
 from pgbearer.errors import UsageError
 from tests.unit.test_cnpg_live import MAPS, OPERATED, SETTINGS
@@ -159,10 +159,30 @@ def test_trouble_is_told(what: str) -> None:
     assert said in json.dumps(found.as_json())
 
 
+def test_the_primary_alone_is_judged() -> None:
+    cluster = FakeCluster()
+    assert ask_cluster(cluster, "pg") == []
+    cluster.answers["pg-1"].update(passwords=["app"])
+    assert [each.code for each in ask_cluster(cluster, "pg")] == ["role_password"]
+
+
+@pytest.mark.parametrize("answer", [None, [], 7, "x"])
+def test_a_primary_that_says_something_else_is_an_error(answer: object) -> None:
+    cluster = FakeCluster()
+    cluster.answers["pg-1"] = answer
+    with pytest.raises(RefusedError, match="pg-1 does not say"):
+        ask_cluster(cluster, "pg")
+    cluster.answers["clusters"]["status"].update(currentPrimary="--raw")
+    with pytest.raises(RefusedError, match="no primary"):
+        ask_cluster(cluster, "pg")
+
+
 @pytest.mark.parametrize("name", ["", "-x", "--raw=/api", "a b", "ä", "a" * 300])
 def test_only_names_are_asked_for(name: str) -> None:
     with pytest.raises(UsageError):
         look(FakeCluster(), name, NOW)
+    with pytest.raises(UsageError):
+        ask_cluster(FakeCluster(), name)
 
 
 def test_no_cluster_is_an_error() -> None:

@@ -1,16 +1,19 @@
 """``pgbearer cnpg``: Clusters of CloudNativePG from a short spec, and what is wrong with them, applied or not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pgbearer.cli import show
+from pgbearer.cli import asking, show, upstreams
 from pgbearer.cli.extras import needing
+from pgbearer.cli.given import Given, TokenCommand, TokenFile, given
 from pgbearer.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
+    import psycopg
+
     from pgbearer.cnpg import Finding, Status
 
 __all__ = ["cnpg"]
@@ -23,16 +26,42 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 _CONNECT_SECONDS = 10
 
 
+_Namespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", metavar="NAME", help="Of the Cluster.  [default: kubectl's]")
+]
+_Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig.  [default: kubectl's]")
+]
+
+
 @cnpg.command()
 def check(
+    context: typer.Context,
+    *,
     files: Annotated[
         list[str] | None, typer.Argument(metavar="FILES", help="Manifests, as many as you like; - is a pipe.")
     ] = None,
-    *,
     live: Annotated[
         str | None,
-        typer.Option("--live", metavar="CONNINFO", help="Judge a running server instead, as a superuser of it."),
+        typer.Option(
+            "--live",
+            metavar="CONNINFO",
+            help="Judge a running server instead, as a superuser of it; an upstream of client.toml, with its token.",
+            autocompletion=upstreams.upstream_names,
+        ),
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="With --live: log in with a token of this profile."),
+    ] = None,
+    token_file: TokenFile = None,
+    token_command: TokenCommand = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="NAME", help="Judge a running Cluster instead, by kubectl exec."),
+    ] = None,
+    namespace: _Namespace = None,
+    kube_context: _Context = None,
     json: _Json = False,
 ) -> int:
     """Say who gets into a Cluster beside OAuth.
@@ -41,17 +70,30 @@ def check(
     of pg_hba.conf, and PostgreSQL keeps the old ones, silently, if a new one is wrong. Every problem of all files is
     told at once, each with a code that stays the same: docs/cloudnativepg-check.md.
 
-    Exits 0 if there is nothing to mend, 1 if there is, 2 if a file cannot be read.
+    A running server is asked as a superuser: over --live, with whatever its line of pg_hba wants, a token among it (of
+    `pgbearer login`, a file or a program); or in the primary of a Cluster, which takes the right to kubectl exec there.
+
+    Exits 0 if there is nothing to mend, 1 if there is, 2 if a file cannot be read, 3 if nobody answers.
 
     \b
     Example:
       kustomize build overlays/production | pgbearer cnpg check -
       pgbearer cnpg check cluster.yaml roles.yaml --json
       pgbearer cnpg check --live "host=/run/postgresql user=postgres"
+      pgbearer cnpg check --live "host=db.example.org user=auditor dbname=postgres" --profile corp
+      pgbearer cnpg check --cluster orders -n shop
     """  # noqa: D301  \b is the character by which click keeps lines as they are
-    if bool(files) == (live is not None):
-        raise UsageError("give files, or --live", hint="For example: pgbearer cnpg check cluster.yaml")
-    findings = _live(live) if live is not None else _files(files or [])
+    if bool(files) + (live is not None) + (cluster is not None) != 1:
+        raise UsageError("give files, --live or --cluster", hint="For example: pgbearer cnpg check cluster.yaml")
+    token = given(context, token_file, token_command)
+    if live is None and (token is not None or profile is not None):
+        raise UsageError("a token goes with --live alone", hint="Files need none, and kubectl has its own.")
+    if live is not None:
+        findings = _live(live, profile, token)
+    elif cluster is not None:
+        findings = _in_cluster(cluster, namespace, kube_context)
+    else:
+        findings = _files(files or [])
     _print(findings, as_json=json)
     if any(finding.code == "not_yaml" for finding in findings):
         return 2
@@ -105,12 +147,8 @@ def render(
 def status(
     cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The Cluster's name.")] = "pg",
     *,
-    namespace: Annotated[
-        str | None, typer.Option("-n", "--namespace", metavar="NAME", help="Of the Cluster.  [default: kubectl's]")
-    ] = None,
-    context: Annotated[
-        str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig.  [default: kubectl's]")
-    ] = None,
+    namespace: _Namespace = None,
+    context: _Context = None,
     json: _Json = False,
 ) -> int:
     """Say how logins to a running Cluster are.
@@ -168,16 +206,36 @@ def _files(files: list[str]) -> "list[Finding]":
     return check_files(files)
 
 
-def _live(conninfo: str) -> "list[Finding]":
+def _in_cluster(cluster: str, namespace: str | None, context: str | None) -> "list[Finding]":
+    with needing("serve"):
+        from pgbearer.cnpg import Kubectl, ask_cluster
+    return ask_cluster(Kubectl(namespace=namespace, context=context), cluster)
+
+
+def _live(text: str, profile: str | None, token: Given | None) -> "list[Finding]":
+    """With a token if one is named: by an option, or as the upstream's in client.toml."""
     with needing("serve"):
         from pgbearer.cnpg import check_live
+    from pgbearer.client import load_client_file
+
+    found = upstreams.find(text, load_client_file())
+    if profile is None and token is None and found.conninfo == text:
+        return _connected(text, check_live)
+    options = upstreams.Options(
+        profile, None, None, None, None, asking.manner(device=False, qr=False, no_browser=False), token
+    )
+    with upstreams.connected(found, options) as (connection, _):
+        return check_live(connection)
+
+
+def _connected(conninfo: str, judge: "Callable[[psycopg.Connection[Any]], list[Finding]]") -> "list[Finding]":
     import psycopg
 
     from pgbearer.client import plain
 
     try:
         with psycopg.connect(conninfo, connect_timeout=_CONNECT_SECONDS, autocommit=True) as connection:
-            return check_live(connection)
+            return judge(connection)
     except psycopg.ProgrammingError as error:
         raise UsageError(f"no connection string: {plain(str(error))}") from None
     except psycopg.OperationalError as error:

@@ -68,14 +68,7 @@ def connect(
     token_given = given(context, token_file, token_command)
     options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token_given)
     found = upstreams.find(conninfo, client.load_client_file())
-    asked = upstreams.Sources(options).asked(found)
-    source, chosen = asked.source(), asked.profile
-    behind = found.behind or chosen.behind
-    client.check_server(found.conninfo, issuer=behind or chosen.issuer)
-    token = source.token()
-    with client.connect(
-        found.conninfo, token=token, issuer=chosen.issuer, behind=behind, autocommit=True
-    ) as connection:
+    with upstreams.connected(found, options) as (connection, token):
         if command is not None:
             _run(connection, command, json=json)
         else:

@@ -1,22 +1,25 @@
 """Where the commands that connect lead, and with whose tokens: a name of client.toml, or a connection string."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pgbearer.cli import asking
 from pgbearer.cli.given import Given
 from pgbearer.errors import UsageError
 
 if TYPE_CHECKING:
-    from pgbearer.client import ClientFile, Manner
+    import psycopg
+
+    from pgbearer.client import AccessToken, ClientFile, Manner
     from pgbearer.client.local.seen import SeenSource
     from pgbearer.client.profiles import Pin
     from pgbearer.client.proxy import Upstream
 
-__all__ = ["Found", "Options", "Sources", "changed", "check", "find", "own_upstream", "upstream_names"]
+__all__ = ["Found", "Options", "Sources", "changed", "check", "connected", "find", "own_upstream", "upstream_names"]
 
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _URLS: Final = ("postgresql://", "postgres://")
@@ -88,6 +91,26 @@ def own_upstream(found: Found, options: Options) -> "Upstream":
     source, profile = sources.source(asked), asked.profile
     behind = found.behind or profile.behind
     return Upstream(found.name, found.conninfo, source, profile.issuer, behind, pin=found.pin or ())
+
+
+@contextmanager
+def connected(found: Found, options: Options) -> "Iterator[tuple[psycopg.Connection[Any], AccessToken]]":
+    """Logged in at `found`, with which token; each statement by itself. The server is asked first, for whom it wants.
+
+    Raises:
+        PgbearerError: there is no token, or the server refuses it, is not there or wants something else.
+    """
+    from pgbearer import client
+
+    asked = Sources(options).asked(found)
+    source, chosen = asked.source(), asked.profile
+    behind = found.behind or chosen.behind
+    client.check_server(found.conninfo, issuer=behind or chosen.issuer)
+    token = source.token()
+    with client.connect(
+        found.conninfo, token=token, issuer=chosen.issuer, behind=behind, autocommit=True
+    ) as connection:
+        yield connection, token
 
 
 def upstream_names(incomplete: str) -> list[str]:

@@ -4,6 +4,7 @@ from pgbearer.cnpg.check import check_files, check_text
 from pgbearer.cnpg.codes import CODES, About
 from pgbearer.cnpg.draft import Draft, decode_spec, read_spec
 from pgbearer.cnpg.finding import Finding
+from pgbearer.cnpg.in_cluster import ask_cluster
 from pgbearer.cnpg.kubectl import Kubectl
 from pgbearer.cnpg.live import check_live
 from pgbearer.cnpg.render import Rendered, render, write
@@ -21,6 +22,7 @@ __all__ = [
     "Role",
     "Spec",
     "Status",
+    "ask_cluster",
     "check_files",
     "check_live",
     "check_text",

@@ -1,43 +1,26 @@
 """How logins to a running Cluster are: which policy is live where, what is ready, what ends when, who gets in."""
 
 import base64
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from cryptography import x509
 
 from pgbearer.cnpg.finding import Finding
+from pgbearer.cnpg.in_cluster import NAME, Source, ask_instance, get_cluster
 from pgbearer.cnpg.kubectl import RefusedError
-from pgbearer.cnpg.live import QUESTION, judge_answer
 from pgbearer.cnpg.stream import listing, mapping, text
-from pgbearer.errors import UsageError
 
-__all__ = ["Certificate", "Replica", "Source", "Status", "look"]
+__all__ = ["Certificate", "Replica", "Status", "look"]
 
 _LABEL: Final = "app.kubernetes.io/name=pgbearer"
 _CONTAINER: Final = "pgbearer"
 _SECRETS: Final = ("pgbearer-service-tls", "pgbearer-client-tls")
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-"""What Kubernetes takes for one, and kubectl for no option."""
 _SOON: Final = timedelta(days=7)
 """What ends within it should have been renewed."""
 _ASK: Final = ("pgbearer", "config", "live", "--json")
-
-
-class Source(Protocol):
-    """What answers: `Kubectl`."""
-
-    def json(self, *words: str) -> dict[str, Any]:
-        """An object."""
-        ...
-
-    def text(self, *words: str) -> str:
-        """Text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +100,7 @@ def look(source: Source, cluster: str, now: datetime | None = None) -> Status:
         UnreachableError: the Kubernetes cluster does not answer.
         RefusedError: there is no such Cluster, or we may not see it.
     """
-    if not _NAME.fullmatch(cluster):
-        raise UsageError(f"{cluster[:100]!r} is no name of a Cluster")
-    found = source.json("get", "clusters.postgresql.cnpg.io", cluster, "--output=json")
+    found = get_cluster(source, cluster)
     said = mapping(found.get("status"))
     problems: list[str] = []
     pods = [*_pods(source, _LABEL, problems), *_pods(source, f"cnpg.io/cluster={cluster}", problems)]
@@ -154,7 +135,7 @@ def _pods(source: Source, selector: str, problems: list[str]) -> Sequence[Mappin
         problems.append(error.diagnostics())
         return ()
     pods = [mapping(each) for each in listing(found.get("items"))]
-    return [pod for pod in pods if _NAME.fullmatch(_name(pod))]
+    return [pod for pod in pods if NAME.fullmatch(_name(pod))]
 
 
 def _name(pod: Mapping[str, Any]) -> str:
@@ -208,19 +189,11 @@ def _ending(name: str, ends: datetime, now: datetime) -> Certificate:
 
 
 def _findings(source: Source, primary: str, problems: list[str]) -> list[Finding]:
-    if not _NAME.fullmatch(primary):
-        problems.append("there is no primary to ask for the lines in force")
-        return []
-    words = ("--container=postgres", "--", "psql", "-XAtq", "-d", "postgres", "-c", " ".join(QUESTION.split()))
     try:
-        answer = json.loads(source.text("exec", primary, *words))
+        return ask_instance(source, primary)
     except RefusedError as error:
-        problems.append(error.diagnostics())
+        problems.append(error.diagnostics() if error.where else error.what)
         return []
-    except ValueError:
-        problems.append(f"{primary} does not say what is in force")
-        return []
-    return judge_answer(mapping(answer))
 
 
 def _number(value: object) -> int:
