@@ -83,9 +83,9 @@ OF_OVERLAYS: dict[str, dict[str, Any]] = {
 }
 """Each overlay as a spec."""
 CLUSTER_WIDE = {
-    "ClusterRoleBinding/databases-pgbearer-token-review": "ClusterRoleBinding/pgbearer-token-review",
-    "ClusterSPIFFEID/databases-pg-workloads": "ClusterSPIFFEID/pg-workloads",
-    "ClusterSPIFFEID/databases-pgbearer": "ClusterSPIFFEID/pgbearer",
+    "ClusterRoleBinding/databases.pgbearer-token-review": "ClusterRoleBinding/pgbearer-token-review",
+    "ClusterSPIFFEID/databases.pg-workloads": "ClusterSPIFFEID/pg-workloads",
+    "ClusterSPIFFEID/databases.pgbearer": "ClusterSPIFFEID/pgbearer",
     "ClusterFederatedTrustDomain/partner.example": "ClusterFederatedTrustDomain/partner",
 }
 """Objects that every Cluster of a spec has of its own."""

@@ -151,10 +151,30 @@ def test_who_lets_people_in_beside_oauth_says_so() -> None:
 
 
 NO_NAMES: tuple[Any, ...] = ("1pg", "a.b", "-a", "a-", "\uff50g", "p\u200bg", "pg\u202e", 1, None, [])
+
+
+def test_the_longest_names_are_taken_everywhere() -> None:
+    rendered = made(name="a" * 50, namespace="b" * 63, mesh="istio", **WORKLOADS)
+    for each in rendered.objects:
+        assert len(each["metadata"]["name"]) <= 253
+        assert len(each["spec"].get("commonName", "") if "spec" in each else "") <= 64, each["metadata"]["name"]
+
+
+def test_two_clusters_share_no_object_of_all_of_kubernetes() -> None:
+    def names(**change: Any) -> set[str]:
+        objects = made(spire=SPIRE, **change).objects
+        return {each["metadata"]["name"] for each in objects if each["kind"] == "ClusterSPIFFEID"}
+
+    assert not names(namespace="a-b", name="c") & names(namespace="a", name="b-c")
+
+
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"issuer": ..., "roles": ...}, ["issuer", "roles"]),
     ({"nmae": "x"}, ["nmae"]),
     ({"version": 2}, ["version"]),
+    ({"version": True}, ["version"]),
+    ({"lines": ["hostssl orders orders_reader all cert"]}, ["lines[0]"]),
+    ({"lines": ["hostssl orders etl all cert", "hostssl all postgres all cert"]}, ["lines[1]"]),
     ({"name": "Pg", "namespace": "a_b"}, ["name", "namespace"]),
     ({"name": "a" * 51, "namespace": "a" * 64}, ["name", "namespace"]),
     *(({"name": each}, ["name"]) for each in NO_NAMES),
@@ -166,7 +186,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"name": "pg\n"}, ["name"]),
     ({"issuer": 'https://x" trust'}, ["issuer"]),
     *(({"issuer": each}, ["issuer"]) for each in (
-        "http://sso.example.org", "https://", "https://x?y", "https://x#y", "https://a@b", "https://x/\u202e")),
+        "http://sso.example.org", "https://", "https://x?y", "https://x#y", "https://a@b", "https://x/\u202e", "https://x:99999",
+        "https://x:0", "https://:1", "https://[x")),
     ({"audience": "db:pg\nhost all all all trust"}, ["audience"]),
     ({"audience": "db pg"}, ["audience"]),
     ({"database": "postgres"}, ["database"]),

@@ -16,6 +16,7 @@ _CLUSTER: Final = "pg"
 _NAMESPACE: Final = "databases"
 _OF_CLUSTER: Final = ("cnpg.io/cluster", "pgbearer.example/may-reach")
 _OF_NAMESPACE: Final = ("kubernetes.io/metadata.name", "namespace")
+_COMMON_NAME: Final = 64
 _REPLICATION: Final = "host replication all all reject"
 _LAST: Final = "host all all all reject"
 
@@ -27,7 +28,7 @@ def changed(manifest: Object, spec: Spec) -> Object:
     if made["kind"] == "Namespace":
         metadata["name"] = spec.namespace
     elif made["kind"] in CLUSTER_WIDE:  # where those of another Cluster are too
-        metadata["name"] = f"{spec.namespace}-{metadata['name'].replace('pg-', f'{spec.name}-', 1)}"
+        metadata["name"] = f"{spec.namespace}.{metadata['name'].replace('pg-', f'{spec.name}-', 1)}"
     else:
         metadata["namespace"] = spec.namespace
     if change := _CHANGES.get(made["kind"]):
@@ -172,6 +173,12 @@ def _clients(spec: Spec) -> Sequence[tuple[str, str]]:
     return [(spec.namespace, spec.name), *pairs]
 
 
+def _certificate(made: Object, spec: Spec) -> None:
+    """Its name for people may have 64 characters (RFC 5280, ub-common-name), which two long names exceed."""
+    if len(made["spec"]["commonName"]) > _COMMON_NAME:
+        del made["spec"]["commonName"]
+
+
 def _external(made: Object, spec: Spec) -> None:
     made["spec"]["secretStoreRef"]["name"] = spec.external.store
     for each in made["spec"]["data"]:
@@ -207,6 +214,7 @@ _CHANGES: Final[Mapping[str, Callable[[Object, Spec], None]]] = {
     "PeerAuthentication": _peers,
     "AuthorizationPolicy": _istio,
     "MeshTLSAuthentication": _linkerd,
+    "Certificate": _certificate,
     "ExternalSecret": _external,
     "ClusterSPIFFEID": _registration,
     "ClusterFederatedTrustDomain": _federation,

@@ -17,13 +17,14 @@ import yaml
 from pgbearer.cnpg import shipped
 from pgbearer.cnpg.change import changed
 from pgbearer.cnpg.check import check_text
-from pgbearer.cnpg.draft import Draft, judge_spec
+from pgbearer.cnpg.draft import Draft, identities, judge_spec
 from pgbearer.cnpg.finding import Finding
 from pgbearer.cnpg.policy_text import KEY, judge_policy
 from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Spec
 from pgbearer.config import KeyPath, Problem
 from pgbearer.errors import UsageError
+from pgbearer.hba import parse
 
 __all__ = ["Rendered", "render", "write"]
 
@@ -72,7 +73,7 @@ def render(draft: Draft) -> Rendered:
     after = [changed(each, spec) for each in copy.deepcopy(before)]
     patches = [patch for old, new in zip(before, after, strict=True) if (patch := _patch(old, new))]
     made = Rendered(after, components, [*patches, _in_namespace(after, spec.namespace)])
-    problems += [*_of_policy(after), *_of_cluster(made.text(), spec)]
+    problems += [*_of_policy(after), *_of_lines(spec), *_of_cluster(made.text(), spec)]
     if problems:
         raise draft.refusal(problems)
     return made
@@ -189,6 +190,18 @@ def _of_cluster(text: str, spec: Spec) -> Iterator[Problem]:
             yield _problem(finding, ("lines", index - insecure), hint)
         elif finding.code not in _ADMITS:
             yield _problem(finding, ("insecure_lines", index), finding.hint)
+
+
+def _of_lines(spec: Spec) -> Iterator[Problem]:
+    """A certificate is as good as a token for roles that nobody else is, and beside it for those that people are."""
+    people = {role.name for _, role in identities(spec)} | {"postgres", "streaming_replica"}
+    for index, text in enumerate(spec.lines):
+        for line in parse(text, ("pgbearer",)).lines:
+            named = sorted({token.text for token in line.users} & people)
+            if line.method == "cert" and named:
+                message = f"beside_oauth: cert lets {', '.join(named)} in without a token"
+                hint = "write it under insecure_lines if that is meant"
+                yield Problem(path=("lines", index), message=message, hint=hint)
 
 
 def _index(path: KeyPath, first: int) -> int | None:

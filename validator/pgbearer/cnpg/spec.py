@@ -2,9 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from pgbearer.cnpg.taken import free_database, free_issuer, free_namespace, free_role, given_role, some
+from pgbearer.cnpg.taken import (
+    free_database,
+    free_issuer,
+    free_namespace,
+    free_role,
+    given_role,
+    no_truth,
+    some,
+    with_a_host,
+)
 from pgbearer.config import Section
 
 __all__ = ["Authority", "External", "Federated", "Identity", "Images", "OtherIssuer", "Resources", "Role", "Spec"]
@@ -23,7 +32,11 @@ _SqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63)]
 _RoleName = Annotated[_SqlName, AfterValidator(free_role)]
 _Inherited = Annotated[tuple[Annotated[_SqlName, AfterValidator(given_role)], ...], Field(strict=False, max_length=50)]
 _Word = Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$", max_length=256)]  # without a quote or a backslash
-_Https = Annotated[str, Field(pattern=r"^https://[!$-.0-;=A-Z\[\]_a-z~][!$-;=A-Z\[\]_a-z~]*$", max_length=256)]
+_Https = Annotated[
+    str,
+    Field(pattern=r"^https://[!$-.0-;=A-Z\[\]_a-z~][!$-;=A-Z\[\]_a-z~]*$", max_length=256),
+    AfterValidator(with_a_host),
+]
 _Image = Annotated[
     str,
     Field(
@@ -140,7 +153,7 @@ class Images(Section):
 class Spec(Section):
     """What differs between one Cluster and another."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(no_truth)]
     name: _ClusterName = "pg"
     """Of the Cluster."""
     namespace: _Namespace = "databases"

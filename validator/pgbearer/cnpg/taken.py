@@ -2,8 +2,18 @@
 
 import re
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
-__all__ = ["free_database", "free_issuer", "free_namespace", "free_role", "given_role", "some"]
+__all__ = [
+    "free_database",
+    "free_issuer",
+    "free_namespace",
+    "free_role",
+    "given_role",
+    "no_truth",
+    "some",
+    "with_a_host",
+]
 
 T = TypeVar("T")
 
@@ -52,6 +62,25 @@ def free_issuer(name: str) -> str:
     if name in _ISSUERS:
         raise ValueError(f'"{name}" is not free; name it otherwise')
     return name
+
+
+def no_truth(value: object) -> object:
+    """What is no boolean, which Python takes for a number; raises ValueError."""
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number")  # noqa: TRY004  pydantic collects ValueError only
+    return value
+
+
+def with_a_host(address: str) -> str:
+    """An address with a host and a port that there can be; raises ValueError."""
+    try:
+        parts = urlsplit(address)
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be https://HOST[:PORT]/...")
+    return address
 
 
 def some(values: tuple[T, ...]) -> tuple[T, ...]:
