@@ -19,6 +19,9 @@ PAGE = (CNPG.parent / "docs" / "cloudnativepg.md").read_text()
 COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 FILES = {name: text for name, text in re.findall(r"```yaml (\S+)\n(.*?)```", PAGE, re.DOTALL) if "cnpg/" not in name}
 
+OF_OURS, OF_THEIRS = "https://sso.example.com/realms/corp", "https://login.corp.example/realms/staff"
+"""The issuer that what ships names, and the reader's own, which the page has them write in both places."""
+
 
 @pytest.fixture
 def reader(operator_stage: OperatorStage, tmp_path: Path) -> Iterator[Path]:
@@ -27,7 +30,8 @@ def reader(operator_stage: OperatorStage, tmp_path: Path) -> Iterator[Path]:
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    shutil.copy(CNPG / "base/pgbearer.yaml", tmp_path / "databases")
+    policy = (CNPG / "base/pgbearer.yaml").read_text()
+    (tmp_path / "databases/pgbearer.yaml").write_text(policy.replace(OF_OURS, OF_THEIRS))
     kubectl = operator_stage.cluster.kubectl
     shop = "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}"
     kubectl("apply", "-f", "-", stdin=shop)

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pgbearer.cli import app
+from pgbearer.cnpg import check_text
 from tests.cnpg.manifests import CNPG, OVERLAYS, build, rendered
 from tests.klite.verdict import conform, judge
 
@@ -40,6 +41,8 @@ def test_the_readers_folder_is_good_and_says_what_is_theirs(folder: Path) -> Non
     file.write_text(manifests.text)
     assert conform(file) == ""
     assert [verdict for verdict in judge(file) if verdict.problems] == []
+    (found,) = (each for each in check_text(manifests.text) if each.counts)
+    assert found.code == "issuer_unknown"  # until it is in their policy too, as the page says
     spec = manifests.one("Cluster", "pg")["spec"]
     assert "https://login.corp.example/realms/staff" in spec["postgresql"]["pg_hba"][1]
     assert (
