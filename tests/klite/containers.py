@@ -1,7 +1,7 @@
 """A container as a process of this machine: mounts and process ids of its own, an overlay of its image as root.
 
-No capabilities, no way to get any, the pod's uid and gid; but the network, devices and cgroup are this machine's. It is
-no sandbox, and runs only what the project itself has made.
+No capabilities, no way to get any, the pod's uid and gid; but devices and cgroup are this machine's, and so is the
+network unless the pod has a place of its own. It is no sandbox, and runs only what the project itself has made.
 """
 
 import os
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from tests.klite.cluster import Cluster
 from tests.klite.images import follow
+from tests.klite.services import LOOPBACK, hosts
 from tests.klite.volumes import Source, Volume
 from tests.parts.processes import Running, TimeUpError, launch, wait_until
 
@@ -39,6 +40,7 @@ class Container:
     name: str
     folder: Path
     process: Running
+    address: str = LOOPBACK
 
     def log(self) -> str:
         """What it has printed."""
@@ -69,9 +71,31 @@ class Container:
         variables = [each for each in (here / "environ").read_text().split("\0") if each]
         said = dict(line.split(":", 1) for line in (here / "status").read_text().splitlines())
         uid, gid = said["Uid"].split()[0], said["Gid"].split()[0]
-        enter = ["nsenter", "-t", str(self.pid()), "-m", "-p", "-r", "-w", "-S", uid, "-G", gid, "--", "env", "-i"]
+        enter = [
+            "nsenter",
+            "-t",
+            str(self.pid()),
+            "-m",
+            "-p",
+            "-n",
+            "-r",
+            "-w",
+            "-S",
+            uid,
+            "-G",
+            gid,
+            "--",
+            "env",
+            "-i",
+        ]
         done = subprocess.run([*enter, *variables, *words], capture_output=True, text=True, check=True)
         return done.stdout
+
+    def name_services(self, names: str) -> None:
+        """Let it know Services by the lines of `names`, from the next look-up on."""
+        file = self.folder / "hosts"
+        if file.read_text() != names:
+            file.write_text(names)  # in place: what is mounted is this very file
 
     def stop(self, patience: float = 60.0) -> None:
         """Ask its first process to end, wait `patience` seconds, then kill all. Gone already is fine."""
@@ -99,11 +123,12 @@ def start(spec: Json, source: Source, folder: Path, volumes: Mapping[str, Volume
     script = folder / "run.sh"
     script.touch(mode=0o600)  # its environment may hold secrets
     script.write_text(_script(spec, source, folder, volumes))
-    (folder / "hosts").write_text(_hosts(source))
-    own = source.sandbox.command("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", script)
+    (folder / "hosts").write_text(hosts(source.cluster, source.namespace))
+    unshared = source.sandbox.command("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", script)
+    own = [*source.enter, *unshared]
     outer = 'code=$1; shift; "$@"; echo $? > "$code.new"; mv "$code.new" "$code"'
     process = launch(["bash", "-c", outer, "outer", folder / "code", *own], log=folder / "log")
-    container = Container(spec["name"], folder, process)
+    container = Container(spec["name"], folder, process, source.address)
     wait_until(lambda: container.begun() or not process.alive(), _BEGIN_SECONDS, f"{container.name} to begin")
     return container
 
@@ -189,14 +214,6 @@ def _environment(spec: Json, source: Source) -> dict[str, str]:
     for entry in spec.get("env", []):
         variables[entry["name"]] = _value(entry, source)
     return variables
-
-
-def _hosts(source: Source) -> str:
-    """Who is where: every pod at this machine, and so every Service. There is no DNS, so they stand in this file."""
-    services = source.cluster.get("/api/v1/services")["items"]
-    names = [f"{each['metadata']['name']}.{each['metadata']['namespace']}.svc" for each in services]
-    lines = [f"127.0.0.1 {name} {name}.cluster.local" for name in sorted(names)]
-    return "\n".join(["127.0.0.1 localhost", "::1 localhost", *lines]) + "\n"
 
 
 def _value(entry: Json, source: Source) -> str:

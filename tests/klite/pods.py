@@ -17,7 +17,9 @@ from tests.klite import containers, probes
 from tests.klite.cluster import Cluster, ClusterError
 from tests.klite.containers import Container
 from tests.klite.images import Images
+from tests.klite.network import Network
 from tests.klite.sandbox import Sandbox
+from tests.klite.services import LOOPBACK, hosts
 from tests.klite.volumes import Source, Volume
 from tests.parts.processes import wait_until
 
@@ -35,11 +37,22 @@ class Pod:
     source: Source
     folder: Path
     running: dict[str, Container] = field(default_factory=dict)
+    volumes: dict[str, Volume] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The pod's."""
         return str(self.source.pod["metadata"]["name"])
+
+    @property
+    def uid(self) -> str:
+        """The pod's, which no other has that is called the same."""
+        return str(self.source.pod["metadata"]["uid"])
+
+    @property
+    def address(self) -> str:
+        """The pod's: its own if its kubelet has a network of pods, else the loopback's."""
+        return self.source.address
 
     def wait(self, patience: float = _INIT_SECONDS) -> int:
         """Wait for the end of the first container, which is the pod's, report it, and return its exit code.
@@ -52,7 +65,9 @@ class Pod:
         code = main.exit_code()
         self.stop()
         state = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}}
-        self.kubelet.report(self.source.pod, "Succeeded" if code == 0 else "Failed", ready=False, state=state)
+        self.kubelet.report(
+            self.source.pod, "Succeeded" if code == 0 else "Failed", ready=False, state=state, address=self.address
+        )
         return 1 if code is None else code
 
     def await_ready(self) -> None:
@@ -75,11 +90,40 @@ class Pod:
         """One of its volumes, made now."""
         return self.source.make(volume, self.folder / "volumes" / volume["name"], containers.owner(self.source.pod))
 
+    def revive(self) -> None:
+        """Start again what has ended of its containers, and was to go on."""
+        spec = self.source.pod["spec"]
+        for each in (*_sidecars(spec), *spec["containers"]):
+            if not self.running[each["name"]].process.alive():
+                self.running[each["name"]] = self.start(each)
+
+    def start(self, spec: Json) -> Container:
+        """Start one of its containers, its volumes made."""
+        return containers.start(spec, self.source, self.folder / spec["name"], self.volumes)
+
+    def name_services(self) -> None:
+        """Let its containers know where Services lead now."""
+        names = hosts(self.kubelet.cluster, self.source.namespace)
+        for container in self.running.values():
+            container.name_services(names)
+
     def stop(self) -> None:
-        """End every container, the first one first."""
+        """End every container, the first one first, and give its place back."""
         for container in reversed(self.running.values()):
             container.stop()
         self.source.sandbox.stop()
+        if self.source.place is not None:
+            self.source.place.leave()
+
+    def fail(self) -> None:
+        """Lose it, as with its node: all of it is cut off and killed, and reported as not ready."""
+        if self.source.place is not None:
+            self.source.place.leave()
+        for container in self.running.values():
+            container.stop(patience=0)
+        self.stop()
+        state = {"terminated": {"exitCode": 137, "reason": "Error"}}
+        self.kubelet.report(self.source.pod, "Running", ready=False, state=state, address=self.address)
 
     def logs(self) -> str:
         """The last that each container has printed."""
@@ -88,11 +132,15 @@ class Pod:
 
 @dataclass
 class Kubelet:
-    """Runs pods of one API server on this machine. Needs root."""
+    """Runs pods of one API server on this machine. Needs root.
+
+    With a `network` each pod has an address of its own on it, else it is on this machine's.
+    """
 
     cluster: Cluster
     images: Images
     folder: Path
+    network: Network | None = None
 
     def run(self, namespace: str, name: str) -> Pod:
         """Start the pod and report it as running.
@@ -104,7 +152,8 @@ class Kubelet:
         here = self.folder / "pods" / f"{namespace}_{name}"
         shutil.rmtree(here, ignore_errors=True)  # of one that had its name before
         here.mkdir(parents=True)
-        source = Source(self.cluster, self.images, found, self.folder / "claims", Sandbox.start(here))
+        place = None if self.network is None else self.network.join()
+        source = Source(self.cluster, self.images, found, self.folder / "claims", Sandbox.start(here), place)
         pod = Pod(self, source, here)
         try:
             self._start(pod)
@@ -112,7 +161,7 @@ class Kubelet:
             pod.stop()
             raise
         now = {"running": {"startedAt": _now()}}
-        self.report(found, "Running", ready=True, state=now)
+        self.report(found, "Running", ready=True, state=now, address=pod.address)
         return pod
 
     def bind_claims(self, namespace: str, selector: str) -> None:
@@ -123,14 +172,14 @@ class Kubelet:
             folder.mkdir(parents=True, exist_ok=True)
             self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_volume(namespace, claim, folder)))
 
-    def report(self, pod: Json, phase: str, *, ready: bool, state: Json) -> None:
+    def report(self, pod: Json, phase: str, *, ready: bool, state: Json, address: str = LOOPBACK) -> None:
         """Tell the API server how the pod is."""
         spec, metadata = pod["spec"], pod["metadata"]
         status = {
             "phase": phase,
-            "podIP": "127.0.0.1",
-            "podIPs": [{"ip": "127.0.0.1"}],
-            "hostIP": "127.0.0.1",
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "hostIP": LOOPBACK,
             "startTime": _now(),
             "conditions": [
                 {"type": kind, "status": str(ready), "lastTransitionTime": _now()}
@@ -146,16 +195,16 @@ class Kubelet:
 
     def _start(self, pod: Pod) -> None:
         spec = pod.source.pod["spec"]
-        volumes = {each["name"]: pod.volume(each) for each in spec.get("volumes", [])}
+        pod.volumes = {each["name"]: pod.volume(each) for each in spec.get("volumes", [])}
         for each in spec.get("initContainers", []):
-            container = containers.start(each, pod.source, pod.folder / each["name"], volumes)
+            container = pod.start(each)
             if each in _sidecars(spec):
                 pod.running[container.name] = container
                 probes.await_success(each, "startupProbe", container)
                 continue
             _await_success(container)
         for each in (*spec["containers"][1:], spec["containers"][0]):
-            pod.running[each["name"]] = containers.start(each, pod.source, pod.folder / each["name"], volumes)
+            pod.running[each["name"]] = pod.start(each)
 
 
 def _await_success(container: Container) -> None:

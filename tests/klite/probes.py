@@ -47,7 +47,7 @@ def _succeeds(spec: Json, probe: Json, container: Container) -> bool:
             return _runs(container, words)
         case {"httpGet": {"path": path, "port": port, **more}}:
             scheme = str(more.get("scheme", "HTTP")).lower()
-            return _answers(f"{scheme}://127.0.0.1:{_number(spec, port)}{path}")
+            return _answers(f"{scheme}://{container.address}:{_number(spec, port)}{path}")
         case _:
             raise ClusterError(f"no such probe can be made here: {probe}")
 

@@ -11,8 +11,10 @@ from typing import Any, Final
 from tests.klite import payload
 from tests.klite.cluster import Cluster, ClusterError
 from tests.klite.images import Images
+from tests.klite.network import Place
 from tests.klite.payload import File
 from tests.klite.sandbox import Sandbox
+from tests.klite.services import LOOPBACK
 
 __all__ = ["Source", "Volume"]
 
@@ -36,7 +38,8 @@ class Volume:
 class Source:
     """Where the content of one pod's volumes comes from: the API server, and images.
 
-    `pod` is the object, `claims` the folder with one folder a PersistentVolumeClaim, by its uid.
+    `pod` is the object, `claims` the folder with one folder a PersistentVolumeClaim, by its uid; `place` is where it is
+    on a network of pods, None if it is on this machine's.
     """
 
     cluster: Cluster
@@ -44,6 +47,17 @@ class Source:
     pod: Json
     claims: Path
     sandbox: Sandbox
+    place: Place | None = None
+
+    @property
+    def address(self) -> str:
+        """The pod's."""
+        return LOOPBACK if self.place is None else self.place.address
+
+    @property
+    def enter(self) -> list[str]:
+        """What stands before a command that is to run at the pod's address."""
+        return [] if self.place is None else self.place.enter
 
     @property
     def namespace(self) -> str:
@@ -61,10 +75,10 @@ class Source:
         return text | _decoded(found.get("binaryData", {}))
 
     def field(self, path: str) -> str:
-        """What the downward API says; of addresses there is one."""
+        """What the downward API says; the pod's address is its place's."""
         metadata = self.pod["metadata"]
         known = {f"metadata.{name}": metadata[name] for name in ("namespace", "name", "uid")}
-        return str((known | {"status.podIP": "127.0.0.1", "status.hostIP": "127.0.0.1"})[path])
+        return str((known | {"status.podIP": self.address, "status.hostIP": LOOPBACK})[path])
 
     @property
     def group(self) -> int | None:
