@@ -147,7 +147,9 @@ def runbooks() -> str:
         _table(("Runbook", "Page"), ((each.title, f"[{each.page}]({each.page})") for each in every.values())),
         "## What was tried here",
         "Read from the tests, which name the step that they try. A step without a test is *not tried here*, and says\n"
-        f"why. Tried means on {stories.WHERE['operator']}, unless it says otherwise.",
+        f"why. Tried means on {stories.WHERE['operator']}, unless it says otherwise. The operator,\n"
+        "PostgreSQL, the module, the service and Keycloak are real; there is no kubelet, so that `kubectl exec` and\n"
+        "`kubectl logs` are not run.",
         *(part for name, each in every.items() for part in (f"### {each.title}", _steps(name))),
     )
 

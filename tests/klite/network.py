@@ -48,8 +48,8 @@ class Network:
     folder: Path
     prefix: str
     node: Running
-    relay: Running
-    loopback: Sequence[int]
+    relays: dict[int, Running] = field(default_factory=dict)
+    """What hands on to each port of this machine's loopback."""
     places: list[Place] = field(default_factory=list)
     count: int = 1
 
@@ -75,9 +75,12 @@ class Network:
             _ip("link", "add", "bridge", "type", "bridge", there=node)
             _ip("link", "set", "bridge", "up", there=node)
             _ip("link", "set", "machine", "master", "bridge", "up", there=node)
-            relay = _relay([], f"{prefix}.1", "127.0.0.1", loopback, folder / "relay.log")
+            network = cls(folder, prefix, node)
+            undo.callback(network.stop)
+            for port in loopback:
+                network.mend(port)
             undo.pop_all()
-        return cls(folder, prefix, node, relay, loopback)
+        return network
 
     def __enter__(self) -> Self:
         return self
@@ -89,8 +92,19 @@ class Network:
         """Take all pods off it, and then the network away."""
         for place in self.places:
             place.leave()
-        self.relay.stop()
+        for relay in self.relays.values():
+            relay.stop()
         self.node.stop()
+
+    def cut(self, port: int) -> None:
+        """From now on pods reach nobody at this port of the machine's loopback; connections that are open end."""
+        self.relays[port].stop()
+
+    def mend(self, port: int) -> None:
+        """Let pods reach who listens there."""
+        log = self.folder / f"relay-{port}.log"
+        log.unlink(missing_ok=True)
+        self.relays[port] = _relay([], f"{self.prefix}.1", "127.0.0.1", [port], log)
 
     def join(self) -> Place:
         """A place for one more pod, with an address that no pod had before."""
@@ -102,9 +116,8 @@ class Network:
         _ip("link", "set", "lo", "up", there=holder)
         _ip("address", "add", f"{address}/24", "dev", "eth0", there=holder)
         _ip("link", "set", "eth0", "up", there=holder)
-        relay = _relay(
-            _inside(holder), "127.0.0.1", f"{self.prefix}.1", self.loopback, self.folder / f"{name}-relay.log"
-        )
+        log = self.folder / f"{name}-relay.log"
+        relay = _relay(_inside(holder), "127.0.0.1", f"{self.prefix}.1", list(self.relays), log)
         place = Place(address, holder, relay)
         self.places.append(place)
         return place

@@ -22,7 +22,7 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 async def _serve(listen: str, target: str, port: int) -> None:
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+        with contextlib.closing(writer), contextlib.suppress(OSError):
             there_reader, there_writer = await asyncio.open_connection(target, port)
             with contextlib.closing(there_writer):
                 await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))

@@ -15,6 +15,7 @@ __all__ = [
     "COMPILER",
     "DEBOOTSTRAP",
     "FUZZER",
+    "IPROUTE",
     "JAVA",
     "JDK",
     "MAVEN",
@@ -108,6 +109,12 @@ DEBOOTSTRAP = Need(
     "it fetches PostgreSQL's own psql with the device flow from Debian",
     "Install it with: apt-get install debootstrap.",
     _tool("debootstrap"),
+)
+IPROUTE = Need(
+    "iproute2",
+    "pods get network addresses of their own",
+    "Install it with: apt-get install iproute2.",
+    _tool("ip"),
 )
 JAVA = Need(
     f"Java {_JAVA_AT_LEAST} or newer",
