@@ -34,6 +34,7 @@ from tests.parts.authority import Authority
 from tests.parts.device_pages import approve
 from tests.parts.keycloak import Keycloak
 from tests.parts.needs import IPROUTE
+from tests.parts.processes import wait_until
 
 __all__ = [
     "PAGES",
@@ -52,6 +53,7 @@ __all__ = [
 
 PAGES: Final = CNPG.parent / "docs" / "runbooks"
 _NAMESPACE: Final = "databases"
+_SECONDS: Final = 30.0
 _PASSWORDS: Final = {"app_readonly": "of-the-reader", "app_readwrite": "of-the-writer"}
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -152,6 +154,9 @@ class Runbooks:
         before = len(container.log())
         with pytest.raises(psycopg.OperationalError, match="OAuth bearer authentication failed"):
             self.log_in(token, role)
+        wait_until(
+            lambda: "OAuth login refused" in container.log()[before:], _SECONDS, "the instance manager to print it"
+        )
         (reason,) = re.findall(r"OAuth login refused: (\w+)", container.log()[before:])
         return str(reason)
 
@@ -241,6 +246,7 @@ def closed(beside: Runbooks) -> Runbooks:
 @pytest.fixture(scope="module")
 def pair(closed: Runbooks) -> Runbooks:
     """As it is shipped, with a second instance."""
+    closed.fleet.query(closed.fleet.primary, "CHECKPOINT")  # which a copy would begin with, and take its time for
     closed.apply(two)
     closed.fleet.await_healthy()
     return closed

@@ -246,6 +246,7 @@ def test_a_new_cluster_from_the_running_one(closed: Runbooks) -> None:
     (page,) = map(yaml.safe_load, blocks("restore.md", "yaml"))
     cluster["metadata"]["name"] = "restored"
     cluster["spec"] |= page["spec"]
+    query(closed, "CHECKPOINT")  # which a copy would begin with, and take its time for
     closed.stage.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(cluster))
     with Fleet.start(closed.stage.operator, closed.kubelet, "databases", "restored") as restored:
         await_roles(restored)
