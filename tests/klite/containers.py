@@ -71,23 +71,8 @@ class Container:
         variables = [each for each in (here / "environ").read_text().split("\0") if each]
         said = dict(line.split(":", 1) for line in (here / "status").read_text().splitlines())
         uid, gid = said["Uid"].split()[0], said["Gid"].split()[0]
-        enter = [
-            "nsenter",
-            "-t",
-            str(self.pid()),
-            "-m",
-            "-p",
-            "-n",
-            "-r",
-            "-w",
-            "-S",
-            uid,
-            "-G",
-            gid,
-            "--",
-            "env",
-            "-i",
-        ]
+        spaces = ["-m", "-p", "-n", "-r", "-w"]
+        enter = ["nsenter", "-t", str(self.pid()), *spaces, "-S", uid, "-G", gid, "--", "env", "-i"]
         done = subprocess.run([*enter, *variables, *words], capture_output=True, text=True, check=True)
         return done.stdout
 

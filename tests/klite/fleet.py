@@ -76,13 +76,12 @@ class Fleet:
 
         wait_until(once, _SECONDS, f"{self.name}: {what}", pause=0.3)
 
-    def await_healthy(self, instances: int | None = None) -> None:
+    def await_healthy(self) -> None:
         """Follow until all its instances are ready, each runs here, and the operator says that it is healthy."""
 
         def healthy() -> bool:
             found = self.get()
-            status = found.get("status", {})
-            wanted = found["spec"]["instances"] if instances is None else instances
+            status, wanted = found.get("status", {}), found["spec"]["instances"]
             ready: bool = status.get("phase") == HEALTHY and status.get("readyInstances") == wanted == len(self.running)
             return ready
 

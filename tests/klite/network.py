@@ -52,6 +52,7 @@ class Network:
     """What hands on to each port of this machine's loopback."""
     places: list[Place] = field(default_factory=list)
     count: int = 1
+    """The last address that was given away; 1 is this machine's."""
 
     @classmethod
     def start(cls, folder: Path, loopback: Sequence[int]) -> Self:

@@ -1,8 +1,8 @@
 """What a kubelet does with a pod, once: volumes, init containers, native sidecars, containers, and its status.
 
 A pod is reported as Ready as soon as its containers are started; whether it is can be waited for. What stands beside an
-application is waited for first, as its startup probe says. A container that ends is not started again, and what is in a
-volume is renewed on demand.
+application is waited for first, as its startup probe says. A container that ends is started again, and what is in a
+volume renewed, on demand.
 """
 
 import datetime
