@@ -213,7 +213,8 @@ def runbooks(
 def passwords(runbooks: Runbooks) -> Iterator[Runbooks]:
     """One instance, whose two roles log in with passwords."""
     kubectl = runbooks.stage.cluster.kubectl
-    runbooks.stage.cluster.kubectl("apply", "-f", CNPG / "base/namespace.yaml")
+    kubectl("apply", "-f", CNPG / "base/namespace.yaml")
+    kubectl("-n", _NAMESPACE, "delete", "secret", "breakglass-me", "--ignore-not-found")  # of who was here before
     for role, password in _PASSWORDS.items():
         kubectl("-n", _NAMESPACE, "apply", "-f", "-", stdin=json.dumps(_secret(role, password)))
     runbooks.apply(_before)
