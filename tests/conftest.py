@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.e2e.fix_post_quantum",
     "tests.integration.fix_issuer",
     "tests.unit.fix_tokens",
+    "tests.unit.fix_settings",
     "tests.integration.fix_postgres",
     "tests.integration.fix_service",
     "tests.integration.fix_network",

@@ -24,6 +24,7 @@ __all__ = [
     "network_server",
     "tls_installation",
     "tls_settings",
+    "waiting",
 ]
 
 SERVICE_NAME = "pgbearer.test"
@@ -106,3 +107,8 @@ def lying_network(network_server: NetworkServer) -> Iterator[LyingNetwork]:
     network_server.ask_at(lying.endpoint())
     yield lying
     lying.stop()
+
+
+def waiting(server: BearerServer) -> int:
+    """How many backends wait for the service now."""
+    return int(server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgbearerService'"))

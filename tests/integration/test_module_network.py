@@ -1,9 +1,6 @@
 """The module over the network: who it gives a token to, every fault of TLS, failover, and what can end a wait."""
 
 import os
-import pwd
-import re
-import shutil
 import socket
 import ssl
 import struct
@@ -15,11 +12,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.fix_module_network import SERVICE_ID, SERVICE_NAME, NetworkServer
+from tests.integration.fix_module_network import SERVICE_ID, SERVICE_NAME, NetworkServer, waiting
 from tests.integration.fix_postgres import BearerServer
 from tests.lying_network import LyingNetwork
 from tests.parts.authority import Authority, Certificate
-from tests.parts.postgres import server_uid
 from tests.parts.processes import wait_until
 
 Issue = Callable[[Authority, Path], Certificate]
@@ -279,11 +275,6 @@ def test_a_service_that_starts_meanwhile_is_waited_for(
         login.result(20).close()
 
 
-def waiting(server: BearerServer) -> int:
-    """How many backends wait for the service now."""
-    return int(server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgbearerService'"))
-
-
 @pytest.mark.parametrize("hold", ["handshake", "answer"])
 def test_a_wait_ends_when_the_backend_is_told_to(
     network_server: NetworkServer, lying_network: LyingNetwork, hold: str
@@ -332,159 +323,6 @@ def cut_clients(server: BearerServer) -> None:
                 continue
             if str(peer).startswith(str(server.folder)):
                 duplicate.shutdown(socket.SHUT_RDWR)
-
-
-Spoil = Callable[[NetworkServer, Path], dict[str, str]]
-
-
-def copy_of(file: Path, name: str, *, mode: int = 0o600, data: bytes | None = None) -> Path:
-    """A file beside `file`, of the same owner."""
-    copy = file.with_name(name)
-    copy.unlink(missing_ok=True)
-    copy.write_bytes(file.read_bytes() if data is None else data)
-    os.chown(copy, file.stat().st_uid, file.stat().st_gid)
-    copy.chmod(mode)
-    return copy
-
-
-def pipe_beside(file: Path) -> Path:
-    """A pipe that nobody writes to, which whoever opens it to read waits for."""
-    pipe = file.with_name("pipe")
-    pipe.unlink(missing_ok=True)
-    os.mkfifo(pipe)
-    os.chown(pipe, file.stat().st_uid, file.stat().st_gid)
-    return pipe
-
-
-def link_to(file: Path) -> Path:
-    """A link beside it."""
-    link = file.with_name("link")
-    link.unlink(missing_ok=True)
-    link.symlink_to(file)
-    return link
-
-
-def with_passphrase(file: Path) -> Path:
-    """The key, encrypted."""
-    copy = copy_of(file, "secret.key")
-    words = ["openssl", "pkey", "-in", str(file), "-aes256", "-passout", "pass:secret", "-out", str(copy)]
-    subprocess.run(words, check=True, capture_output=True)
-    return copy
-
-
-@pytest.mark.parametrize(
-    ("spoil", "said"),
-    [
-        (lambda own, ca: {"tls_certificate_file": ""}, "must all be set"),
-        (lambda own, ca: {"tls_key_file": ""}, "must all be set"),
-        (lambda own, ca: {"tls_ca_file": ""}, "must all be set"),
-        (lambda own, ca: {"tls_certificate_file": "/nowhere.crt"}, "No such file or directory"),
-        (lambda own, ca: {"tls_key_file": "/nowhere.key"}, "is not there or open to others"),
-        (lambda own, ca: {"tls_ca_file": "/nowhere.crt"}, "authority file .* cannot be used"),
-        (lambda own, ca: {"tls_key_file": str(copy_of(own.key_file, "open.key", mode=0o644))}, "open to others"),
-        (lambda own, ca: {"tls_key_file": str(copy_of(own.key_file, "empty.key", data=b""))}, "private key file"),
-        (lambda own, ca: {"tls_key_file": str(with_passphrase(own.key_file))}, "private key file"),
-        (lambda own, ca: {"tls_certificate_file": str(ca)}, "private key file .* cannot be used: key values mismatch"),
-        (lambda own, ca: {"tls_certificate_file": str(own.key_file)}, "certificate file"),
-        (lambda own, ca: {"tls_ca_file": str(own.key_file)}, "authority file"),
-        (lambda own, ca: {"tls_ca_file": str(pipe_beside(ca))}, "authority file .* is no regular file"),
-        (lambda own, ca: {"tls_certificate_file": str(pipe_beside(ca))}, "certificate file .* is no regular file"),
-        (lambda own, ca: {"tls_key_file": str(pipe_beside(ca))}, "private key file"),
-        (lambda own, ca: {"tls_ca_file": str(copy_of(ca, "all.crt", mode=0o646))}, "authority file .* by others"),
-        (lambda own, ca: {"tls_ca_file": str(copy_of(ca, "group.crt", mode=0o664))}, "authority file .* by others"),
-        (
-            lambda own, ca: {"tls_ca_file": str(link_to(copy_of(ca, "a.crt", mode=0o666)))},
-            "authority file .* by others",
-        ),
-        (
-            lambda own, ca: {"tls_certificate_file": str(copy_of(own.cert_file, "all.crt", mode=0o666))},
-            "certificate file .* can be written by others",
-        ),
-    ],
-)
-def test_files_of_ours_that_are_of_no_use_refuse_before_anybody_is_connected_to(
-    network_server: NetworkServer,
-    lying_network: LyingNetwork,
-    spoil: Callable[[Certificate, Path], dict[str, str]],
-    said: str,
-) -> None:
-    settings = spoil(network_server.own, network_server.authority.ca_file)
-    network_server.ask_at(lying_network.endpoint(), **{"connect_timeout": "100ms", **settings})
-    refusal = network_server.server.refusal()
-    assert refusal.startswith("tls_files_unusable")
-    assert_in_once(said, refusal)
-    assert lying_network.came == 0
-
-
-def assert_in_once(pattern: str, text: str) -> None:
-    """However often it was tried again."""
-    assert len(re.findall(pattern, text)) == 1, text
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_an_authority_of_another_user_is_not_believed(
-    network_server: NetworkServer, lying_network: LyingNetwork
-) -> None:
-    """Whoever can write it can be the service."""
-    ca = copy_of(network_server.authority.ca_file, "other.crt", mode=0o644)
-    os.chown(ca, 54321, 54321)
-    network_server.ask_at(lying_network.endpoint(), connect_timeout="100ms", tls_ca_file=str(ca))
-    refusal = network_server.server.refusal()
-    assert refusal.startswith("tls_files_unusable")
-    assert_in_once("authority file .* must belong to root or the server's user, not to uid 54321", refusal)
-    assert lying_network.came == 0
-
-
-def test_files_of_a_kubernetes_volume_are_taken(network_server: NetworkServer, lying_network: LyingNetwork) -> None:
-    """They belong to root and are read by a group, and lie behind two links."""
-    volume = network_server.authority.ca_file.with_name("volume")
-    (volume / "..2026").mkdir(parents=True)
-    (volume / "..data").symlink_to("..2026")
-    own, ca = network_server.own, network_server.authority.ca_file
-    for name, source in (("tls.crt", own.cert_file), ("tls.key", own.key_file), ("ca.crt", ca)):
-        file = volume / "..2026" / name
-        file.write_bytes(source.read_bytes())
-        if os.geteuid() == 0:
-            os.chown(file, 0, pwd.getpwuid(server_uid()).pw_gid)
-            file.chmod(0o640)
-        else:
-            file.chmod(0o600)
-        (volume / name).symlink_to(f"..data/{name}")
-    names = {"tls_certificate_file": "tls.crt", "tls_key_file": "tls.key", "tls_ca_file": "ca.crt"}
-    files = {setting: str(volume / name) for setting, name in names.items()}
-    network_server.ask_at(lying_network.endpoint(), **files)
-    network_server.server.login().close()
-
-
-def test_files_are_read_once_a_login(network_server: NetworkServer, lying_network: LyingNetwork) -> None:
-    key = copy_of(network_server.own.key_file, "once.key")
-    lying_network.stop()
-    settings = {"timeout": "60s", "connect_timeout": "60s", "tls_key_file": str(key)}
-    network_server.ask_at(lying_network.endpoint(), **settings)
-    with ThreadPoolExecutor(1) as pool:
-        login = pool.submit(network_server.server.login)
-        wait_until(lambda: waiting(network_server.server) == 1, 20, "the login to wait", pause=0.01)
-        key.write_bytes(b"")
-        lying_network.start()
-        login.result(20).close()
-    assert network_server.server.refusal().startswith("tls_files_unusable")
-
-
-def test_files_that_do_not_fit_for_a_moment_are_read_again(
-    network_server: NetworkServer, lying_network: LyingNetwork
-) -> None:
-    """A certificate and its key are two files, and nobody replaces both at once."""
-    certificate = copy_of(network_server.own.cert_file, "moving.crt", mode=0o644)
-    key = copy_of(network_server.own.key_file, "moving.key")
-    successor = network_server.authority.client("successor", ["spiffe://prod.test/postgres/pay"])
-    shutil.copyfile(successor.cert_file, certificate)
-    files = {"tls_certificate_file": str(certificate), "tls_key_file": str(key)}
-    network_server.ask_at(lying_network.endpoint(), timeout="60s", connect_timeout="60s", **files)
-    with ThreadPoolExecutor(1) as pool:
-        login = pool.submit(network_server.server.login)
-        wait_until(lambda: waiting(network_server.server) == 1, 20, "the login to wait", pause=0.01)
-        shutil.copyfile(successor.key_file, key)
-        login.result(20).close()
 
 
 @pytest.mark.parametrize(

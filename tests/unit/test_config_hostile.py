@@ -9,7 +9,7 @@ from pgbearer import policy
 from pgbearer.config import ConfigError, load
 from pgbearer.config.sources import MAX_BYTES
 from pgbearer.config.yaml_file import MAX_ITEMS, MAX_NODES, MAX_PROBLEMS
-from tests.unit.test_config_settings import GOOD
+from tests.unit.fix_settings import GOOD
 
 LAUGHS = "a: &a [x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_config_settings import found, write
+from tests.unit.fix_settings import found, write
 
 __all__ = ["write"]
 

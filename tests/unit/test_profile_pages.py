@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.profile_pages import block
-from tests.unit.test_config_settings import found, write
+from tests.unit.fix_settings import found, write
 
 __all__ = ["write"]
 
