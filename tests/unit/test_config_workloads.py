@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.fix_settings import found, write
-
-__all__ = ["write"]
+from tests.unit.fix_settings import found
 
 CLUSTER = """\
 version: 1

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.profile_pages import block
-from tests.unit.fix_settings import found, write
-
-__all__ = ["write"]
+from tests.unit.fix_settings import found
 
 ELSEWHERE = {
     "kubernetes": ("/etc/pgbearer/cluster-ca.crt",),
