@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import msgspec
+import platformdirs
 import pytest
 
 from pgbearer.client.profiles.decode import problems_in
@@ -12,6 +13,7 @@ from pgbearer.client.profiles.file import ClientFile, ProfilesError, _decode, cl
 from pgbearer.client.profiles.profile import Profile
 from pgbearer.client.profiles.upstream import UpstreamSettings
 from pgbearer.client.sources.settings import CommandSettings, LoginSettings
+from pgbearer.client.store import StoreError, open_store
 from pgbearer.errors import UsageError
 
 PATH = Path("/home/alice/.config/pgbearer/client.toml")
@@ -187,6 +189,19 @@ def test_where_the_file_is() -> None:
     assert client_file_path({"PGBEARER_CONFIG_FILE": "/etc/pgbearer/client.toml"}) == Path("/etc/pgbearer/client.toml")
     assert client_file_path({}).name == "client.toml"
     assert client_file_path({}).parent.name == "pgbearer"
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(name: str) -> Path:
+        raise RuntimeError(name)
+
+    monkeypatch.setattr(platformdirs, "user_config_path", homeless)
+    monkeypatch.setattr(platformdirs, "user_state_path", homeless)
+    with pytest.raises(UsageError, match="Set HOME, or PGBEARER_CONFIG_FILE"):
+        client_file_path({})
+    assert client_file_path({"PGBEARER_CONFIG_FILE": "/etc/client.toml"}) == Path("/etc/client.toml")
+    with pytest.raises(StoreError, match="Set HOME or XDG_STATE_HOME"):
+        open_store("file")
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "client-profiles.md").read_text()

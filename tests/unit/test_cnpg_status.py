@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from pgbearer.cli.cnpg import _tell
 from pgbearer.cnpg import Status, ask_cluster, look
 from pgbearer.cnpg.kubectl import RefusedError
 from pgbearer.errors import UsageError
@@ -157,6 +158,14 @@ def test_trouble_is_told(what: str) -> None:
     found = told(change)
     assert not found.well
     assert said in json.dumps(found.as_json())
+
+
+@pytest.mark.parametrize("what", TROUBLE)
+def test_nothing_to_mend_is_said_only_when_all_is_well(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _tell(told(TROUBLE[what][0]))
+    assert "nothing to mend" not in capsys.readouterr().out
+    _tell(told(lambda _: None))
+    assert capsys.readouterr().out.endswith("nothing to mend\n")
 
 
 def test_the_primary_alone_is_judged() -> None:

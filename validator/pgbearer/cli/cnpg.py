@@ -193,7 +193,10 @@ def _tell(found: "Status") -> None:
     )
     for problem in found.problems:
         show.line(problem)
-    _print(found.findings, as_json=False)
+    if found.findings:
+        _print(found.findings, as_json=False)
+    else:
+        show.line("nothing to mend" if found.well else "not all is well, see above")
 
 
 def _yes(value: bool | None) -> str:

@@ -63,7 +63,8 @@ def explain(
     Example:
       pgbearer explain --decision 3f0c9a1be2d47f60a1c5
       pgbearer explain --token-ref 987d3bbd068c --audit /var/log/pgbearer/audit.jsonl
-      kubectl logs deploy/pgbearer | pgbearer explain --decision 3f0c9a1be2d47f60a1c5 --audit - -c pgbearer.yaml
+      kubectl logs -l app.kubernetes.io/name=pgbearer --tail=-1 > pods.log
+      pgbearer explain --decision 3f0c9a1be2d47f60a1c5 --audit pods.log -c pgbearer.yaml
       pgbearer token | pgbearer explain --token-file - --role app_readonly --database appdb -c pgbearer.yaml
 
     \b

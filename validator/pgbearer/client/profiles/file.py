@@ -94,8 +94,19 @@ class ClientFile:
 
 
 def client_file_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the file is: as PGBEARER_CONFIG_FILE says, else ``client.toml`` in the platform's folder for settings."""
-    return Path(environ.get(_VARIABLE) or platformdirs.user_config_path("pgbearer") / "client.toml")
+    """Where the file is: as PGBEARER_CONFIG_FILE says, else ``client.toml`` in the platform's folder for settings.
+
+    Raises:
+        UsageError: neither is known: a user without a home, as in a container.
+    """
+    if named := environ.get(_VARIABLE):
+        return Path(named)
+    try:
+        return platformdirs.user_config_path("pgbearer") / "client.toml"
+    except RuntimeError:
+        raise UsageError(
+            "this user has no home folder, where client.toml would be", hint=f"Set HOME, or {_VARIABLE} to a file."
+        ) from None
 
 
 def load_client_file(environ: Mapping[str, str] = os.environ) -> ClientFile:
@@ -103,7 +114,8 @@ def load_client_file(environ: Mapping[str, str] = os.environ) -> ClientFile:
 
     Raises:
         ProfilesError: it is not what such a file may say; all problems at once, with their paths.
-        UsageError: others can write it, it cannot be read, or PGBEARER_CONFIG_FILE names one that is not there.
+        UsageError: others can write it, it cannot be read, or PGBEARER_CONFIG_FILE names one that is not there; or as
+            `client_file_path`.
     """
     path = client_file_path(environ)
     if not environ.get(_VARIABLE) and not path.exists():

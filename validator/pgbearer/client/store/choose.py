@@ -33,11 +33,11 @@ def open_store(
         notice: told what the person should know of it.
 
     Raises:
-        StoreError: ``keyring-only``, and there is no keyring.
+        StoreError: ``keyring-only``, and there is no keyring; or no folder is given, and the user has no home.
     """
     if kind == "memory":
         return MemoryStore()
-    state = StateFolder(PrivateFolder(folder or platformdirs.user_state_path("pgbearer")))
+    state = StateFolder(PrivateFolder(folder or _state_path()))
     backend = None if kind == "file" else find_keyring()
     if backend is not None:
         return KeyringStore(backend, state, notice=notice)
@@ -47,3 +47,13 @@ def open_store(
             hint='Start one (Secret Service: gnome-keyring, KWallet, KeePassXC), or allow a file: store = "auto".',
         )
     return FileStore(state, announce=kind == "auto", notice=notice)
+
+
+def _state_path() -> Path:
+    try:
+        return platformdirs.user_state_path("pgbearer")
+    except RuntimeError:
+        raise StoreError(
+            "this user has no home folder, where logins would be kept",
+            hint='Set HOME or XDG_STATE_HOME, or keep them nowhere: store = "memory".',
+        ) from None
