@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pgbearer.cnpg import CODES, about_images, about_lines, about_objects, about_settings, check_text
+from pgbearer.cnpg import CODES, about_images, about_lines, about_maps, about_objects, about_settings, check_text
 from pgbearer.cnpg.about_settings import SETTINGS
 from tests.unit import test_cnpg_check_service
 from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba
@@ -103,7 +103,30 @@ TABLE: list[tuple[Change, list[str]]] = [
     (oauth("mapping=1", "mapping=true"), ["option_off"]),
     (oauth(" validator=pgbearer"), ["delegate_without_validator"]),
     (oauth("delegate_ident_mapping=1", "map=people"), ["map_missing"]),
+    (hba("hostnossl all all all scram-sha-256", OAUTH, REJECT), ["beside_oauth", "hba_plaintext"]),
+    (hba("hostgssenc all all all gss", OAUTH, REJECT), ["beside_oauth", "hba_plaintext"]),
+    (hba("host all all 127.0.0.1/32 reject", "host all all ${podselector:apps} trust", OAUTH, REJECT), ["hba_trust"]),
+    (hba("host all all ${podselector:a} reject", "host all all ${podselector:b} trust", OAUTH, REJECT), ["hba_trust"]),
+    (lambda cluster: (
+        parameters(oauth_validator_libraries="pgbearer, other")(cluster),
+        oauth("validator=pgbearer", "validator=other")(cluster)), ["validator_other"]),
+    # The maps
+    (postgresql(pg_ident=["cnpg_streaming_replica /.* streaming_replica"]), ["map_of_operator"]),
+    (postgresql(pg_ident=["local somebody postgres"]), ["map_of_operator"]),
+    (postgresql(pg_ident=['m somebody app\n"local" /.* postgres']), ["map_of_operator"]),
+    (postgresql(pg_ident=["lo\\", "cal somebody postgres"]), ["map_of_operator"]),
+    (lambda cluster: (
+        hba("hostssl all breakglass all cert map=m", OAUTH, REJECT)(cluster),
+        postgresql(pg_ident=["m /.* breakglass"])(cluster)), ["map_wide"]),
+    (postgresql(pg_ident=["m somebody all"]), ["map_wide"]),
+    (postgresql(pg_ident=["include more.conf"]), ["hba_elsewhere"]),
+    (postgresql(pg_ident=["m @people app"]), ["hba_elsewhere"]),
     # The settings
+    (parameters(HBA_FILE="x"), ["parameter_hidden"]),
+    (parameters(Oauth_Validator_Libraries="other"), ["parameter_hidden"]),
+    (parameters(include="more.conf"), ["parameter_hidden"]),
+    (parameters(Include_If_Exists="more.conf"), ["parameter_hidden"]),
+    (parameters(**{"work_mem = 1\nhba_file": "x"}), ["parameter_hidden"]),
     (parameters(hba_file="x"), ["parameter_blocked"]),
     (parameters(shared_preload_libraries="x"), ["parameter_blocked"]),
     (parameters(pgbearer__endpoint="x"), ["setting_unknown"]),
@@ -177,6 +200,8 @@ WELL: list[Change] = [
         spec(imageName="registry.example/postgres-pgbearer:18")(cluster),
     ),
     role(passwordSecret={"name": "x"}, ensure="absent"),
+    parameters(DateStyle="ISO", TimeZone="UTC", pg_stat_statements__max="1"),
+    postgresql(pg_ident=["# a comment", "m CN=somebody app", 'm "all" app', "m /^(.*)@corp$ \\1"]),
     patch(PLAIN_PATCH.replace('"configMap": {', '"projected": {"sources": [], "x": {').replace('"}}},', '"}}}},')),
 ]
 
@@ -200,7 +225,7 @@ def test_every_code_is_seen() -> None:
     assert {code for _, found in TABLE for code in found} | ELSEWHERE | OF_SERVICE == set(CODES)
 
 
-ROOMS = (about_lines, about_objects, about_settings, about_images)
+ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images)
 EVERY_CHECK = [(room, check) for room in ROOMS for check in room.CHECKS]
 
 

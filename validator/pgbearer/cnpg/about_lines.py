@@ -145,6 +145,14 @@ def delegates_are_named(force: Force) -> Iterator[Found]:
             yield Found("delegate_without_validator", path, message, "write validator=pgbearer")
 
 
+def nobody_else_decides(force: Force) -> Iterator[Found]:
+    """PostgreSQL asks the library that the line names, which may let in whom it likes."""
+    for path, line in _oauth(force):
+        if line.options.get("validator", "pgbearer") != "pgbearer":
+            message = f"{line.options['validator'][:63]} decides who gets in by this line, not pgbearer"
+            yield Found("validator_other", path, message, "write validator=pgbearer")
+
+
 def maps_exist(force: Force) -> Iterator[Found]:
     """A map without a line in pg_ident maps nobody."""
     for path, line in _of_yours(force):
@@ -167,6 +175,7 @@ CHECKS: Final = (
     scopes_are_asked_for,
     options_are_on,
     delegates_are_named,
+    nobody_else_decides,
     maps_exist,
 )
 

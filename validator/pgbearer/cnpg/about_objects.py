@@ -15,6 +15,11 @@ __all__ = ["CHECKS"]
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
 _SERVICE: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035, as the operator has it (cluster_webhook.go)
+_PARAMETER: Final = re.compile(
+    r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)*"
+)  # ID of guc-file.l, and its parts
+_INCLUDES: Final = frozenset({"include", "include_dir", "include_if_exists"})
+_LOOKED_FOR: Final = operator.BLOCKED | {"oauth_validator_libraries"}
 _OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {  # RFC 6902 section 4: the members that each must have
     "add": ("path", "value"),
     "remove": ("path",),
@@ -50,6 +55,21 @@ def parameters_are_the_clusters(manifest: Manifest) -> Iterator[Found]:
                 if name == "shared_preload_libraries":
                     hint = "write it as spec.postgresql.shared_preload_libraries"
                 yield Found("parameter_blocked", (*path, name), f"the operator sets {name} itself", hint)
+
+
+def parameters_are_seen(manifest: Manifest) -> Iterator[Found]:
+    """PostgreSQL takes capitals as small letters (guc_name_compare), ``include`` as a file; the operator neither."""
+    if is_cluster(manifest):
+        path: KeyPath = ("spec", "postgresql", "parameters")
+        for name in at(manifest, path):
+            if not _PARAMETER.fullmatch(name):
+                yield Found("parameter_hidden", (*path, name), f"{name[:100]!r} is no name of a parameter", "mend it")
+            elif name.lower() in _INCLUDES:
+                message = f"{name} reads a file of the server, which nobody sees here"
+                yield Found("parameter_hidden", (*path, name), message, "write the parameters here")
+            elif name != name.lower() and name.lower() in _LOOKED_FOR:
+                message = f"to PostgreSQL this is {name.lower()}, which the operator and we look for in small letters"
+                yield Found("parameter_hidden", (*path, name), message, "take it out, or write it in small letters")
 
 
 def module_is_brought(manifest: Manifest) -> Iterator[Found]:
@@ -119,6 +139,7 @@ def settings_are_projected(manifest: Manifest) -> Iterator[Found]:
 CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     names_are_taken,
     parameters_are_the_clusters,
+    parameters_are_seen,
     module_is_brought,
     nobody_is_pooled,
     superuser_has_no_password,

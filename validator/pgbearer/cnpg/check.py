@@ -5,7 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from pgbearer.cnpg import about_images, about_lines, about_objects, about_service, about_settings, about_together
+from pgbearer.cnpg import (
+    about_images,
+    about_lines,
+    about_maps,
+    about_objects,
+    about_service,
+    about_settings,
+    about_together,
+)
 from pgbearer.cnpg.cluster import is_cluster, read_cluster
 from pgbearer.cnpg.finding import Finding, Found
 from pgbearer.cnpg.force import Force
@@ -65,7 +73,7 @@ def _place(finding: Finding) -> tuple[int, int]:
 
 
 def _about(manifest: Manifest) -> Iterator[Found]:
-    for check in (*about_objects.CHECKS, *about_images.CHECKS, *about_service.CHECKS):
+    for check in (*about_objects.CHECKS, *about_maps.CHECKS, *about_images.CHECKS, *about_service.CHECKS):
         yield from check(manifest)
     if is_cluster(manifest):
         cluster = read_cluster(manifest)

@@ -19,7 +19,6 @@ _LINES: Final[KeyPath] = (*_POSTGRESQL, "pg_hba")
 _PARAMETERS: Final[KeyPath] = (*_POSTGRESQL, "parameters")
 _PRELOAD: Final[KeyPath] = (*_POSTGRESQL, "shared_preload_libraries")
 _IDENT: Final[KeyPath] = (*_POSTGRESQL, "pg_ident")
-_SELECTOR: Final = "${podselector:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +77,11 @@ def _lines(value: object, validators: tuple[str, ...], problems: list[Found]) ->
     for path, entry in _texts(value, _LINES, problems):
         if entry.rstrip("\r\n").endswith("\\"):
             problems.append(Found("hba_continues", path, "ends in a backslash", "take the backslash out"))
-        parsed = parse(_expanded(entry), validators)
+        # for ${podselector:NAME} the operator writes a line for each pod: it stands for itself, as a host's name does,
+        # and no line above but one for all addresses, or for the same pods, is taken to decide for it
+        parsed = parse(entry, validators)
         problems.extend(_wrong(parsed, path))
         yield from (Placed(line, path) for line in parsed.lines)
-
-
-def _expanded(entry: str) -> str:
-    """The operator writes a line for each pod of a selector; one address stands for them."""
-    before, found, after = entry.partition(_SELECTOR)
-    return f"{before}127.0.0.1/32{after.partition('}')[2]}" if found and "}" in after else entry
 
 
 def _wrong(parsed: Parsed, path: KeyPath) -> Iterator[Found]:

@@ -50,8 +50,14 @@ CODES: Final[Mapping[str, About]] = {
     "scope_empty": About("notice", "An oauth line asks for no scope, as for workloads, whose tokens have none."),
     "option_off": _error("The option of the line is off, for its value is not 1."),
     "delegate_without_validator": _warning("The validator decides the role, and the line does not say which one."),
+    "validator_other": _error("Another library than pgbearer decides who gets in by the line."),
     "map_missing": _error("The line uses a map that pg_ident does not have, so nobody passes it."),
+    "map_of_operator": _error("The line of pg_ident lets another be the operator's own role, or replicate."),
+    "map_wide": _warning("The line of pg_ident lets whoever fits a pattern be the role, or somebody be every role."),
     "parameter_blocked": _error("The operator sets the parameter itself, and refuses it here."),
+    "parameter_hidden": _error(
+        "The parameter is one of the operator's, or a file, by a name that it does not look for."
+    ),
     "setting_unknown": _error("There is no such setting of the module."),
     "library_missing": _error("oauth_validator_libraries does not have the module."),
     "preload_missing": _warning("The module is not preloaded: it forbids no passwords and cannot resolve names."),

@@ -47,12 +47,8 @@ def shadowed(line: Line, above: Sequence[Line]) -> Line | None:
 
 
 def overlaps(one: Line, other: Line) -> bool:
-    """Whether a connection could fit both, as far as transports, databases and roles tell; addresses are not asked."""
-    return (
-        bool(_TRANSPORTS[one.type] & _TRANSPORTS[other.type])
-        and _may_share(one.databases, other.databases)
-        and _may_share(one.users, other.users)
-    )
+    """Whether somebody could come by both, as far as databases and roles tell; who comes chooses how and from where."""
+    return _may_share(one.databases, other.databases) and _may_share(one.users, other.users)
 
 
 def _everywhere(line: Line) -> Iterable[int]:
