@@ -72,6 +72,24 @@ def test_a_restricted_namespace_admits_every_pod(prepared: Cluster, overlay: str
         prepared.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
 
 
+def test_the_sidecar_has_not_the_instances_token(prepared: Cluster) -> None:
+    """The API server mounts it into every container that has nothing there; with it come the Cluster's Secrets."""
+    (instance,) = (pod for _, pod in pods("sidecar") if pod["spec"].get("serviceAccountName") == "pg")
+    admitted = json.loads(
+        prepared.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(instance))
+    )
+    there = {
+        container["name"]: mount["name"]
+        for container in (*admitted["spec"]["initContainers"], *admitted["spec"]["containers"])
+        for mount in container["volumeMounts"]
+        if mount["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"
+    }
+    assert there["postgres"].startswith("kube-api-access-")  # the operator's own program there needs it
+    assert there["pgbearer"] == "pgbearer-no-token"
+    (volume,) = (each for each in admitted["spec"]["volumes"] if each["name"] == "pgbearer-no-token")
+    assert volume == {"name": "pgbearer-no-token", "emptyDir": {"medium": "Memory", "sizeLimit": "4Ki"}}
+
+
 def test_it_would_not_admit_another(prepared: Cluster) -> None:
     _, pod = next(pods("service"))
     worse: dict[str, Any] = json.loads(json.dumps(pod))
