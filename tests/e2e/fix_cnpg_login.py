@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.cnpg.manifests import Rendered
+from tests.cnpg.manifests import CNPG, Rendered
 from tests.cnpg.own import AUDIENCE, Site, own
 from tests.e2e.fix_keycloak import person
 from tests.e2e.fix_operator import OperatorStage
@@ -33,7 +33,7 @@ from tests.parts.postgres import embedded
 from tests.parts.processes import wait_until
 from tests.parts.terminal import Terminal
 
-__all__ = ["HOST", "NAMESPACE", "Databases", "Desk", "running_cluster", "sidecar", "site"]
+__all__ = ["HOST", "NAMESPACE", "Databases", "Desk", "outside", "running_cluster", "service_pod", "sidecar", "site"]
 
 NAMESPACE = "databases"
 HOST = "pg-rw.databases.svc"
@@ -138,8 +138,12 @@ class Databases:
         records = [json.loads(line) for line in self.decider.log().splitlines() if line.startswith("{")]
         return [record for record in records if record.get("kind") == "decision"]
 
+    def await_log(self, text: str) -> None:
+        """Wait until PostgreSQL has logged `text`: the instance manager prints it a moment later."""
+        wait_until(lambda: text in self.log(), _SECONDS, f"{text!r} in the instance's log")
+
     def log(self) -> str:
-        """What PostgreSQL has logged, which the instance manager prints."""
+        """What PostgreSQL has logged, as far as the instance manager has printed it."""
         return self.instance.pod.running["postgres"].log()
 
 
@@ -223,6 +227,40 @@ def sidecar(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.
     )
     with running_cluster(operator_stage, site, manifests, lambda instance: instance.pod) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def outside(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """What the overlay ``service`` has, the service in a pod of its own, with certificates made by openssl."""
+    folder = tmp_path_factory.mktemp("own")
+    certificates = folder / "certificates"
+    make = CNPG / "components/certificates-secret/make-certificates"
+    subprocess.run([make, certificates], check=True, capture_output=True)
+    parts = ["components/service", str(certificates)]
+    manifests = own(folder, site, ["base"], parts, policy="base/pgbearer.yaml")
+    with running_cluster(operator_stage, site, manifests, lambda _: service_pod(operator_stage)) as running:
+        try:
+            yield running
+        finally:
+            running.pod.stop()  # the last of them: a test may have had it replaced
+
+
+def service_pod(stage: OperatorStage, *, before: str = "") -> Pod:
+    """The pod that the Deployment ``pgbearer`` makes, or makes next after the one named `before`; ready."""
+
+    def names() -> list[str]:
+        words = ["-n", NAMESPACE, "get", "pod", "-l", "app.kubernetes.io/name=pgbearer", "-o", "name"]
+        said = stage.cluster.kubectl(*words).split()
+        return [name for name in (each.removeprefix("pod/") for each in said) if name != before]
+
+    wait_until(lambda: bool(names()), _SECONDS, "a pod of the service", pause=0.3)
+    pod = stage.kubelet.run(NAMESPACE, names()[0])
+    try:
+        pod.await_ready()
+    except BaseException:
+        pod.stop()
+        raise
+    return pod
 
 
 def _roles_are_there(instance: Instance) -> bool:

@@ -48,7 +48,7 @@ def test_who_may_not_is_refused_and_the_reason_is_in_both_logs(
     assert reason not in said.errors
     decided = sidecar.decisions()[-1]
     assert (decided["decision"], decided["reason"], decided["display"]) == ("deny", reason, who)
-    assert f"Decision {decided['decision_id']}" in sidecar.log()
+    sidecar.await_log(f"Decision {decided['decision_id']}")
     assert f"OAuth login refused: {reason}" in sidecar.log()
 
 
