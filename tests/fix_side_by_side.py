@@ -17,9 +17,9 @@ _KUBERNETES = (
     "test_kubernetes",
     "test_operator",
     "test_proxy_workloads",
+    "test_runbooks",
     "test_sources_workloads",
     "test_spiffe",
-    "test_story_",
 )
 """How the files begin in tests/e2e that need its API server, or SPIRE, which takes as long to start."""
 
