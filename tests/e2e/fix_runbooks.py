@@ -160,13 +160,13 @@ class Runbooks:
         (reason,) = re.findall(r"OAuth login refused: (\w+)", container.log()[before:])
         return str(reason)
 
-    def by_password(self, role: str) -> Connection:
-        """A connection by the role's password.
+    def by_password(self, role: str, **more: str) -> Connection:
+        """A connection by the role's password, with more parameters of libpq's.
 
         Raises:
             psycopg.OperationalError: refused.
         """
-        return psycopg.connect(make_conninfo(**self.where(role), password=_PASSWORDS[role]), autocommit=True)
+        return psycopg.connect(make_conninfo(**self.where(role) | more, password=_PASSWORDS[role]), autocommit=True)
 
     def secret(self, name: str) -> dict[str, bytes]:
         """The content of a Secret."""
@@ -289,9 +289,10 @@ def two(cluster: dict[str, Any]) -> None:
 
 
 def beside_passwords(cluster: dict[str, Any]) -> None:
-    """Step 1 of passwords-to-oauth.md: neither `reject` nor forbid_passwords, and no role in the group."""
+    """Step 1 of passwords-to-oauth.md: `reject` for the group alone, no forbid_passwords, and no role in the group."""
     postgresql = cluster["spec"]["postgresql"]
-    postgresql["pg_hba"] = [line for line in postgresql["pg_hba"] if not line.endswith("reject")]
+    lines = [line for line in postgresql["pg_hba"] if not line.endswith("reject")]
+    postgresql["pg_hba"] = [*lines, "host all +pgbearer_people all reject"]
     del postgresql["parameters"]["pgbearer.forbid_passwords"]
     for role in cluster["spec"]["managed"]["roles"]:
         if role["name"] in _PASSWORDS:

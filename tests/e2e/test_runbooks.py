@@ -48,10 +48,10 @@ def as_the_page_says(cluster: Json, block: int) -> None:
 
 
 def forbid(cluster: Json) -> None:
-    """As it is shipped for who is in the group, and without `reject`."""
+    """As it is shipped for who is in the group, and without `reject` for the others."""
     postgresql = cluster["spec"]["postgresql"]
     postgresql["parameters"]["pgbearer.forbid_passwords"] = "+pgbearer_people"
-    postgresql["pg_hba"] = [line for line in postgresql["pg_hba"] if not line.endswith("reject")]
+    postgresql["pg_hba"] = [line for line in postgresql["pg_hba"] if not line.endswith("all all reject")]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -85,6 +85,8 @@ def gets_in(books: Runbooks, token: IssuedToken) -> bool:
 def is_refused_a_password(books: Runbooks, name: str) -> None:
     with pytest.raises(psycopg.OperationalError, match="server requires OAuth authentication"):
         books.by_password(name)
+    with pytest.raises(psycopg.OperationalError, match="rejects connection"):
+        books.by_password(name, sslmode="disable")
 
 
 def goes_on(session: Connection) -> bool:
