@@ -37,6 +37,7 @@ def own(
     policy: str,
     edit: Callable[[str], str] = lambda text: text,
     patches: Sequence[Json] = (),
+    namespace: str | None = "databases",
 ) -> Rendered:
     """What is applied in the end.
 
@@ -47,12 +48,21 @@ def own(
         policy: below cnpg/: the pgbearer.yaml that theirs begins as a copy of.
         edit: what else they change in it.
         patches: of theirs, after those for one instance and the issuer.
+        namespace: of all that is below it; None where the resources say it themselves, as overlays do.
     """
     (folder / "pgbearer.yaml").write_text(edit(_policy((CNPG / policy).read_text(), site.issuer)))
     shutil.copy(site.ca_file, folder / ISSUER_CA)
-    settings = {"name": "pgbearer", "behavior": "merge", "files": ["pgbearer.yaml", ISSUER_CA], "options": _NO_SUFFIX}
+    settings: dict[str, Any] = {
+        "name": "pgbearer",
+        "namespace": "databases",
+        "behavior": "merge",
+        "options": _NO_SUFFIX,
+    }
+    settings["files"] = ["pgbearer.yaml", ISSUER_CA]
     ours: dict[str, Any] = {"configMapGenerator": [settings], "patches": [_cluster(site.issuer), *patches]}
-    return with_components(folder, resources, components, namespace="databases", **ours)
+    if namespace is not None:
+        ours["namespace"] = namespace
+    return with_components(folder, resources, components, **ours)
 
 
 def _policy(shipped: str, issuer: str) -> str:

@@ -1,10 +1,14 @@
-"""People log in to an instance that the real operator made, and that asks the service in a pod of its own over TLS."""
+"""People and pods log in to an instance of the real operator that asks the service in a pod of its own over TLS."""
 
 import re
+import subprocess
 
 import pytest
 
+from tests.e2e.fix_cnpg_accounts import AUDIENCE, Accounts
 from tests.e2e.fix_cnpg_login import NAMESPACE, Databases, service_pod
+from tests.klite.cluster import ISSUER
+from tests.parts.device_psql import A_TOKEN
 
 pytestmark = pytest.mark.timeout(400)  # the operator and Keycloak may have to be started first
 
@@ -44,3 +48,62 @@ def test_an_instance_that_is_taken_out_of_servers_is_refused(outside: Databases)
     outside.await_log("OAuth login refused: caller_refused")
     outside.await_log("Endpoint tcp://pgbearer.databases.svc:8443 (127.0.0.1) does not know this server.")
     assert "its certificate (pg.databases.svc) is of no server under servers:" in outside.decider.log()
+
+
+# service accounts, by the overlay kubernetes-workloads
+
+
+def test_a_service_account_logs_in_as_the_role_of_its_rule(accounts: Accounts) -> None:
+    """By a token that the API server mints, whose keys the service has from there, with rights of its own account."""
+    with accounts.log_in(accounts.token()) as connection:
+        found = connection.execute("SELECT session_user::text, system_user").fetchone()
+    account = accounts.databases.stage.cluster.get("/api/v1/namespaces/shop/serviceaccounts/orders")
+    assert found == ("orders", f"oauth:cluster:shop:orders:{account['metadata']['uid']}")
+    decided = accounts.databases.decisions()[-1]
+    assert (decided["decision"], decided["rules"], decided["server"]) == ("allow", ["orders of shop"], "pg")
+    assert decided["display"] == "system:serviceaccount:shop:orders"
+
+
+def test_an_account_without_a_rule_is_refused(accounts: Accounts) -> None:
+    assert accounts.refusal(accounts.token("billing")) == "no_rule"
+    assert accounts.databases.decisions()[-1]["display"] == "system:serviceaccount:shop:billing"
+
+
+def test_a_token_for_the_api_server_is_refused(accounts: Accounts) -> None:
+    assert accounts.refusal(accounts.token(audience=ISSUER)) == "audience_mismatch"
+
+
+def test_a_service_account_does_not_come_in_by_the_line_for_people(accounts: Accounts) -> None:
+    said = accounts.refusal(accounts.token(), "app_readonly", accounts.databases.site.issuer)
+    assert said == "issuer_mismatch"
+
+
+def test_people_log_in_as_before(accounts: Accounts) -> None:
+    assert accounts.databases.log_in("alice", "app_readonly", WHO).status == 0
+
+
+def test_the_token_of_a_pod_that_is_gone_is_refused(accounts: Accounts) -> None:
+    """Its signature and its end are good for minutes yet; the account's right to ask is the overlay's."""
+    pod, cluster = accounts.application(), accounts.databases.stage.cluster
+    alive, never_seen = (cluster.token("shop", "orders", AUDIENCE, pod=pod) for _ in range(2))
+    accounts.log_in(alive).close()
+    cluster.delete(f"/api/v1/namespaces/shop/pods/{pod['metadata']['name']}")
+    assert accounts.refusal(never_seen) == "token_inactive"
+
+
+def test_an_application_that_knows_nothing_of_tokens_is_in_by_the_proxy_beside_it(accounts: Accounts) -> None:
+    """The application connects by PGHOST, as the overlay's pod has it, or by a plain connection string."""
+    name = accounts.application()["metadata"]["name"]
+    pod = accounts.databases.stage.kubelet.run("shop", name)
+    try:
+        app = pod.running["app"]
+        said = app.execute("psql", "-XAtc", WHO)
+        assert re.fullmatch(r"orders\|orders\|oauth:cluster:shop:orders:[0-9a-f-]{36}\n", said), said
+        plain = "host=/run/database/proxy/appdb user=orders dbname=appdb"
+        assert app.execute("psql", "-XAtc", "SELECT current_user", plain) == "orders\n"
+        assert accounts.databases.decisions()[-1]["rules"] == ["orders of shop"]
+        with pytest.raises(subprocess.CalledProcessError):
+            app.execute("cat", "/var/run/secrets/tokens/pgbearer")
+        assert not A_TOKEN.search(pod.logs())
+    finally:
+        pod.stop()

@@ -19,15 +19,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.klite.programs import apiserver, etcd, kubectl
-from tests.parts.authority import Authority
+from tests.parts.authority import LOOPBACK, Authority
 from tests.parts.ports import free_port
 from tests.parts.processes import Running, launch, wait_until
 from tests.parts.progress import step
 
-__all__ = ["ISSUER", "Cluster", "ClusterError"]
+__all__ = ["IN_PODS", "ISSUER", "Cluster", "ClusterError"]
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 """What most clusters call themselves, and so many of them that it tells nobody which one."""
+IN_PODS = "kubernetes.default.svc"
+"""What pods call it; where they are on this machine's network, it is at the port of `Cluster.url` all the same."""
 _READY_SECONDS = 120.0
 
 
@@ -218,7 +220,7 @@ def _start_etcd(program: Path, folder: Path) -> tuple[Running, str]:
 
 def _options(folder: Path, authority: Authority, store: str, port: int, admin: str, issuer: str) -> list[str]:
     """RBAC as everywhere; an administrator by a token from a file, which needs no certificate."""
-    certificate = authority.server("apiserver")
+    certificate = authority.server("apiserver", (*LOOPBACK, IN_PODS))
     tokens = _secret(folder / "tokens.csv", f"{admin},admin,admin,system:masters\n".encode())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem, pkcs8, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["Authority", "Certificate"]
+__all__ = ["LOOPBACK", "Authority", "Certificate"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""What a server on this machine is reached as."""
 _DAY = datetime.timedelta(days=1)
 
 

@@ -131,4 +131,8 @@ class Tls:
 
 def _default(name: str) -> Path:
     """Where libpq looks for what is not named (fe-secure-openssl.c)."""
-    return Path.home() / ".postgresql" / name
+    try:
+        home = Path.home()
+    except RuntimeError:  # a uid that the system knows nothing of, as in a pod, and no HOME, which then is the root
+        home = Path("/")
+    return home / ".postgresql" / name
