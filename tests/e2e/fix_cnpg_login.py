@@ -33,7 +33,19 @@ from tests.parts.postgres import embedded
 from tests.parts.processes import wait_until
 from tests.parts.terminal import Terminal
 
-__all__ = ["HOST", "NAMESPACE", "Databases", "Desk", "outside", "running_cluster", "service_pod", "sidecar", "site"]
+__all__ = [
+    "HOST",
+    "NAMESPACE",
+    "Databases",
+    "Desk",
+    "certificates_of_ones_own",
+    "outside",
+    "running_cluster",
+    "running_service",
+    "service_pod",
+    "sidecar",
+    "site",
+]
 
 NAMESPACE = "databases"
 HOST = "pg-rw.databases.svc"
@@ -233,12 +245,24 @@ def sidecar(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.
 def outside(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """What the overlay ``service`` has, the service in a pod of its own, with certificates made by openssl."""
     folder = tmp_path_factory.mktemp("own")
+    parts = ["components/service", certificates_of_ones_own(folder)]
+    manifests = own(folder, site, ["base"], parts, policy="base/pgbearer.yaml")
+    with running_service(operator_stage, site, manifests) as running:
+        yield running
+
+
+def certificates_of_ones_own(folder: Path) -> str:
+    """A component in `folder` with the certificates of service and Cluster, made by openssl."""
     certificates = folder / "certificates"
     make = CNPG / "components/certificates-secret/make-certificates"
     subprocess.run([make, certificates], check=True, capture_output=True)
-    parts = ["components/service", str(certificates)]
-    manifests = own(folder, site, ["base"], parts, policy="base/pgbearer.yaml")
-    with running_cluster(operator_stage, site, manifests, lambda _: service_pod(operator_stage)) as running:
+    return str(certificates)
+
+
+@contextmanager
+def running_service(stage: OperatorStage, site: Site, manifests: Rendered) -> Iterator[Databases]:
+    """As `running_cluster`, where the service has pods of its own."""
+    with running_cluster(stage, site, manifests, lambda _: service_pod(stage)) as running:
         try:
             yield running
         finally:

@@ -166,6 +166,18 @@ def test_the_realm_is_the_one_that_people_import(tmp_path: Path) -> None:
     assert not re.search(r"^ *-? *(users|credentials|secret|value):", text, re.MULTILINE)
 
 
+def test_another_trust_domain_is_named_only_where_spire_is_told_of_it(tmp_path: Path) -> None:
+    """SPIRE refuses an entry with one that it knows nothing of; the service would have no identity, and no keys."""
+    manifests = with_components(tmp_path, ["overlays/service"], ["components/spire"], namespace="databases")
+    judged(manifests, tmp_path)
+    assert [
+        each["metadata"]["name"] for each in manifests.of("ClusterSPIFFEID") if "federatesWith" in each["spec"]
+    ] == []
+    federated = rendered("spire")
+    (known,) = federated.of("ClusterFederatedTrustDomain")
+    assert federated.one("ClusterSPIFFEID", "pgbearer")["spec"]["federatesWith"] == [known["spec"]["trustDomain"]]
+
+
 def test_every_overlay_takes_the_monitoring(tmp_path: Path) -> None:
     for overlay in OVERLAYS:
         folder = tmp_path / overlay

@@ -134,13 +134,15 @@ class Pod:
 class Kubelet:
     """Runs pods of one API server on this machine. Needs root.
 
-    With a `network` each pod has an address of its own on it, else it is on this machine's.
+    With a `network` each pod has an address of its own on it, else it is on this machine's. `drivers` are the CSI
+    drivers of the node, each with the folder that all its volumes show.
     """
 
     cluster: Cluster
     images: Images
     folder: Path
     network: Network | None = None
+    drivers: dict[str, Path] = field(default_factory=dict)
 
     def run(self, namespace: str, name: str) -> Pod:
         """Start the pod and report it as running.
@@ -153,7 +155,8 @@ class Kubelet:
         shutil.rmtree(here, ignore_errors=True)  # of one that had its name before
         here.mkdir(parents=True)
         place = None if self.network is None else self.network.join()
-        source = Source(self.cluster, self.images, found, self.folder / "claims", Sandbox.start(here), place)
+        claims, sandbox = self.folder / "claims", Sandbox.start(here)
+        source = Source(self.cluster, self.images, found, claims, sandbox, place, self.drivers)
         pod = Pod(self, source, here)
         try:
             self._start(pod)

@@ -67,6 +67,7 @@ class TrustDomain:
         ports = free_port(), free_port()
         certificate = authority.server(f"bundle-{folder.name}")
         endpoint = {"port": ports[1], "cert": certificate.cert_file, "key": certificate.key_file}
+        _api(folder).parent.mkdir()
         (folder / "server.conf").write_text(_server_conf(folder, name, ports[0], endpoint, jwt_issuer, above))
         with step(f"SPIRE starts for {name}"), ExitStack() as undo:
             server = launch([programs[0], "run", "-config", folder / "server.conf"], log=folder / "server.log")
@@ -91,28 +92,41 @@ class TrustDomain:
 
     @property
     def workload_api(self) -> Path:
-        """The agent's socket."""
-        return self.folder / "agent.sock"
+        """The agent's socket, alone in its folder and called as SPIRE calls it where a CSI driver hands it on."""
+        return _api(self.folder)
 
     def register(
-        self, path: str, program: Path | None = None, *, federates_with: Sequence[str] = (), downstream: bool = False
+        self,
+        path: str,
+        program: Path | None = None,
+        *,
+        uid: int | None = None,
+        federates_with: Sequence[str] = (),
+        downstream: bool = False,
     ) -> None:
-        """Give processes of a program the SPIFFE ID with this path, and wait until the agent knows.
+        """Give processes of a program, or a user's, the SPIFFE ID with this path, and wait until the agent knows.
 
         Args:
             path: of the SPIFFE ID.
             program: the file that is executed; None for the command that `svid` asks with.
+            uid: whose processes they are, in place of `program`.
             federates_with: names of trust domains whose bundles these processes get as well.
             downstream: it is a server below this one.
         """
-        more = [word for other in federates_with for word in ("-federatesWith", f"spiffe://{other}")]
-        more += ["-downstream"] if downstream else []
-        self._entry(path, program or spire_agent(), *more)
-        probe = path
-        if program is not None:  # only an entry of the command's own can be looked for: the agent learns all at once
-            probe = f"/after{path}"
-            self._entry(probe, spire_agent())
-        wait_until(lambda: self._knows(probe), _READY_SECONDS, f"the agent to know {probe}", pause=0.2)
+        more = [*_federating(federates_with), *(["-downstream"] if downstream else [])]
+        self._entry("create", path, _of_program(program or spire_agent()) if uid is None else f"unix:uid:{uid}", *more)
+        if program is None and uid is None:
+            self._await_known(path)
+        else:
+            self._await_all(f"/after{path}")
+
+    def give_bundles(self, path: str, federates_with: Sequence[str]) -> None:
+        """Let who is registered with this path have these trust domains' bundles, and wait until the agent knows."""
+        identity = f"spiffe://{self.name}{path}"
+        (entry,) = json.loads(self.command("entry", "show", "-spiffeID", identity))["entries"]
+        (selector,) = (f"{each['type']}:{each['value']}" for each in entry["selectors"])
+        self._entry("update", path, selector, "-entryID", entry["id"], *_federating(federates_with))
+        self._await_all(f"/federated{path}")
 
     def svid(self, path: str, *audiences: str) -> str:
         """A JWT-SVID for the workload with this path, from the Workload API."""
@@ -139,10 +153,17 @@ class TrustDomain:
         """One of ``spire-server``'s commands; answers with its JSON."""
         return _run(spire_server(), noun, verb, self.folder / "server.sock", *words)
 
-    def _entry(self, path: str, program: Path, *more: str) -> None:
+    def _entry(self, verb: str, path: str, selector: str, *more: str) -> None:
         parent, identity = f"spiffe://{self.name}{_NODE}", f"spiffe://{self.name}{path}"
-        selector = f"unix:path:{program.resolve()}"
-        self.command("entry", "create", "-parentID", parent, "-spiffeID", identity, "-selector", selector, *more)
+        self.command("entry", verb, "-parentID", parent, "-spiffeID", identity, "-selector", selector, *more)
+
+    def _await_all(self, probe: str) -> None:
+        """Wait until the agent knows what was changed: it tells nobody of others' entries, but learns all at once."""
+        self._entry("create", probe, _of_program(spire_agent()))
+        self._await_known(probe)
+
+    def _await_known(self, path: str) -> None:
+        wait_until(lambda: self._knows(path), _READY_SECONDS, f"the agent to know {path}", pause=0.2)
 
     def _knows(self, path: str) -> bool:
         identity = f"spiffe://{self.name}{path}"
@@ -151,6 +172,18 @@ class TrustDomain:
         except SpireError:
             return False
         return bool(_svids(said))
+
+
+def _api(folder: Path) -> Path:
+    return folder / "api" / "spire-agent.sock"
+
+
+def _of_program(program: Path) -> str:
+    return f"unix:path:{program.resolve()}"
+
+
+def _federating(names: Sequence[str]) -> list[str]:
+    return [word for name in names for word in ("-federatesWith", f"spiffe://{name}")]
 
 
 def _svids(said: str) -> list[dict[str, Any]]:
@@ -180,7 +213,8 @@ def _run(
 
 def _await_healthy(folder: Path, what: str, process: Running) -> None:
     program = spire_server() if what == "server" else spire_agent()
-    command: list[str | Path] = [program, "healthcheck", "-socketPath", folder / f"{what}.sock"]
+    socket = folder / "server.sock" if what == "server" else _api(folder)
+    command: list[str | Path] = [program, "healthcheck", "-socketPath", socket]
 
     def settled() -> bool:
         return not process.alive() or subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -257,7 +291,7 @@ agent {{
   log_level = "WARN"
   server_address = "127.0.0.1"
   server_port = "{port}"
-  socket_path = "{folder}/agent.sock"
+  socket_path = "{_api(folder)}"
   trust_domain = "{name}"
   insecure_bootstrap = true
   join_token = "{token}"

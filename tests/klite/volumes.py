@@ -4,7 +4,7 @@ import base64
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ class Source:
     """Where the content of one pod's volumes comes from: the API server, and images.
 
     `pod` is the object, `claims` the folder with one folder a PersistentVolumeClaim, by its uid; `place` is where it is
-    on a network of pods, None if it is on this machine's.
+    on a network of pods, None if it is on this machine's; `drivers` are the folders that CSI drivers hand on, by name.
     """
 
     cluster: Cluster
@@ -48,6 +48,7 @@ class Source:
     claims: Path
     sandbox: Sandbox
     place: Place | None = None
+    drivers: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -97,6 +98,8 @@ class Source:
         if "image" in volume:
             content = self.images.layers(volume["image"]["reference"])[-1]
             return Volume(content, content, read_only=True)
+        if "csi" in volume:
+            return self._handed_on(volume["csi"])
         if "persistentVolumeClaim" in volume:
             return self._claimed(volume["persistentVolumeClaim"]["claimName"], owner)
         files = self._files(volume)
@@ -112,6 +115,13 @@ class Source:
         if files is not None:
             payload.write(outside, files, self.group)
         return Volume(folder, outside, read_only=files is not None)
+
+    def _handed_on(self, csi: Json) -> Volume:
+        """What a driver on the node mounts, such as SPIFFE's: the one folder with the agent's socket."""
+        if csi["driver"] not in self.drivers:
+            raise ClusterError(f"no such driver is here: {csi['driver']}")
+        folder = self.drivers[csi["driver"]]
+        return Volume(folder, folder, read_only=bool(csi.get("readOnly")))
 
     def _claimed(self, name: str, owner: tuple[int, int]) -> Volume:
         folder = self.claims / self._get("persistentvolumeclaim", name)["metadata"]["uid"]

@@ -188,10 +188,8 @@ def _external(made: Object, spec: Spec) -> None:
 
 def _registration(made: Object, spec: Spec) -> None:
     if "federatesWith" in made["spec"]:
-        federated = spec.spire and spec.spire.federated
-        made["spec"].pop("federatesWith")
-        if federated:
-            made["spec"]["federatesWith"] = [federated.trust_domain]
+        assert spec.spire is not None and spec.spire.federated is not None  # noqa: PT018, S101  its component is there
+        made["spec"]["federatesWith"] = [spec.spire.federated.trust_domain]
 
 
 def _federation(made: Object, spec: Spec) -> None:
