@@ -21,6 +21,8 @@ __all__ = ["SpireError", "TrustDomain"]
 
 _READY_SECONDS = 60.0
 _NODE = "/agent"
+_OK, _ALREADY_EXISTS = 0, 6
+"""Codes of gRPC."""
 
 
 class SpireError(Exception):
@@ -155,7 +157,12 @@ class TrustDomain:
 
     def _entry(self, verb: str, path: str, selector: str, *more: str) -> None:
         parent, identity = f"spiffe://{self.name}{_NODE}", f"spiffe://{self.name}{path}"
-        self.command("entry", verb, "-parentID", parent, "-spiffeID", identity, "-selector", selector, *more)
+        said = self.command("entry", verb, "-parentID", parent, "-spiffeID", identity, "-selector", selector, *more)
+        for status in (
+            each["status"] for each in json.loads(said)["results"]
+        ):  # the command itself succeeds all the same
+            if status["code"] not in (_OK, _ALREADY_EXISTS):
+                raise SpireError(f"entry {verb} {identity}: {status['message']}")
 
     def _await_all(self, probe: str) -> None:
         """Wait until the agent knows what was changed: it tells nobody of others' entries, but learns all at once."""
