@@ -21,7 +21,7 @@ GOOD: dict[str, Any] = {
         "instances": 3,
         "storage": {"size": "1Gi"},
         "postgresql": {
-            "extensions": [{"name": "pgbearer", "image": {"reference": "registry.example/pgbearer:18"}}],
+            "extensions": [{"name": "pgbearer", "image": {"reference": "registry.corp.example/pgbearer:18"}}],
             "shared_preload_libraries": ["pgbearer"],
             "parameters": {
                 "oauth_validator_libraries": "pgbearer",

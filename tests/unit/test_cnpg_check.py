@@ -154,6 +154,8 @@ TABLE: list[tuple[Change, list[str]]] = [
      ["extension_mismatch"]),
     (spec(imageName="r/postgresql"), ["image_floating"]),
     (module("r:5000/pgbearer"), ["image_floating"]),
+    (module("registry.example/pgbearer-module:0.1.0-18-trixie"), ["image_example"]),
+    (patch(SIDECAR.replace("r/pgbearer", "registry.example/pgbearer")), ["image_example"]),
     (patch(PLAIN_PATCH.replace('"image": "pgbearer:1"', '"image": "r/pgbearer:latest"').replace("configMap", "secret")),
      ["image_floating"]),
     (lambda cluster: (parameters(pgbearer__endpoints=None)(cluster), patch("[]")(cluster)), ["endpoints_missing"]),
@@ -197,7 +199,7 @@ WELL: list[Change] = [
     module("r/m@sha256:" + "0" * 64),
     lambda cluster: (
         postgresql(extensions=[])(cluster),
-        spec(imageName="registry.example/postgres-pgbearer:18")(cluster),
+        spec(imageName="registry.corp.example/postgres-pgbearer:18")(cluster),
     ),
     role(passwordSecret={"name": "x"}, ensure="absent"),
     parameters(DateStyle="ISO", TimeZone="UTC", pg_stat_statements__max="1"),
@@ -313,8 +315,9 @@ def test_a_pooler_is_told_of() -> None:
 
 
 def test_objects_of_a_list_are_judged_one_by_one() -> None:
-    (finding,) = findings({"kind": "List", "items": [GOOD, changed(hba(OAUTH))]})
-    assert (finding.code, finding.what) == ("operator_line_reached", "Cluster/pg")
+    other = changed(lambda cluster: (cluster["metadata"].update(name="other"), hba(OAUTH)(cluster)))
+    (finding,) = findings({"kind": "List", "items": [GOOD, other]})
+    assert (finding.code, finding.what) == ("operator_line_reached", "Cluster/other")
 
 
 def test_settings_are_those_of_the_module() -> None:

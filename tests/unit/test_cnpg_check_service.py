@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pgbearer.cnpg import about_service, about_together
+from pgbearer.cnpg import about_agreement, about_names, about_service, about_together
 from tests.unit.cnpg_samples import GOOD, codes, findings
 
 POLICY = """\
@@ -35,7 +35,7 @@ http: {address: "0.0.0.0:8080"}
 CONFINED = {"runAsNonRoot": True, "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
 CONTAINER = {
     "name": "pgbearer",
-    "image": "registry.example/pgbearer:1",
+    "image": "r/pgbearer:1",
     "args": ["serve"],
     "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}},
     "securityContext": CONFINED,
@@ -51,15 +51,40 @@ def policy_for(name: str, labels: dict[str, str], **more: Any) -> dict[str, Any]
     return named("NetworkPolicy", name, "networking.k8s.io/v1", spec=spec)
 
 
+def certificate(name: str, *names: str, **more: Any) -> dict[str, Any]:
+    spec = {"secretName": name, "dnsNames": list(names), **more}
+    return named("Certificate", name, "cert-manager.io/v1", spec=spec)
+
+
+def projected(secret: str, folder: str = "") -> dict[str, Any]:
+    """A certificate and its key, and beside it only the authority of somebody else."""
+    items = [{"key": key, "path": f"{folder}{key}"} for key in ("tls.crt", "tls.key", "ca.crt")]
+    other = {"secret": {"name": "keycloak-tls", "items": [{"key": "ca.crt", "path": "keycloak-ca.crt"}]}}
+    return {"sources": [{"secret": {"name": secret, "items": items}}, other, {"configMap": {"name": "pgbearer"}}]}
+
+
 WHOLE: dict[str, dict[str, Any]] = {
-    "cluster": GOOD,
+    "cluster": GOOD
+    | {"spec": GOOD["spec"] | {"projectedVolumeTemplate": projected("pgbearer-client-tls", "pgbearer/")}},
     "policy": named("ConfigMap", "pgbearer", data={"pgbearer.yaml": POLICY}),
     "service": named(
         "Deployment",
         "pgbearer",
         "apps/v1",
-        spec={"template": {"metadata": {"labels": {"app": "pgbearer"}}, "spec": {"containers": [CONTAINER]}}},
+        spec={
+            "template": {
+                "metadata": {"labels": {"app": "pgbearer"}},
+                "spec": {
+                    "containers": [CONTAINER],
+                    "volumes": [{"name": "tls", "projected": projected("pgbearer-service-tls")}],
+                },
+            }
+        },
     ),
+    "address": named("Service", "pgbearer", spec={"clusterIP": "None"}),
+    "of cluster": certificate("pgbearer-client-tls", "pg.databases.svc"),
+    "of service": certificate("pgbearer-service-tls", "pgbearer.databases.svc"),
+    "of issuer": certificate("keycloak-tls", "keycloak.databases.svc"),
     "to cluster": policy_for("pg", {"cnpg.io/cluster": "pg"}),
     "to service": policy_for("pgbearer", {"app": "pgbearer"}),
     "catalog": named(
@@ -83,7 +108,12 @@ def container(**values: Any) -> Change:
 
 def settings(old: str, new: str) -> Change:
     assert old in POLICY
-    return lambda whole: whole["policy"]["data"].update({"pgbearer.yaml": POLICY.replace(old, new)})
+
+    def change(whole: dict[str, dict[str, Any]]) -> None:
+        data = whole["policy"]["data"]
+        data["pgbearer.yaml"] = data["pgbearer.yaml"].replace(old, new)
+
+    return change
 
 
 def catalog(major: object, name: str = "c") -> Change:
@@ -91,6 +121,45 @@ def catalog(major: object, name: str = "c") -> Change:
     return lambda whole: whole["cluster"]["spec"].update(imageCatalogRef=asked)
 
 
+def endpoint(value: str) -> Change:
+    return lambda whole: whole["cluster"]["spec"]["postgresql"]["parameters"].update({"pgbearer.endpoints": value})
+
+
+def names(which: str, *dns: str, uris: tuple[str, ...] = ()) -> Change:
+    """What a Certificate is for."""
+    return lambda whole: whole[which]["spec"].update(dnsNames=list(dns), uris=list(uris))
+
+
+def scope(value: str) -> Change:
+    def change(whole: dict[str, dict[str, Any]]) -> None:
+        lines = whole["cluster"]["spec"]["postgresql"]["pg_hba"]
+        lines[1] = lines[1].replace("openid db:pg", value)
+
+    return change
+
+
+def cluster(**values: Any) -> Change:
+    """Of its spec."""
+    return lambda whole: whole["cluster"]["spec"].update(values)
+
+
+def both(*changes: Change) -> Change:
+    return lambda whole: [change(whole) for change in changes]
+
+
+def moved(whole: dict[str, dict[str, Any]]) -> None:
+    """As `namespace: prod` of a kustomization does it."""
+    for each in whole.values():
+        each["metadata"]["namespace"] = "prod"
+
+
+def twice(which: str, **values: Any) -> Change:
+    """The same object once more, with something said otherwise."""
+    return lambda whole: whole.update(again=whole[which] | values)
+
+
+SPIFFE = "spiffe://prod.example/ns/databases/sa/pgbearer"
+ROLE = named("DatabaseRole", "r", "postgresql.cnpg.io/v1", spec={"name": "reader", "cluster": {"name": "pg"}})
 TABLE: list[tuple[Change, list[str]]] = [
     (lambda whole: whole["policy"].update(data={"pgbearer.yaml": "version: 1"}), ["policy_refused"] * 3),
     (lambda whole: whole["policy"].update(data={"pgbearer.yaml": "{"}), ["policy_refused"]),
@@ -104,14 +173,35 @@ TABLE: list[tuple[Change, list[str]]] = [
     (container(readinessProbe=None), ["service_not_probed"]),
     (container(securityContext=None), ["service_not_confined"]),
     (container(securityContext=CONFINED | {"readOnlyRootFilesystem": False}), ["service_not_confined"]),
-    (container(image="registry.example/pgbearer"), ["image_floating"]),
-    (container(image="registry.example/pgbearer:latest"), ["image_floating"]),
+    (container(image="r/pgbearer"), ["image_floating"]),
+    (container(image="r/pgbearer:latest"), ["image_floating"]),
     (lambda whole: whole.pop("to cluster"), ["network_open"]),
     (lambda whole: whole.pop("to service"), ["network_open"]),
     (lambda whole: whole["to service"]["spec"].update(policyTypes=["Egress"]), ["network_open"]),
     (lambda whole: whole["to service"]["metadata"].update(namespace="other"), ["network_open"]),
     (lambda whole: whole["to cluster"]["spec"].update(podSelector={"matchLabels": {"a": "b"}}), ["network_open"]),
     (catalog(19), ["catalog_missing", "extension_mismatch"]),
+    # The policy and the Cluster
+    (settings("audience: db:pg", "audience: db:other"), ["audience_other"]),
+    (scope("openid db:other"), ["audience_other"]),
+    (settings("roles: [app]}", "roles: [reader]}"), ["role_unknown"]),
+    (settings("roles: [app]}", "roles: [app, 'read*', '{sub}', reader]}"), ["role_unknown"]),
+    (cluster(managed={"roles": [{"name": "people"}, {"name": "app", "ensure": "absent"}]},
+             bootstrap={"initdb": {"owner": "owner"}}), ["role_unknown"]),
+    # Names and certificates
+    (settings("pg.databases.svc", "pg.prod.svc"), ["server_unknown"]),
+    (names("of cluster", "pg.prod.svc"), ["server_unknown"]),
+    (names("of cluster", "pg.databases.svc", uris=(SPIFFE,)), ["server_unknown"]),
+    (names("of service", "pgbearer"), ["endpoint_name"]),
+    (names("of service", "pgbearer.databases.svc", uris=(SPIFFE,)), ["endpoint_name"]),
+    (endpoint("tcp://pgbearer.databases.svc:8443?hostname=pgbearer.prod.svc"), ["endpoint_name"]),
+    (endpoint(f"tcp://pgbearer.databases.svc:8443?spiffe={SPIFFE}"), ["endpoint_name"]),
+    (endpoint("tcp://pgbearer.prod.svc:8443?hostname=pgbearer.databases.svc"), ["endpoint_namespace"]),
+    (endpoint("tcp://pgbearer.prod.svc.cluster.local:8443?hostname=pgbearer.databases.svc"), ["endpoint_namespace"]),
+    (moved, ["endpoint_namespace"]),
+    # What comes twice
+    (twice("policy", data={"pgbearer.yaml": POLICY + "# another\n"}), ["object_twice"]),
+    (twice("service", metadata=WHOLE["service"]["metadata"] | {"labels": {"a": "b"}}), ["object_twice"]),
 ]  # fmt: skip
 WELL: list[Change] = [
     lambda _: None,
@@ -121,6 +211,28 @@ WELL: list[Change] = [
     lambda whole: (whole.pop("to cluster"), whole["to service"]["spec"].update(podSelector={})),
     container(args=["proxy", "start"], readinessProbe=None),
     container(image="r/pgbearer@sha256:" + "0" * 64),
+    both(settings("audience: db:pg", "audience: db:other"), scope("openid db:pg db:other")),
+    both(settings("audience: db:pg", "audience: db:other"), scope("openid")),  # the issuer may add it to all tokens
+    both(settings("audience: db:pg", "audience: pg"), scope("openid db:read")),
+    settings("realms/corp\n", "realms/corp\n    audience_exclusive: false\n"),
+    settings("roles: [app]}", "roles: ['read*', 'x{sub}']}"),
+    both(settings("roles: [app]}", "roles: [reader]}"), lambda whole: whole.update(role=ROLE)),
+    both(settings("roles: [app]}", "roles: [owner]}"), cluster(bootstrap={"initdb": {"owner": "owner"}})),
+    both(settings("roles: [app]}", "roles: [reader]}"), cluster(managed=None)),  # all are made by SQL
+    both(settings("roles: [app]}", "roles: [x]}"), cluster(bootstrap={"initdb": {"postInitSQL": ["CREATE ROLE x"]}})),
+    both(
+        settings("roles: [app]}", "roles: [x]}"),
+        settings("svc}\n", "svc}\n  other: {certificate: other.databases.svc}\n"),
+    ),
+    both(settings("pg.databases.svc", "pg.prod.svc"), lambda whole: whole.pop("of cluster")),
+    both(settings("pg.databases.svc", SPIFFE), names("of cluster", "pg.databases.svc", uris=(SPIFFE,))),
+    both(endpoint(f"tcp://pgbearer.databases.svc:8443?spiffe={SPIFFE}"), names("of service", uris=(SPIFFE,))),
+    both(endpoint("tcp://pgbearer.databases.svc:8443?hostname=x"), lambda whole: whole.pop("of service")),
+    both(moved, endpoint("tcp://pgbearer.prod.svc:8443?hostname=pgbearer.databases.svc")),
+    endpoint("tcp://logins.example:8443?hostname=logins.example"),
+    both(endpoint("tcp://pgbearer.prod.svc:8443?hostname=pgbearer.prod.svc"), lambda whole: whole.pop("address")),
+    twice("policy"),
+    twice("address", metadata={"name": "pgbearer", "namespace": "other"}),
 ]
 
 
@@ -140,7 +252,9 @@ def test_what_is_well(change: Change) -> None:
     assert codes(*made(change)) == []
 
 
-EVERY_CHECK = [(room, check) for room in (about_service, about_together) for check in room.CHECKS]
+EVERY_CHECK = [
+    (room, check) for room in (about_service, about_together, about_agreement, about_names) for check in room.CHECKS
+]
 
 
 @pytest.mark.parametrize(("room", "check"), EVERY_CHECK, ids=lambda value: getattr(value, "__name__", ""))

@@ -38,7 +38,8 @@ def test_a_stream(text: str, expected: list[str]) -> None:
 
 
 def test_all_problems_at_once() -> None:
-    found = check_text(f"{json.dumps(changed(hba(OAUTH)))}\n---\n{json.dumps(changed(hba()))}\n---\na: *x\n---\n{{")
+    other = changed(lambda cluster: (cluster["metadata"].update(name="other"), hba()(cluster)))
+    found = check_text(f"{json.dumps(changed(hba(OAUTH)))}\n---\n{json.dumps(other)}\n---\na: *x\n---\n{{")
     assert [finding.document for finding in found] == [1, 2, 2, 3, 4]
 
 

@@ -1,4 +1,4 @@
-"""Checks on images: that they say a version, and that the module's is for the PostgreSQL that loads it."""
+"""Checks on images: that they are to be had and say a version, and that the module's is for its PostgreSQL."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +17,8 @@ FIRST_WITH_OAUTH: Final = 18
 _TAG: Final = re.compile(r":([A-Za-z0-9_][A-Za-z0-9._-]*)(?:@[^/]*)?$")
 _MAJOR: Final = re.compile(r"(1[0-9]|2[0-9])(?:\.[0-9]+)*(?:beta[0-9]+|rc[0-9]+)?")
 _DEBIANS: Final = frozenset({"bullseye", "bookworm", "trixie", "forky"})
+_EXAMPLE: Final = "registry.example/"
+"""In the images of what ships."""
 _EXTENSIONS: Final[KeyPath] = ("spec", "postgresql", "extensions")
 
 
@@ -67,10 +69,20 @@ def images_say_a_version(manifest: Manifest) -> Iterator[Found]:
             yield Found("image_floating", path, message, "name a version, or pin a digest: @sha256:...")
 
 
+def images_are_published(manifest: Manifest) -> Iterator[Found]:
+    """A name below .example (RFC 2606) is nobody's: it stands for the registry that you push to."""
+    for path, image in _images(manifest):
+        if image.startswith(_EXAMPLE):
+            message = f"{image[:200]} is an example, which nobody has published"
+            hint = "build it (cnpg/image), and name your registry"
+            yield Found("image_example", path, message, hint)
+
+
 CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     postgres_has_oauth,
     module_fits,
     images_say_a_version,
+    images_are_published,
 )
 
 

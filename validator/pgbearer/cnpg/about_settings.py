@@ -8,7 +8,7 @@ from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.force import Force, libraries
 from pgbearer.config import did_you_mean
 
-__all__ = ["CHECKS", "SETTINGS"]
+__all__ = ["CHECKS", "NETWORK", "SETTINGS"]
 
 _MODULE: Final = "pgbearer"
 SETTINGS: Final = tuple(
@@ -22,10 +22,12 @@ SETTINGS: Final = tuple(
 _TLS: Final = ("pgbearer.tls_ca_file", "pgbearer.tls_certificate_file", "pgbearer.tls_key_file")
 _SOCKET_PATH: Final = 107
 """Bytes (unix(7))."""
-_NETWORK: Final = re.compile(
-    r"tcp://(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253}):(?P<port>[0-9]{1,5})"
-    r"\?(?:hostname=[0-9A-Za-z._-]{1,253}|spiffe=spiffe://[0-9a-z._-]{1,255}/[0-9A-Za-z/._-]{1,255})"
+NETWORK: Final = re.compile(
+    r"tcp://(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z._-]{1,253}):(?P<port>[0-9]{1,5})"
+    r"\?(?:hostname=(?P<hostname>[0-9A-Za-z._-]{1,253})"
+    r"|spiffe=(?P<spiffe>spiffe://[0-9a-z._-]{1,255}/[0-9A-Za-z/._-]{1,255}))"
 )
+"""An endpoint that is asked over the network."""
 
 
 def module_is_the_validator(force: Force) -> Iterator[Found]:
@@ -98,7 +100,7 @@ def _wrong(endpoint: str) -> str | None:
         return None if fits else f"not unix:/absolute/path of at most {_SOCKET_PATH} bytes"
     if not endpoint.startswith("tcp://"):
         return "neither unix:/absolute/path nor tcp://HOST:PORT?hostname=NAME"
-    found = _NETWORK.fullmatch(endpoint)
+    found = NETWORK.fullmatch(endpoint)
     if found is None or not 0 < int(found["port"]) < 65536:
         return "not tcp://HOST:PORT?hostname=NAME or tcp://HOST:PORT?spiffe=ID"
     return None

@@ -1,13 +1,13 @@
-"""Checks on objects beside each other: what one says that another does not know of."""
+"""Checks on objects beside each other: what one has need of that no other brings, and what comes twice."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pgbearer.cnpg import operator
-from pgbearer.cnpg.cluster import is_cluster, read_cluster
+from pgbearer.cnpg.beside import beside, is_policy
+from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.pods import TEMPLATES, at, containers, serves
-from pgbearer.cnpg.policy_text import KEY, line_issuers, read_policy
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
 __all__ = ["CHECKS"]
@@ -16,26 +16,10 @@ _About = Iterator[tuple[Manifest, Found]]
 _CATALOGS: Final = ("ImageCatalog", "ClusterImageCatalog")
 
 
-def issuers_are_known(manifests: Sequence[Manifest]) -> _About:
-    """A line that names an issuer of which the policy knows nothing sends people there for tokens that are refused."""
-    for cluster in filter(is_cluster, manifests):
-        policies = [each for each in manifests if _is_policy(each) and _beside(each, cluster)]
-        read = [read_policy(text(mapping(each.value.get("data")).get(KEY))) for each in policies]
-        if not read or None in read:
-            continue
-        known = {issuer for settings in read if settings is not None for issuer in line_issuers(settings)}
-        for placed in read_cluster(cluster).force.written:
-            issuer = placed.line.options.get("issuer")
-            if placed.line.method == "oauth" and issuer and issuer not in known and placed.path is not None:
-                message = f"the policy has no issuer {issuer[:200]!r}"
-                hint = "write it in both alike, as the issuer itself does"
-                yield cluster, Found("issuer_unknown", placed.path, message, hint)
-
-
 def networks_are_closed(manifests: Sequence[Manifest]) -> _About:
     """Where the service is given too, so is who may reach it, or everybody in the Kubernetes cluster may."""
     served = [each for each in manifests if _labels_of_service(each) is not None]
-    if not served and not any(map(_is_policy, manifests)):
+    if not served and not any(map(is_policy, manifests)):
         return
     for each in manifests:
         labels = {"cnpg.io/cluster": text(each.metadata.get("name"))} if is_cluster(each) else _labels_of_service(each)
@@ -61,25 +45,31 @@ def catalogs_have_it(manifests: Sequence[Manifest]) -> _About:
             yield cluster, found
 
 
+def nothing_is_replaced(manifests: Sequence[Manifest]) -> _About:
+    """Of two objects that are one to Kubernetes, the last that is applied is left: as with two Clusters' services."""
+    first: dict[tuple[str, str, str, str], Manifest] = {}
+    for each in manifests:
+        name, namespace = text(each.metadata.get("name")), text(each.metadata.get("namespace"))
+        if not each.kind or not name:
+            continue
+        before = first.setdefault((each.group, each.kind, namespace, name), each)
+        if before.value != each.value:
+            message = f"another of that name is in document {before.number} of {before.file}, and this takes its place"
+            hint = "give each Cluster a namespace of its own, or both one service, with both under servers"
+            yield each, Found("object_twice", ("metadata", "name"), message, hint)
+
+
 CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
-    issuers_are_known,
     networks_are_closed,
     catalogs_have_it,
+    nothing_is_replaced,
 )
-
-
-def _is_policy(manifest: Manifest) -> bool:
-    return manifest.kind == "ConfigMap" and KEY in mapping(manifest.value.get("data"))
 
 
 def _is_catalog(manifest: Manifest, cluster: Manifest, asked: Mapping[str, Any]) -> bool:
     named = (manifest.kind, manifest.metadata.get("name")) == (asked.get("kind"), asked.get("name"))
-    near = manifest.kind == "ClusterImageCatalog" or _beside(manifest, cluster)
+    near = manifest.kind == "ClusterImageCatalog" or beside(manifest, cluster)
     return manifest.group == operator.GROUP and manifest.kind in _CATALOGS and named and near
-
-
-def _beside(one: Manifest, other: Manifest) -> bool:
-    return one.metadata.get("namespace") == other.metadata.get("namespace")
 
 
 def _labels_of_service(manifest: Manifest) -> Mapping[str, Any] | None:
@@ -94,7 +84,7 @@ def _labels_of_service(manifest: Manifest) -> Mapping[str, Any] | None:
 
 def _selects(policy: Manifest, other: Manifest, labels: Mapping[str, Any]) -> bool:
     """Whether a NetworkPolicy closes those pods; expressions are taken to fit, for what is not known is not guessed."""
-    if policy.kind != "NetworkPolicy" or not _beside(policy, other):
+    if policy.kind != "NetworkPolicy" or not beside(policy, other):
         return False
     spec = at(policy, ("spec",))
     types = listing(spec.get("policyTypes")) or ["Ingress"]

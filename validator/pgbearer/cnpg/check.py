@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import IO
 
 from pgbearer.cnpg import (
+    about_agreement,
     about_images,
     about_lines,
     about_maps,
+    about_names,
     about_objects,
     about_service,
     about_settings,
@@ -56,7 +58,7 @@ def _judge(streams: Sequence[tuple[str, str]]) -> list[Finding]:
         of_streams.append([*_unreadable(documents, file), *found])
     manifests = [manifest for _, manifest in placed]
     stream_of = {id(manifest): number for number, manifest in placed}
-    for check in about_together.CHECKS:
+    for check in (*about_agreement.CHECKS, *about_names.CHECKS, *about_together.CHECKS):
         for manifest, each in check(manifests):
             of_streams[stream_of[id(manifest)]].append(_placed(manifest, each))
     findings = [each for found in of_streams for each in sorted(found, key=_place)]

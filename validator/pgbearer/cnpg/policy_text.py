@@ -1,13 +1,11 @@
 """pgbearer.yaml as a ConfigMap has it: what the service would say of it, without the files that it names."""
 
-from collections.abc import Iterator
-
-from pgbearer.config import Problem, Settings
+from pgbearer.config import Issuer, Problem, Settings
 from pgbearer.config.decode import decode
 from pgbearer.config.yaml_file import parse_yaml
 from pgbearer.policy import compile as compile_policy
 
-__all__ = ["KEY", "judge_policy", "line_issuers", "read_policy"]
+__all__ = ["KEY", "judge_policy", "line_issuer", "read_policy"]
 
 KEY = "pgbearer.yaml"
 """Of the ConfigMap."""
@@ -29,7 +27,6 @@ def read_policy(text: str) -> Settings | None:
     return judge_policy(text)[0]
 
 
-def line_issuers(settings: Settings) -> Iterator[str]:
-    """Issuers as lines of pg_hba name them."""
-    for issuer in settings.issuers.values():
-        yield issuer.spiffe.iss or issuer.issuer if issuer.spiffe else issuer.issuer
+def line_issuer(issuer: Issuer) -> str:
+    """The issuer as lines of pg_hba name it."""
+    return issuer.spiffe.iss or issuer.issuer if issuer.spiffe else issuer.issuer
