@@ -8,9 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pgbearer.cli import app
-from pgbearer.cnpg import check_text
-from tests.cnpg.manifests import CNPG, OVERLAYS, build, rendered
+from pgbearer.cnpg import check_text, render
+from tests.cnpg.manifests import CNPG, OVERLAYS, build, rendered, with_components
 from tests.klite.verdict import conform, judge
+from tests.unit.test_cnpg_render import spec
 
 ROOT = CNPG.parent
 PAGE = (ROOT / "docs" / "cloudnativepg.md").read_text()
@@ -73,3 +74,30 @@ def test_our_own_check_finds_nothing_to_mend(overlay: str, tmp_path: Path) -> No
     assert done.exit_code == 0, done.output
     workloads = overlay in ("kubernetes-workloads", "spire")  # whose tokens have no scopes: a notice
     assert ("notice scope_empty" in done.output) == workloads
+
+
+def test_what_kustomize_has_moved_asks_where_nobody_is(tmp_path: Path) -> None:
+    moved = with_components(tmp_path, ["overlays/service"], namespace="prod").text
+    assert [found.code for found in check_text(moved) if found.counts] == ["endpoint_namespace"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("audience: db:pg", "audience: db:other", "audience_other"),
+        ("roles: [app_readonly]", "roles: [app_reader]", "role_unknown"),
+        ("pg: {certificate: pg.databases.svc}", "pg: {certificate: pg.databases}", "server_unknown"),
+        ("hostname=pgbearer.databases.svc", "hostname=pgbearer.databases", "endpoint_name"),
+    ],
+)
+def test_one_place_of_two_changed_in_what_ships_is_found(old: str, new: str, code: str) -> None:
+    text = rendered("service").text
+    assert old in text
+    assert {found.code for found in check_text(text.replace(old, new)) if found.counts} == {code}
+
+
+def test_a_second_cluster_of_a_namespace_takes_the_service_of_the_first() -> None:
+    both = "---\n".join(render(spec(name=name)).text() for name in ("one", "two"))
+    twice = {found.what for found in check_text(both) if found.code == "object_twice"}
+    assert {"ConfigMap/pgbearer", "Certificate/pgbearer-client-tls"} <= twice
+    assert "Cluster/two" not in twice
