@@ -1,11 +1,22 @@
 """What `pgbearer cnpg check` finds: a change to a Cluster that is well, and the codes that must come of it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pgbearer.cnpg import CODES, about_images, about_lines, about_maps, about_objects, about_settings, check_text
+from pgbearer.cnpg import (
+    CODES,
+    about_images,
+    about_lines,
+    about_maps,
+    about_objects,
+    about_patch,
+    about_roles,
+    about_settings,
+    check_text,
+)
 from pgbearer.cnpg.about_settings import SETTINGS
 from tests.unit import test_cnpg_check_service
 from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba
@@ -50,6 +61,26 @@ def patch(text: object) -> Change:
 def module(image: str) -> Change:
     """The image that the module comes in."""
     return postgresql(extensions=[{"name": "pgbearer", "image": {"reference": image}}])
+
+
+def beside(**values: object) -> Change:
+    """A patch that adds another container than ours."""
+    container = {"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}, **values}
+    return patch(json.dumps([{"op": "add", "path": "/spec/containers/-", "value": container}]))
+
+
+def puts(path: str, value: object = "x", op: str = "add") -> Change:
+    return patch(json.dumps([{"op": op, "path": path, "value": value}]))
+
+
+def initdb(*statements: str) -> Change:
+    return spec(bootstrap={"initdb": {"postInitApplicationSQL": list(statements)}})
+
+
+def person(*others: dict[str, Any], **values: object) -> Change:
+    """A role in the group of the oauth line, and others."""
+    alice = {"name": "alice", "login": True, "inRoles": ["people"], **values}
+    return lambda cluster: cluster["spec"]["managed"]["roles"].extend([alice, *others])
 
 
 def role(**values: object) -> Change:
@@ -166,6 +197,43 @@ TABLE: list[tuple[Change, list[str]]] = [
     (patch('[{"op": "remove", "path": "spec"}]'), ["pod_patch"]),
     (patch([]), ["pod_patch"]),
     (patch(PLAIN_PATCH), ["volume_not_projected"]),
+    # What runs in the pods
+    (beside(volumeMounts=[{"name": "scratch-data", "mountPath": "/run"}]), ["pod_shared"]),
+    (beside(VolumeMounts=[{"Name": "scratch-data", "mountPath": "/run"}]), ["pod_shared"]),
+    (beside(volumeMounts=[{"name": "pgdata", "mountPath": "/data"}]), ["pod_shared"]),
+    (beside(securityContext={"runAsUser": 26}), ["pod_user"]),
+    (beside(securityContext=None), ["pod_user"]),
+    (beside(securityContext={"runAsUser": 0}), ["pod_user"]),
+    (puts("/spec/shareProcessNamespace", value=True), ["pod_shared"]),
+    (puts("/spec/hostPID", value=True), ["pod_shared"]),
+    (puts("/spec/containers/0/image", op="replace"), ["pod_replaced"]),
+    (puts("/spec/containers/0/command"), ["pod_replaced"]),
+    (puts("/spec/containers/0/Env/-", {"name": "LD_PRELOAD", "value": "/run/x.so"}), ["pod_replaced"]),
+    (puts("/spec/containers/-1/lifecycle"), ["pod_replaced"]),
+    (puts("/spec/containers/0/volumeMounts/-", {"name": "x", "mountPath": "/usr/lib"}), ["pod_replaced"]),
+    (puts("/spec/initContainers/0/image", op="replace"), ["pod_replaced"]),
+    (puts("/spec/containers/0", {"image": "r/pgbearer:1"}, op="replace"), ["pod_replaced"]),
+    (puts("/spec/containers", []), ["pod_replaced"]),
+    (puts("/spec", {}), ["pod_replaced"]),
+    (spec(env=[{"name": "LD_PRELOAD", "value": "/run/x.so"}]), ["library_elsewhere"]),
+    (parameters(dynamic_library_path="/run:$libdir"), ["library_elsewhere"]),
+    (parameters(session_preload_libraries="/run/x.so"), ["library_elsewhere"]),
+    (parameters(local_preload_libraries="pgbearer"), ["library_elsewhere"]),
+    (postgresql(extensions=[{"name": "other"}, {"name": "pgbearer"}]), ["extension_before"]),
+    (parameters(pgbearer__forbid_passwords="+persons, app"), ["group_not_forbidden"]),
+    # What people's roles may do
+    (person(superuser=True), ["role_powerful"]),
+    (person(createrole=True), ["role_powerful"]),
+    (person(inRoles=["people", "pg_write_server_files"]), ["role_powerful"]),
+    (person({"name": "breakglass", "superuser": True}, inRoles=["breakglass", "people"]), ["role_powerful"]),
+    (person({"name": "a", "inRoles": ["b"]}, {"name": "b", "inRoles": ["pg_execute_server_program"]},
+            inRoles=["people", "a"]), ["role_powerful"]),
+    (lambda cluster: cluster["spec"]["managed"]["roles"][0].update(inRoles=["pg_read_server_files"]),
+     ["role_powerful"]),
+    (lambda cluster: (person()(cluster), hba("hostssl all alice all cert", OAUTH, REJECT)(cluster)),
+     ["beside_oauth"]),
+    (initdb("CREATE ROLE x LOGIN\nPASSWORD 'y'"), ["sql_password"]),
+    (initdb("alter user app password/**/'y'"), ["sql_password"]),
     (lambda cluster: cluster["metadata"].update(name="Pg"), ["name_invalid"]),
     (lambda cluster: cluster["metadata"].update(name="рg"), ["name_invalid"]),
     (lambda cluster: cluster["metadata"].update(name="a" * 51), ["name_invalid"]),
@@ -202,6 +270,19 @@ WELL: list[Change] = [
         spec(imageName="registry.corp.example/postgres-pgbearer:18")(cluster),
     ),
     role(passwordSecret={"name": "x"}, ensure="absent"),
+    beside(),
+    puts("/spec/shareProcessNamespace", value=False),
+    puts("/spec/containers/0/resources", {}),
+    puts("/spec/containers/0/image", op="test"),
+    spec(env=[{"name": "TZ", "value": "UTC"}]),
+    parameters(dynamic_library_path="$libdir", session_preload_libraries="auto_explain"),
+    parameters(pgbearer__forbid_passwords="app, +people"),
+    parameters(pgbearer__forbid_passwords="*"),
+    postgresql(extensions=[{"name": "pgbearer"}, {"name": "other"}]),
+    person({"name": "breakglass", "superuser": True}, inRoles=["people", "pg_read_all_data"]),
+    person(superuser=True, ensure="absent"),
+    person({"name": "a", "inRoles": ["alice"]}, inRoles=["people", "a"]),
+    initdb("ALTER ROLE app PASSWORD NULL", "CREATE TABLE users (password text)"),
     parameters(DateStyle="ISO", TimeZone="UTC", pg_stat_statements__max="1"),
     postgresql(pg_ident=["# a comment", "m CN=somebody app", 'm "all" app', "m /^(.*)@corp$ \\1"]),
     patch(PLAIN_PATCH.replace('"configMap": {', '"projected": {"sources": [], "x": {').replace('"}}},', '"}}}},')),
@@ -227,7 +308,7 @@ def test_every_code_is_seen() -> None:
     assert {code for _, found in TABLE for code in found} | ELSEWHERE | OF_SERVICE == set(CODES)
 
 
-ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images)
+ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images, about_patch, about_roles)
 EVERY_CHECK = [(room, check) for room in ROOMS for check in room.CHECKS]
 
 

@@ -202,7 +202,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
         "a" * 64, "\u0430dmin", "a\n", "")),
     *(({"roles": [{"name": "a", "inherits": [each]}]}, ["roles[0].inherits[0]"]) for each in (
         "postgres", "cnpg_metrics_exporter", "pgbearer_people", "pg_execute_server_program", "pg_write_server_files")),
-    ({"roles": [{"name": "a", "inherits": ["breakglass"]}]}, ["roles[0].inherits"]),
+    ({"roles": [{"name": "a", "inherits": ["breakglass"]}]}, ["roles[0].inherits", "spec.managed.roles[1]"]),
     ({"roles": [{"name": "a", "inherits": ["b", "b"]}]}, ["roles[0].inherits"]),
     ({"roles": [{"name": "a", "inherits": ["b"]}, {"name": "b", "inherits": ["a"]}]}, ["roles"]),
     ({"roles": [{"name": "a", "inherits": ["a"]}]}, ["roles"]),

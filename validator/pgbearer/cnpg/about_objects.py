@@ -11,7 +11,7 @@ from pgbearer.cnpg.pods import TEMPLATES, at, containers, decoded_patch, in_patc
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "pod_patch_is_one"]
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # RFC 1123, as Kubernetes has it
 _SERVICE: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035, as the operator has it (cluster_webhook.go)
@@ -86,6 +86,18 @@ def module_is_brought(manifest: Manifest) -> Iterator[Found]:
         yield Found("extension_missing", ("spec", "postgresql", "extensions"), message, hint)
 
 
+def module_is_found_first(manifest: Manifest) -> Iterator[Found]:
+    """dynamic_library_path has extensions' folders in their order, and the first pgbearer.so is taken."""
+    path: KeyPath = ("spec", "postgresql", "extensions")
+    if not is_cluster(manifest):
+        return
+    names = [text(mapping(each).get("name")) for each in listing(at(manifest, path[:-1]).get("extensions"))]
+    ours = next((index for index, name in enumerate(names) if "pgbearer" in name), 0)
+    for index, name in enumerate(names[:ours]):
+        message = f"{name[:63]} is searched before pgbearer, and may bring a pgbearer.so of its own"
+        yield Found("extension_before", (*path, index), message, "put pgbearer first")
+
+
 def nobody_is_pooled(manifest: Manifest) -> Iterator[Found]:
     """PgBouncer has no OAuth: it takes passwords of the Cluster's roles, past every line of its pg_hba."""
     if manifest.kind == "Pooler" and manifest.group == operator.GROUP:
@@ -141,6 +153,7 @@ CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     parameters_are_the_clusters,
     parameters_are_seen,
     module_is_brought,
+    module_is_found_first,
     nobody_is_pooled,
     superuser_has_no_password,
     roles_have_no_passwords,

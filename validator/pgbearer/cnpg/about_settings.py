@@ -6,7 +6,7 @@ from typing import Final
 
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.force import Force, libraries
-from pgbearer.config import did_you_mean
+from pgbearer.config import KeyPath, did_you_mean
 
 __all__ = ["CHECKS", "NETWORK", "SETTINGS"]
 
@@ -20,6 +20,7 @@ SETTINGS: Final = tuple(
 )
 """The module's own (validator/pgmodule/pgbearer.c)."""
 _TLS: Final = ("pgbearer.tls_ca_file", "pgbearer.tls_certificate_file", "pgbearer.tls_key_file")
+_PRELOADS: Final = frozenset({"session_preload_libraries", "local_preload_libraries"})
 _SOCKET_PATH: Final = 107
 """Bytes (unix(7))."""
 NETWORK: Final = re.compile(
@@ -84,12 +85,40 @@ def passwords_are_forbidden(force: Force) -> Iterator[Found]:
         yield Found("passwords_allowed", (*force.parameters_path, name), message, "name the people's roles, or +GROUP")
 
 
+def groups_are_forbidden(force: Force) -> Iterator[Found]:
+    """A group that nobody logs in by protects nobody: the list must have that of the line."""
+    name = "pgbearer.forbid_passwords"
+    forbidden = libraries(force.parameters.get(name, ""))
+    groups = {token.text for placed in force.written if placed.line.method == "oauth" for token in placed.line.users}
+    missing = sorted(group for group in groups if group.startswith("+") and group not in forbidden)
+    if _MODULE in force.preloaded and forbidden and "*" not in forbidden and missing:
+        message = f"an oauth line is for {', '.join(missing)[:200]}, whose members can give themselves passwords"
+        yield Found("group_not_forbidden", (*force.parameters_path, name), message, f"add {missing[0][:64]}")
+
+
+def libraries_are_the_servers(force: Force) -> Iterator[Found]:
+    """PostgreSQL takes the first pgbearer.so of dynamic_library_path, and any file that a list names by its path."""
+    for name, value in force.parameters.items():
+        path: KeyPath = (*force.parameters_path, name)
+        if name.lower() == "dynamic_library_path":
+            if others := [folder for folder in value.split(":") if folder.strip() not in ("", "$libdir")]:
+                message = f"the server looks for libraries in {others[0][:200]!r} too"
+                yield Found("library_elsewhere", path, message, "take it out: the operator adds extensions' folders")
+        elif name.lower() in _PRELOADS:
+            for library in libraries(value):
+                if "/" in library or library == _MODULE:
+                    message = f"every session loads {library[:200]!r}, whichever it finds"
+                    yield Found("library_elsewhere", path, message, "take it out")
+
+
 CHECKS: Final = (
     module_is_the_validator,
     module_is_preloaded,
     settings_are_known,
     service_is_found,
     passwords_are_forbidden,
+    groups_are_forbidden,
+    libraries_are_the_servers,
 )
 
 

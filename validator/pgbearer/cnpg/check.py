@@ -12,6 +12,8 @@ from pgbearer.cnpg import (
     about_maps,
     about_names,
     about_objects,
+    about_patch,
+    about_roles,
     about_service,
     about_settings,
     about_together,
@@ -75,8 +77,9 @@ def _place(finding: Finding) -> tuple[int, int]:
 
 
 def _about(manifest: Manifest) -> Iterator[Found]:
-    for check in (*about_objects.CHECKS, *about_maps.CHECKS, *about_images.CHECKS, *about_service.CHECKS):
-        yield from check(manifest)
+    for room in (about_objects, about_patch, about_roles, about_maps, about_images, about_service):
+        for check in room.CHECKS:
+            yield from check(manifest)
     if is_cluster(manifest):
         cluster = read_cluster(manifest)
         yield from cluster.problems

@@ -89,6 +89,14 @@ CODES: Final[Mapping[str, About]] = {
     "image_example": About("notice", "An image is of registry.example, where nobody has published it: build it."),
     "service_not_probed": _warning("The service has no readiness probe: logins come before it can decide any."),
     "service_not_confined": _warning("The service runs as root, or may change its own image, or gain rights."),
+    "pod_shared": _error("Another container has PostgreSQL's volumes or processes, and so decides who gets in."),
+    "pod_user": _warning("Another container runs as root, or as the user of PostgreSQL."),
+    "pod_replaced": _error("The patch of the pods changes what the operator's own containers run."),
+    "library_elsewhere": _error("The server may load a library from elsewhere than from its own folders."),
+    "extension_before": _warning("An extension's folder is searched before the module's, and may have another module."),
+    "group_not_forbidden": _warning("pgbearer.forbid_passwords does not have the group of an oauth line."),
+    "role_powerful": _error("A role that is had by a token is, or may become, a superuser in effect."),
+    "sql_password": _warning("A statement that runs once gives a role a password."),
     "network_open": _warning("No NetworkPolicy says who may reach the Cluster or the service."),
 }
 """By code. Codes are only ever added."""
