@@ -91,6 +91,15 @@ def test_an_audit_is_explained_by_the_rules_in_anybodys_checkout(service: Servic
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_without_the_policy_it_says_how_to_name_it(service: Service, tmp_path: Path) -> None:
+    refused = carols(service)
+    nowhere = tmp_path / "nonesuch.yaml"
+    done = explain("--decision", refused["decision_id"], "--audit", service.audit_file, "-c", nowhere)
+    assert done.returncode == 2
+    assert f"there is no policy at {nowhere}" in done.stderr
+    assert "/etc/pgbearer/config/pgbearer.yaml" in done.stderr
+
+
 def test_every_refusal_can_be_explained(service: Service) -> None:
     tokens: dict[str, dict[str, Any]] = {
         "denied_by_rule": {"groups": ["/leavers"], "realm_access": {"roles": ["app_readonly"]}},

@@ -98,8 +98,15 @@ def _rehearsed(
     from pgbearer.hardening import forbid_dumps
 
     forbid_dumps()
+    _must_be_there(config)
     token = _token_in(token_file)
     return asyncio.run(rehearse(config, token, role=role, database=database, server=server, address=address))
+
+
+def _must_be_there(config: Path) -> None:
+    if not config.exists():
+        hint = "Name the policy file with -c; in the pods of cnpg/ it is /etc/pgbearer/config/pgbearer.yaml."
+        raise UsageError(f"there is no policy at {config} to explain by", hint=hint)
 
 
 def _must_be_an_address(text: str | None) -> None:
@@ -129,6 +136,7 @@ def _from_audit(files: list[Path], decision: str | None, token_ref: str | None, 
     newest = deque((one for one in decisions_in(files) if one.get(member) == name), maxlen=1)
     if not newest:
         raise UsageError(f"there is no decision with {member} {name!r}", where=", ".join(map(str, files)))
+    _must_be_there(config)
     return explain_entry(newest[0], config)
 
 
