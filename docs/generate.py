@@ -143,8 +143,8 @@ def runbooks() -> str:
     every = stories.stories()
     return _page(
         "What do I do when?",
-        "For who is on call. Each page: what you see, what to do, how you know that it is done, how to go back. Why one\n"
-        "login was refused is asked of the service: [explaining a decision](../explain.md).",
+        "For who is on call. Each page: what you see, what to do, how you know that it is done, how to go back.\n"
+        "Why one login was refused is asked of the service: [explaining a decision](../explain.md).",
         _table(("Runbook", "Page"), ((each.title, f"[{each.page}]({each.page})") for each in every.values())),
         "## What was tried here",
         "Read from the tests, which name the step that they try. A step without a test is *not tried here*, and says\n"
