@@ -36,6 +36,17 @@ def test_what_is_in_force_is_judged(postgres_server: MakeServer) -> None:
     assert codes("--live", where).count("hba_syntax") == 2
 
 
+def test_a_name_in_quotes_is_no_keyword(postgres_server: MakeServer) -> None:
+    oauth = 'hostssl all +people all oauth issuer="https://issuer.example" scope="openid" validator=pgbearer'
+    lines = ["local all postgres trust", oauth]
+    server = postgres_server({"pgbearer.forbid_passwords": "+people"}, hba=(*lines, "host all all all reject"))
+    where = f"host={server.folder} port={server.port} user=postgres dbname=postgres"
+    without = codes("--live", where)
+    server.configure({}, [*lines, 'host "all" all all reject', "host all all all scram-sha-256"])
+    assert "beside_oauth" in codes("--live", where)
+    assert "beside_oauth" not in without
+
+
 def test_who_may_not_ask_is_told_so(postgres_server: MakeServer) -> None:
     server = postgres_server(hba=("local all all trust",))
     server.sql("CREATE ROLE app LOGIN")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pgbearer.cnpg.live import judge_rules
+from pgbearer.cnpg.live import judge_answer, judge_rules
 
 SETTINGS = {
     "oauth_validator_libraries": "pgbearer",
@@ -65,6 +65,13 @@ def test_a_line_that_is_refused_without_a_word_is_told_of() -> None:
     nothing = dict.fromkeys(OPERATED[0]) | {"rule_number": None, "file_name": "/data/pg_hba.conf", "line_number": 7}
     (finding,) = judge_rules([*OPERATED, nothing], SETTINGS, MAPS, [])
     assert (finding.code, finding.line, finding.message) == ("hba_syntax", 7, "the server refuses the line")
+
+
+def test_a_name_in_quotes_is_no_keyword() -> None:
+    file = "\n" * 49 + 'host "all" all all reject\n'
+    answer = {"rules": OPERATED, "settings": SETTINGS, "maps": list(MAPS), "files": {"/data/pg_hba.conf": file}}
+    assert [finding.code for finding in judge_answer(answer)] == ["operator_line_reached"]
+    assert judge_answer({**answer, "files": {"/data/pg_hba.conf": file.replace('"', "")}}) == []
 
 
 def test_passwords_are_told_of() -> None:

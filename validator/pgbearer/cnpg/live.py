@@ -17,6 +17,7 @@ from pgbearer.cnpg.force import Force, Placed, libraries
 from pgbearer.config import KeyPath
 from pgbearer.errors import PgbearerError
 from pgbearer.hba import Line, Token, parse
+from pgbearer.hba.line import Field
 
 __all__ = ["QUESTION", "check_live", "judge_answer", "judge_rules"]
 
@@ -31,6 +32,8 @@ QUESTION: Final = """
           AND name NOT IN (SELECT name FROM pg_settings)
         UNION ALL SELECT name, setting FROM pg_settings
         WHERE name LIKE 'pgbearer.%' OR name IN ('oauth_validator_libraries', 'shared_preload_libraries')) s),
+      'files', (SELECT json_object_agg(file_name, pg_read_file(file_name, 0, 1048576, true)) FROM (
+        SELECT DISTINCT file_name FROM pg_hba_file_rules ORDER BY 1 LIMIT 20) f),
       'maps', (SELECT json_agg(DISTINCT map_name) FROM pg_ident_file_mappings WHERE error IS NULL),
       'passwords', (SELECT json_agg(rolname) FROM (
         SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL ORDER BY 1 LIMIT 1000) p))
@@ -65,7 +68,8 @@ def judge_answer(answer: Mapping[str, Any]) -> list[Finding]:
     """Judge what a server answers to `QUESTION`. Pure."""
     settings = {name: value or "" for name, value in (answer.get("settings") or {}).items()}
     maps = frozenset(answer.get("maps") or ())
-    return judge_rules(answer.get("rules") or (), settings, maps, answer.get("passwords") or ())
+    rules = _with_quotes(answer.get("rules") or (), answer.get("files") or {})
+    return judge_rules(rules, settings, maps, answer.get("passwords") or ())
 
 
 def judge_rules(
@@ -86,6 +90,21 @@ def judge_rules(
     )
     found = [*_refused(rules, places), *check_force(force), *_with_password(passwords)]
     return [_finding(each, places) for each in found]
+
+
+def _with_quotes(rules: Sequence[Mapping[str, Any]], files: Mapping[str, str | None]) -> list[Mapping[str, Any]]:
+    """What the view leaves out (fill_hba_line of hbafuncs.c), from the file: ``"all"`` is a name, not the keyword."""
+    quoted = {
+        (name, line.number): {"databases_quoted": _quoted(line.databases), "users_quoted": _quoted(line.users)}
+        for name, content in files.items()
+        for line in parse(content or "").lines
+    }
+    return [{**rule, **quoted.get((rule["file_name"], rule["line_number"]), {})} for rule in rules]
+
+
+def _quoted(field: Field) -> set[str]:
+    """Names that stand there in quotes alone."""
+    return {token.text for token in field if token.quoted} - {token.text for token in field if not token.quoted}
 
 
 def _placed(rules: Sequence[Mapping[str, Any]], places: dict[KeyPath, _Place]) -> list[Placed]:
@@ -111,8 +130,8 @@ def _line(rule: Mapping[str, Any]) -> Line:
     return Line(
         number=rule["line_number"],
         type=rule["type"],
-        databases=tuple(map(Token, rule["database"])),
-        users=tuple(map(Token, rule["user_name"])),
+        databases=tuple(Token(name, name in rule.get("databases_quoted", ())) for name in rule["database"]),
+        users=tuple(Token(name, name in rule.get("users_quoted", ())) for name in rule["user_name"]),
         address=address,
         address_is_keyword=rule["netmask"] is None and address in ("all", "samehost", "samenet"),
         netmask=rule["netmask"],
