@@ -269,7 +269,27 @@ def test_what_is_refused_of_workloads(change: dict[str, Any], paths: list[str]) 
 @pytest.mark.parametrize("text", ["", "{", "[]", "a: &x 1", "version: 1\nversion: 1", "\x00", "x: " + "[" * 99])
 def test_no_spec_at_all(text: str) -> None:
     with pytest.raises(ConfigError):
-        decode_spec(text, "s.yaml")
+        render(decode_spec(text, "s.yaml"))
+
+
+TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
+    ({"instances": 99, "lines": ["host all all all trust"], "mesh_clients": ["a/b"]},
+     ["instances", "lines[0]", "mesh_clients"]),
+    ({"issuer": "http://x", "insecure_lines": ["hostssl all all"], "external": {"store": "x"}},
+     ["issuer", "insecure_lines[0]", "external"]),
+    ({**WORKLOADS, "spire": SPIRE, "lines": ["host all all all trust"]}, ["spire", "spire.roles[0].name", "lines[0]"]),
+    # what is said of one that is wrong already is not said again of those that are held against it
+    ({"other_issuers": {"b": {}}, "roles": [{"name": "x"}, {"name": "y", "issuer": "b"}]},
+     ["other_issuers.b.issuer", "other_issuers.b.clients"]),
+    ({"mesh": "other", "mesh_clients": ["a/b"]}, ["mesh"]),
+    ({"roles": [], "lines": ["hostssl all x all cert"]}, ["roles"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "paths"), TOGETHER)
+def test_all_that_is_wrong_is_told_at_once(change: dict[str, Any], paths: list[str]) -> None:
+    said = refused(**change)
+    assert set(map(_path, said)) == set(paths), said
 
 
 words = st.text(max_size=30) | st.sampled_from(

@@ -1,10 +1,10 @@
 """Reads a spec: strictly decoded, and judged as a whole; every problem with its place."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pgbearer.cnpg.spec import External, Identity, Spec
 from pgbearer.config import ConfigError, KeyPath, Problem
@@ -17,15 +17,35 @@ __all__ = ["MAX_BYTES", "Draft", "decode_spec", "identities", "judge_spec", "rea
 MAX_BYTES: Final = 256 * 1024
 """Of a spec."""
 _ONLY_SERVICE: Final = ("mesh", "workloads", "spire")
+_STAND_INS: Final[Mapping[str, Any]] = {
+    "version": 1,
+    "issuer": "https://issuer.invalid",
+    "audience": "db:stand-in",
+    "roles": ({"name": "stand_in"},),
+}
+"""For required keys that are wrong, so that the others can be looked at. What has one is never rendered."""
+_COMPARED: Final = (
+    frozenset({"roles", "issuer", "other_issuers", "break_glass", "workloads", "spire"}),
+    frozenset({"mode", "mesh", "mesh_clients", "workloads", "spire"}),
+    frozenset({"external", "certificates"}),
+)
+"""Keys that are held against each other: if one is wrong, nothing is said of how the others go with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A spec as it is written: good by itself, and not judged as a whole."""
+    """A spec as it is written, not judged as a whole."""
 
     spec: Spec
+    """Whole, or what is good of it if there are `problems`: to be looked at then, and not to be rendered."""
     file: str
     document: Document
+    problems: Sequence[Problem] = ()
+
+    def can_tell(self, problem: Problem) -> bool:
+        """Whether `problem` of `spec` is one of the file: not of a key, or for want of one, that is wrong already."""
+        wrong = {each.path[0] for each in self.problems}
+        return not wrong or wrong.isdisjoint({problem.path[0]}.union(*_compared_with(problem.path[0])))
 
     def refusal(self, problems: Iterable[Problem]) -> ConfigError:
         """The error with `problems`, each with its place in the file."""
@@ -33,10 +53,10 @@ class Draft:
 
 
 def read_spec(file: Path) -> Draft:
-    """Read a spec.
+    """Read a spec, or as much of it as is good.
 
     Raises:
-        ConfigError: with every problem.
+        ConfigError: nothing of it can be looked at any further.
         UsageError: there is no such file, or it is too long, or not UTF-8.
     """
     try:
@@ -57,9 +77,23 @@ def decode_spec(text: str, file: str) -> Draft:
     document = parse_yaml(text, Budget(nodes=20_000))
     decoded = decode(document, Spec)
     problems = [*document.problems, *decoded.problems]
-    if decoded.settings is None or problems:
+    spec = decoded.settings if not problems else _good_part(document, problems)
+    if spec is None:
         raise _refusal(problems, document, file)
-    return Draft(decoded.settings, file, document)
+    return Draft(spec, file, document, problems)
+
+
+def _good_part(document: Document, problems: Sequence[Problem]) -> Spec | None:
+    """The spec without the keys that are wrong; None if it is no mapping, or not all that is wrong is known."""
+    if not isinstance(document.value, dict) or not all(problem.path for problem in problems):
+        return None
+    wrong = {problem.path[0] for problem in problems}
+    good = {key: value for key, value in document.value.items() if key not in wrong}
+    return decode(replace(document, value={**_STAND_INS, **good}, problems=[]), Spec).settings
+
+
+def _compared_with(key: str | int) -> Iterator[frozenset[str]]:
+    return (group for group in _COMPARED if key in group)
 
 
 def judge_spec(spec: Spec) -> Iterator[Problem]:

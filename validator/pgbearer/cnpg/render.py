@@ -64,19 +64,24 @@ def render(draft: Draft) -> Rendered:
         ConfigError: with everything that is wrong with it, or with what would come of it: it lets people in beside
             OAuth by a line that is not among ``insecure_lines``, or the policy would be refused.
     """
-    spec = draft.spec
-    problems = list(judge_spec(spec))
-    if problems and any(problem.path[0] in _DECIDE_WHAT_IS_MADE for problem in problems):
+    problems = [*draft.problems, *filter(draft.can_tell, judge_spec(draft.spec))]
+    unfit = _DECIDE_WHAT_IS_MADE & {problem.path[0] for problem in problems}
+    spec = draft.spec.model_copy(update=dict.fromkeys(map(str, unfit)))
+    made = _made(spec)
+    if draft.problems or unfit:
+        raise draft.refusal([*problems, *filter(draft.can_tell, [*_of_lines(spec), *_of_own_lines(made.text(), spec)])])
+    problems += [*_of_policy(made.objects), *_of_lines(spec), *_of_cluster(made.text(), spec)]
+    if problems:
         raise draft.refusal(problems)
+    return made
+
+
+def _made(spec: Spec) -> Rendered:
     components = _components(spec)
     before = shipped.assemble(components)
     after = [changed(each, spec) for each in copy.deepcopy(before)]
     patches = [patch for old, new in zip(before, after, strict=True) if (patch := _patch(old, new))]
-    made = Rendered(after, components, [*patches, _in_namespace(after, spec.namespace)])
-    problems += [*_of_policy(after), *_of_lines(spec), *_of_cluster(made.text(), spec)]
-    if problems:
-        raise draft.refusal(problems)
-    return made
+    return Rendered(after, components, [*patches, _in_namespace(after, spec.namespace)])
 
 
 def _components(spec: Spec) -> list[str]:
@@ -190,6 +195,13 @@ def _of_cluster(text: str, spec: Spec) -> Iterator[Problem]:
             yield _problem(finding, ("lines", index - insecure), hint)
         elif finding.code not in _ADMITS:
             yield _problem(finding, ("insecure_lines", index), finding.hint)
+
+
+def _of_own_lines(text: str, spec: Spec) -> Iterator[Problem]:
+    """What is wrong with the spec's lines whatever else it says: what others of its keys are is not known."""
+    for problem in _of_cluster(text, spec):
+        if problem.path[0] in ("lines", "insecure_lines") and problem.message.startswith((*_ADMITS, "hba_")):
+            yield problem
 
 
 def _of_lines(spec: Spec) -> Iterator[Problem]:
