@@ -25,7 +25,7 @@ from tests.klite.containers import Container
 from tests.klite.instances import Instance
 from tests.klite.pods import Pod
 from tests.parts.authority import Authority
-from tests.parts.debian import CLIENT, DebianRoot
+from tests.parts.debian import CLIENT, INSIDE, DebianRoot
 from tests.parts.device_pages import approve
 from tests.parts.device_psql import Answer, DevicePsql, Said
 from tests.parts.keycloak import Keycloak
@@ -51,7 +51,6 @@ NAMESPACE = "databases"
 HOST = "pg-rw.databases.svc"
 """What people connect to, and what the Cluster's certificate says."""
 _SECONDS = 120.0
-_INSIDE = "/mnt/work"
 
 
 @dataclass
@@ -83,7 +82,7 @@ class Databases:
     def log_in(self, who: str, role: str, sql: str, *, answer: Answer = approve, **more: str) -> Said:
         """Run `sql` with psql 18 and its own device flow."""
         flow = {"require_auth": "oauth", "oauth_issuer": self.site.issuer, "oauth_client_id": "pgbearer-device"}
-        conninfo = self.conninfo(role, inside=_INSIDE, **{**flow, **more})
+        conninfo = self.conninfo(role, inside=INSIDE, **{**flow, **more})
         return self.psql.run(conninfo, sql, person(who), answer=answer)
 
     def plain(
@@ -106,10 +105,10 @@ class Databases:
         """
         shown = {}
         if certificate is not None:
-            shown = {"sslcert": f"{_INSIDE}/{certificate}.crt", "sslkey": f"{_INSIDE}/{certificate}.key"}
+            shown = {"sslcert": f"{INSIDE}/{certificate}.crt", "sslkey": f"{INSIDE}/{certificate}.key"}
         options = {name: value for name, value in more.items() if name.islower()}
         environment = [f"{name}={value}" for name, value in more.items() if name.isupper()]
-        conninfo = self.conninfo(role, inside=_INSIDE, sslmode=sslmode, **shown, **options)
+        conninfo = self.conninfo(role, inside=INSIDE, sslmode=sslmode, **shown, **options)
         command = self.root.command("env", *environment, "psql", "-XAtqw", "-d", conninfo, "-c", sql)
         return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
 
@@ -184,7 +183,7 @@ def running_cluster(
         said = kubectl("-n", NAMESPACE, "get", "secret", "pg-ca", "-o", r"jsonpath={.data.ca\.crt}")
         ca_file.write_bytes(base64.b64decode(said))
         (folder / "trust").mkdir()
-        root = DebianRoot.of(CLIENT).trusting(site.ca_file, folder / "trust").with_bind(folder, _INSIDE)
+        root = DebianRoot.of(CLIENT).trusting(site.ca_file, folder / "trust").with_bind(folder, INSIDE)
         psql = DevicePsql(root, site.ca_file)
         yield Databases(stage, site, instance, decider(instance), ca_file, root, psql)
 

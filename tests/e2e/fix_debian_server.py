@@ -14,7 +14,7 @@ import pytest
 
 from demo import service
 from tests.parts.authority import Authority
-from tests.parts.debian import COMPILE_18, COMPILE_19, DebianRoot
+from tests.parts.debian import COMPILE_18, COMPILE_19, INSIDE, DebianRoot
 from tests.parts.keycloak import Keycloak
 from tests.parts.module import SOURCE
 from tests.parts.needs import DEBOOTSTRAP, ROOT
@@ -34,7 +34,6 @@ __all__ = [
 
 USER = "nobody"
 """Has the same uid inside and outside; the service knows the server by it."""
-INSIDE = "/mnt/work"
 
 
 @dataclass(frozen=True, slots=True)

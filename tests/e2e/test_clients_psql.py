@@ -9,12 +9,11 @@ import pytest
 from tests.e2e.fix_proxy import Gate
 from tests.e2e.fix_stack import LoginStack
 from tests.parts import tls_postgres
-from tests.parts.debian import OLD_CLIENTS, DebianRoot
+from tests.parts.debian import INSIDE, OLD_CLIENTS, DebianRoot
 from tests.parts.needs import DEBOOTSTRAP, ROOT
 from tests.parts.terminal import Terminal
 
 WHO = "SELECT system_user LIKE 'oauth:demo:%', current_user"
-INSIDE = "/mnt/work"
 
 
 @pytest.fixture(scope="module")

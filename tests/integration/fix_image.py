@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from tests.parts import image
+from tests.parts.debian import INSIDE
 from tests.parts.needs import DEBOOTSTRAP, ROOT
 from tests.parts.processes import Running, launch
 
@@ -23,8 +24,8 @@ mount -t overlay overlay -o "lowerdir=$1" /mnt/root
 cd /mnt/root
 mount -t proc proc proc
 mount --rbind /dev dev
-mount --bind "$2" mnt/work
-shift 2
+mount --bind "$2" ".$3"
+shift 3
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin setpriv --no-new-privs "$@"
 """
 
@@ -57,10 +58,10 @@ def service_layers(service_tree: Path) -> list[Path]:
 
 
 def command(layers: Sequence[Path], work: Path, *words: str, uid: int = UID) -> list[str]:
-    """The command line, for root, that runs `words` with `layers` as a read-only root; `work` is at /mnt/work."""
+    """The command line, for root, that runs `words` with `layers` as a read-only root; `work` is at `INSIDE`."""
     inside = ["chroot", f"--userspec={uid}:{uid}", "--groups=", "/mnt/root", *words]
     own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-    return [*own, "sh", "-ec", _ENTER, "enter", ":".join(map(str, layers)), str(work), *inside]
+    return [*own, "sh", "-ec", _ENTER, "enter", ":".join(map(str, layers)), str(work), INSIDE, *inside]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.integration.fix_image import command
 from tests.parts import image
-from tests.parts.debian import DebianRoot
+from tests.parts.debian import INSIDE, DebianRoot
 
 NOBODY = 65534
 QUESTIONS = """SHOW pgbearer.connect_timeout;
@@ -20,7 +20,7 @@ def ask(layers: list[Path], major: int, folder: Path, *settings: str) -> subproc
     """Answers of a server without a network, whose root is read-only, with the module preloaded."""
     os.chown(folder, NOBODY, NOBODY)
     programs = f"/usr/lib/postgresql/{major}/bin"
-    data = ["-D", "/mnt/work/data"]
+    data = ["-D", f"{INSIDE}/data"]
     made = [f"{programs}/initdb", *data, "-U", "postgres", "--no-sync", "--locale=C.UTF-8"]
     subprocess.run(command(layers, folder, *made, uid=NOBODY), check=True, capture_output=True)
     options = [f"-c{each}" for each in ("shared_preload_libraries=pgbearer", *settings)]

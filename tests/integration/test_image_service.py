@@ -13,6 +13,7 @@ from pgbearer.cnpg.spec import Images as Named
 from tests.integration.fix_image import UID, command, running
 from tests.klite import our_images
 from tests.klite.images import Images
+from tests.parts.debian import INSIDE
 from tests.parts.ports import free_port
 from tests.parts.processes import wait_until
 
@@ -34,7 +35,7 @@ def settings(folder: Path, uid: int, port: int) -> None:
         json.dumps(
             {
                 "version": 1,
-                "servers": {"pg": {"socket": "/mnt/work/login/login.sock", "uid": uid, "group": uid}},
+                "servers": {"pg": {"socket": f"{INSIDE}/login/login.sock", "uid": uid, "group": uid}},
                 "issuers": {
                     "corp": {
                         "profile": "keycloak",
@@ -47,8 +48,8 @@ def settings(folder: Path, uid: int, port: int) -> None:
                 "defaults": {"session": {"until": "sso", "max": "10h"}},
                 "rules": [{"name": "readers", "any_role": ["r"], "databases": ["appdb"], "roles": ["app_readonly"]}],
                 "audit": {"file": "-"},
-                "admin": {"socket": "/mnt/work/admin/admin.sock"},
-                "state": {"folder": "/mnt/work/state"},
+                "admin": {"socket": f"{INSIDE}/admin/admin.sock"},
+                "state": {"folder": f"{INSIDE}/state"},
                 "http": {"address": f"127.0.0.1:{port}"},
             }
         )
@@ -72,12 +73,12 @@ def test_it_answers_with_a_root_that_is_read_only(service_layers: list[Path], pl
     uid, folder = place
     port = free_port()
     settings(folder, uid, port)
-    words = ["pgbearer", "serve", "-c", "/mnt/work/pgbearer.yaml"]
+    words = ["pgbearer", "serve", "-c", f"{INSIDE}/pgbearer.yaml"]
     with running(service_layers, folder, *words, uid=uid) as (process, log):
         wait_until(lambda: get(port, "/healthz")[0] == 200 or not process.alive(), 60, "the service to answer")
         assert process.alive(), log.read_text()
         assert get(port, "/readyz")[0] == 503
-        live = ("pgbearer", "config", "live", "--socket", "/mnt/work/admin/admin.sock")  # what kubectl exec runs
+        live = ("pgbearer", "config", "live", "--socket", f"{INSIDE}/admin/admin.sock")  # what kubectl exec runs
         admin = subprocess.run(
             command(service_layers, folder, *live, uid=uid),
             capture_output=True,

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from tests.integration.fix_image import command
 from tests.parts import image
 from tests.parts.cache import home
-from tests.parts.debian import PYTHON_PIP, DebianRoot
+from tests.parts.debian import INSIDE, PYTHON_PIP, DebianRoot
 from tests.unit.test_image_locks import pins
 
 ROOT = Path(__file__).parents[2]
@@ -154,7 +154,7 @@ def test_one_owner_two_modes_one_time(tree: Path) -> None:
 
 
 def test_nothing_tells_where_it_was_made(tree: Path) -> None:
-    places = [str(ROOT), str(home()), str(Path.home()), "/mnt/work", "pgbearer-image-"]
+    places = [str(ROOT), str(home()), str(Path.home()), INSIDE, "pgbearer-image-"]
     for path in tree.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
         assert not [place for place in places if place != "/root" and place.encode() in content], path

@@ -20,6 +20,7 @@ __all__ = [
     "CLIENT",
     "COMPILE_18",
     "COMPILE_19",
+    "INSIDE",
     "OLD_CLIENTS",
     "PYTHON",
     "PYTHON_PIP",
@@ -28,6 +29,8 @@ __all__ = [
     "Recipe",
 ]
 
+INSIDE = "/mnt/work"
+"""A folder of every root, empty, over which something of this machine can be bound."""
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
 # $1 root, $2 user, $3 folder inside, then FROM TO pairs up to --, then the command
@@ -113,7 +116,7 @@ class DebianRoot:
         return self.with_bind(bundle, f"/{_BUNDLE}")
 
     def with_bind(self, outside: Path, inside: str) -> "DebianRoot":
-        """The same root with `outside` visible as `inside`, which must exist in the root (/mnt/work does, for this)."""
+        """The same root with `outside` visible as `inside`, which must exist in the root (`INSIDE` does, for this)."""
         return DebianRoot(self.path, {**self.binds, outside: inside})
 
     def command(self, *words: str | Path, user: str = "nobody", folder: str = "/") -> list[str]:
@@ -133,7 +136,7 @@ def _make(folder: Path, recipe: Recipe) -> None:
     own = ["unshare", "--mount", "--pid", "--fork", "--mount-proc"]  # servers that packages start end with it
     script = [] if _knows(recipe.suite) else ["", "sid"]  # an empty mirror: debootstrap's own default
     _logged([*own, "debootstrap", "--variant=minbase", f"--include={packages}", recipe.suite, folder, *script], log)
-    (folder / "mnt/work").mkdir()
+    (folder / INSIDE.lstrip("/")).mkdir()
     (folder / "etc/hosts").touch()
     if recipe.extra_suite:
         _add_suite(folder, recipe, log)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.parts.cache import cached
-from tests.parts.debian import COMPILE_18, COMPILE_19, PYTHON, PYTHON_PIP, DebianRoot, Recipe
+from tests.parts.debian import COMPILE_18, COMPILE_19, INSIDE, PYTHON, PYTHON_PIP, DebianRoot, Recipe
 
 __all__ = [
     "COMPILERS",
@@ -94,9 +94,9 @@ def assemble(
     offline = []
     if image == "service":
         shutil.copytree(_wheels(), folder / "wheels", copy_function=os.link)
-        offline = ["PIP_NO_INDEX=1", "PIP_FIND_LINKS=/mnt/work/wheels"]
-    script = [f"/mnt/work/{within}/cnpg/image/assemble", image, "--out", "/mnt/work/tree", *words]
-    command = DebianRoot.of(recipe).with_bind(folder, "/mnt/work").command("env", *offline, *script, user="root")
+        offline = ["PIP_NO_INDEX=1", f"PIP_FIND_LINKS={INSIDE}/wheels"]
+    script = [f"{INSIDE}/{within}/cnpg/image/assemble", image, "--out", f"{INSIDE}/tree", *words]
+    command = DebianRoot.of(recipe).with_bind(folder, INSIDE).command("env", *offline, *script, user="root")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise ImageError(f"{image}: exit code {done.returncode}\n{done.stdout}{done.stderr}")

@@ -6,15 +6,13 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.parts.debian import OLD_CLIENTS, DebianRoot
+from tests.parts.debian import INSIDE, OLD_CLIENTS, DebianRoot
 from tests.parts.processes import Running, launch, wait_until
 
 __all__ = ["INSIDE", "USER", "PgBouncer", "start"]
 
 USER = "nobody"
 """It refuses to run as root."""
-INSIDE = "/mnt/work"
-"""Where it sees the folder that is its own."""
 
 
 @dataclass(frozen=True, slots=True)
