@@ -179,6 +179,9 @@ TABLE: list[tuple[Change, list[str]]] = [
     (lambda whole: whole.pop("to service"), ["network_open"]),
     (lambda whole: whole["to service"]["spec"].update(policyTypes=["Egress"]), ["network_open"]),
     (lambda whole: whole["to service"]["metadata"].update(namespace="other"), ["network_open"]),
+    (lambda whole: whole["to service"]["spec"].update(ingress=[{}]), ["network_open"]),
+    (lambda whole: whole["to cluster"]["spec"].update(ingress=[{"from": []}]), ["network_open"]),
+    (lambda whole: whole.update(more=policy_for("more", {"cnpg.io/cluster": "pg"}, ingress=[{}])), ["network_open"]),
     (lambda whole: whole["to cluster"]["spec"].update(podSelector={"matchLabels": {"a": "b"}}), ["network_open"]),
     (catalog(19), ["catalog_missing", "extension_mismatch"]),
     # The policy and the Cluster

@@ -23,7 +23,10 @@ def networks_are_closed(manifests: Sequence[Manifest]) -> _About:
         return
     for each in manifests:
         labels = {"cnpg.io/cluster": text(each.metadata.get("name"))} if is_cluster(each) else _labels_of_service(each)
-        if labels is None or any(_selects(policy, each, labels) for policy in manifests):
+        if labels is None:
+            continue
+        policies = [policy for policy in manifests if _selects(policy, each, labels)]
+        if policies and not any(map(_lets_everybody_in, policies)):  # they add up (networking/v1, NetworkPolicySpec)
             continue
         what = "the Cluster's pods" if is_cluster(each) else "the service"
         message = f"no NetworkPolicy says who may reach {what}, so every pod may"
@@ -80,6 +83,12 @@ def _labels_of_service(manifest: Manifest) -> Mapping[str, Any] | None:
     ):
         return None
     return mapping(at(manifest, (*path[:-1], "metadata")).get("labels"))
+
+
+def _lets_everybody_in(policy: Manifest) -> bool:
+    """Whether it has a rule that names neither peers nor ports."""
+    rules = map(mapping, listing(at(policy, ("spec",)).get("ingress")))
+    return any(not rule.get("from") and not rule.get("ports") for rule in rules)
 
 
 def _selects(policy: Manifest, other: Manifest, labels: Mapping[str, Any]) -> bool:
