@@ -7,7 +7,8 @@ from typing import Any
 
 from pgbearer.cnpg import Finding, check_text
 
-__all__ = ["GOOD", "OAUTH", "Change", "changed", "codes", "findings", "hba"]
+__all__ = ["GOOD", "OAUTH", "Change", "beside", "changed", "codes", "findings", "hba", "module", "patch"]
+__all__ += ["postgresql", "puts", "spec"]
 
 OAUTH = (
     'hostssl all +people all oauth issuer="https://issuer.example/realms/corp" scope="openid db:pg" '
@@ -50,6 +51,33 @@ def changed(change: Change) -> dict[str, Any]:
 def hba(*lines: object) -> Change:
     """Have these lines in the place of all."""
     return lambda cluster: cluster["spec"]["postgresql"].update(pg_hba=list(lines))
+
+
+def postgresql(**values: object) -> Change:
+    return lambda cluster: cluster["spec"]["postgresql"].update(values)
+
+
+def spec(**values: object) -> Change:
+    return lambda cluster: cluster["spec"].update(values)
+
+
+def patch(text: object) -> Change:
+    return lambda cluster: cluster["metadata"].update(annotations={"cnpg.io/podPatch": text})
+
+
+def module(image: str) -> Change:
+    """The image that the module comes in."""
+    return postgresql(extensions=[{"name": "pgbearer", "image": {"reference": image}}])
+
+
+def beside(**values: object) -> Change:
+    """A patch of the pods that adds another container than ours."""
+    container = {"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}, **values}
+    return patch(json.dumps([{"op": "add", "path": "/spec/containers/-", "value": container}]))
+
+
+def puts(path: str, value: object = "x", op: str = "add") -> Change:
+    return patch(json.dumps([{"op": op, "path": path, "value": value}]))
 
 
 def findings(*manifests: object) -> list[Finding]:

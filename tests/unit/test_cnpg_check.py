@@ -1,6 +1,5 @@
 """What `pgbearer cnpg check` finds: a change to a Cluster that is well, and the codes that must come of it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,28 @@ from pgbearer.cnpg import (
     about_lines,
     about_maps,
     about_objects,
-    about_patch,
     about_roles,
     about_settings,
     check_text,
 )
 from pgbearer.cnpg.about_settings import SETTINGS
-from tests.unit import test_cnpg_check_service
-from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba
+from tests.unit import test_cnpg_check_pods, test_cnpg_check_service
+from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba, module, patch, postgresql, spec
 
 ROOT = Path(__file__).parents[2]
 BREAK_GLASS = "hostssl all breakglass all cert"
 REJECT = "host all all all reject"
 PLAIN_PATCH = (
     '[{"op": "add", "path": "/spec/volumes/-", "value": {"name": "s", "configMap": {"name": "pgbearer"}}},'
-    ' {"op": "add", "path": "/spec/initContainers/-", "value": {"name": "pgbearer", "image": "pgbearer:1",'
+    ' {"op": "add", "path": "/spec/initContainers/-", "value":'
+    ' {"name": "pgbearer", "image": "registry.corp.example/pgbearer:1",'
     ' "volumeMounts": [{"name": "s", "mountPath": "/etc/pgbearer"}]}}]'
 )
 
-SIDECAR = '[{"op": "add", "path": "/spec/initContainers/-", "value": {"name": "pgbearer", "image": "r/pgbearer:1"}}]'
+SIDECAR = (
+    '[{"op": "add", "path": "/spec/initContainers/-",'
+    ' "value": {"name": "pgbearer", "image": "registry.corp.example/pgbearer:1"}}]'
+)
 
 
 def parameters(**values: object) -> Change:
@@ -44,33 +46,6 @@ def parameters(**values: object) -> Change:
                 del there[name.replace("__", ".")]
 
     return change
-
-
-def postgresql(**values: object) -> Change:
-    return lambda cluster: cluster["spec"]["postgresql"].update(values)
-
-
-def spec(**values: object) -> Change:
-    return lambda cluster: cluster["spec"].update(values)
-
-
-def patch(text: object) -> Change:
-    return lambda cluster: cluster["metadata"].update(annotations={"cnpg.io/podPatch": text})
-
-
-def module(image: str) -> Change:
-    """The image that the module comes in."""
-    return postgresql(extensions=[{"name": "pgbearer", "image": {"reference": image}}])
-
-
-def beside(**values: object) -> Change:
-    """A patch that adds another container than ours."""
-    container = {"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}, **values}
-    return patch(json.dumps([{"op": "add", "path": "/spec/containers/-", "value": container}]))
-
-
-def puts(path: str, value: object = "x", op: str = "add") -> Change:
-    return patch(json.dumps([{"op": op, "path": path, "value": value}]))
 
 
 def initdb(*statements: str) -> Change:
@@ -186,8 +161,8 @@ TABLE: list[tuple[Change, list[str]]] = [
     (spec(imageName="r/postgresql"), ["image_floating"]),
     (module("r:5000/pgbearer"), ["image_floating"]),
     (module("registry.example/pgbearer-module:0.1.0-18-trixie"), ["image_example"]),
-    (patch(SIDECAR.replace("r/pgbearer", "registry.example/pgbearer")), ["image_example"]),
-    (patch(PLAIN_PATCH.replace('"image": "pgbearer:1"', '"image": "r/pgbearer:latest"').replace("configMap", "secret")),
+    (patch(SIDECAR.replace("corp.example", "example")), ["image_elsewhere", "image_example"]),
+    (patch(PLAIN_PATCH.replace("pgbearer:1", "pgbearer:latest").replace("configMap", "secret")),
      ["image_floating"]),
     (lambda cluster: (parameters(pgbearer__endpoints=None)(cluster), patch("[]")(cluster)), ["endpoints_missing"]),
     (patch("[{"), ["pod_patch"]),
@@ -197,25 +172,6 @@ TABLE: list[tuple[Change, list[str]]] = [
     (patch('[{"op": "remove", "path": "spec"}]'), ["pod_patch"]),
     (patch([]), ["pod_patch"]),
     (patch(PLAIN_PATCH), ["volume_not_projected"]),
-    # What runs in the pods
-    (beside(volumeMounts=[{"name": "scratch-data", "mountPath": "/run"}]), ["pod_shared"]),
-    (beside(VolumeMounts=[{"Name": "scratch-data", "mountPath": "/run"}]), ["pod_shared"]),
-    (beside(volumeMounts=[{"name": "pgdata", "mountPath": "/data"}]), ["pod_shared"]),
-    (beside(securityContext={"runAsUser": 26}), ["pod_user"]),
-    (beside(securityContext=None), ["pod_user"]),
-    (beside(securityContext={"runAsUser": 0}), ["pod_user"]),
-    (puts("/spec/shareProcessNamespace", value=True), ["pod_shared"]),
-    (puts("/spec/hostPID", value=True), ["pod_shared"]),
-    (puts("/spec/containers/0/image", op="replace"), ["pod_replaced"]),
-    (puts("/spec/containers/0/command"), ["pod_replaced"]),
-    (puts("/spec/containers/0/Env/-", {"name": "LD_PRELOAD", "value": "/run/x.so"}), ["pod_replaced"]),
-    (puts("/spec/containers/-1/lifecycle"), ["pod_replaced"]),
-    (puts("/spec/containers/0/volumeMounts/-", {"name": "x", "mountPath": "/usr/lib"}), ["pod_replaced"]),
-    (puts("/spec/initContainers/0/image", op="replace"), ["pod_replaced"]),
-    (puts("/spec/containers/0", {"image": "r/pgbearer:1"}, op="replace"), ["pod_replaced"]),
-    (puts("/spec/containers", []), ["pod_replaced"]),
-    (puts("/spec", {}), ["pod_replaced"]),
-    (spec(env=[{"name": "LD_PRELOAD", "value": "/run/x.so"}]), ["library_elsewhere"]),
     (parameters(dynamic_library_path="/run:$libdir"), ["library_elsewhere"]),
     (parameters(session_preload_libraries="/run/x.so"), ["library_elsewhere"]),
     (parameters(local_preload_libraries="pgbearer"), ["library_elsewhere"]),
@@ -270,11 +226,6 @@ WELL: list[Change] = [
         spec(imageName="registry.corp.example/postgres-pgbearer:18")(cluster),
     ),
     role(passwordSecret={"name": "x"}, ensure="absent"),
-    beside(),
-    puts("/spec/shareProcessNamespace", value=False),
-    puts("/spec/containers/0/resources", {}),
-    puts("/spec/containers/0/image", op="test"),
-    spec(env=[{"name": "TZ", "value": "UTC"}]),
     parameters(dynamic_library_path="$libdir", session_preload_libraries="auto_explain"),
     parameters(pgbearer__forbid_passwords="app, +people"),
     parameters(pgbearer__forbid_passwords="*"),
@@ -302,13 +253,14 @@ def test_what_is_well(change: Change) -> None:
 ELSEWHERE = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster", "pooler"}
 """Codes that other tests see, here and in tests/unit/test_cnpg_hostile.py."""
 OF_SERVICE = {code for _, found in test_cnpg_check_service.TABLE for code in found}
+OF_PODS = {code for _, found, _ in test_cnpg_check_pods.PAIRS for code in found}
 
 
 def test_every_code_is_seen() -> None:
-    assert {code for _, found in TABLE for code in found} | ELSEWHERE | OF_SERVICE == set(CODES)
+    assert {code for _, found in TABLE for code in found} | ELSEWHERE | OF_SERVICE | OF_PODS == set(CODES)
 
 
-ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images, about_patch, about_roles)
+ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images, about_roles)
 EVERY_CHECK = [(room, check) for room in ROOMS for check in room.CHECKS]
 
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pgbearer.cnpg import check_text
+from pgbearer.cnpg import Images, check_text
 from pgbearer.cnpg.draft import Draft, decode_spec
 from pgbearer.cnpg.render import Rendered, render
 from pgbearer.config import ConfigError
@@ -315,7 +315,8 @@ def test_whatever_is_rendered_lets_nobody_in_beside_oauth(mode: dict[str, Any], 
         rendered = made(**{**mode, **change})
     except ConfigError:
         return
-    assert [str(found) for found in check_text(rendered.text()) if found.counts] == []
+    images = [change.get("images", {}).get("service", Images().service)]
+    assert [str(found) for found in check_text(rendered.text(), images=images) if found.counts] == []
 
 
 def test_folders_are_of_the_checkout() -> None:

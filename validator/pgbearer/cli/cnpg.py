@@ -62,6 +62,14 @@ def check(
     ] = None,
     namespace: _Namespace = None,
     kube_context: _Context = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--image",
+            metavar="REPOSITORY",
+            help="Of files: where a sidecar's image may come from, beside where the module's does; may be repeated.",
+        ),
+    ] = None,
     json: _Json = False,
 ) -> int:
     """Say who gets into a Cluster beside OAuth.
@@ -79,6 +87,7 @@ def check(
     Example:
       kustomize build overlays/production | pgbearer cnpg check -
       pgbearer cnpg check cluster.yaml roles.yaml --json
+      pgbearer cnpg check cluster.yaml --image registry.corp.example/pgbearer
       pgbearer cnpg check --live "host=/run/postgresql user=postgres"
       pgbearer cnpg check --live "host=db.example.org user=auditor dbname=postgres" --profile corp
       pgbearer cnpg check --cluster orders -n shop
@@ -88,12 +97,14 @@ def check(
     token = given(context, token_file, token_command)
     if live is None and (token is not None or profile is not None):
         raise UsageError("a token goes with --live alone", hint="Files need none, and kubectl has its own.")
+    if images and not files:
+        raise UsageError("--image goes with files alone", hint="Give the manifests that have the sidecar.")
     if live is not None:
         findings = _live(live, profile, token)
     elif cluster is not None:
         findings = _in_cluster(cluster, namespace, kube_context)
     else:
-        findings = _files(files or [])
+        findings = _files(files or [], images or [])
     _print(findings, as_json=json)
     if any(finding.code == "not_yaml" for finding in findings):
         return 2
@@ -203,10 +214,10 @@ def _yes(value: bool | None) -> str:
     return "not known" if value is None else "yes" if value else "no"
 
 
-def _files(files: list[str]) -> "list[Finding]":
+def _files(files: list[str], images: list[str]) -> "list[Finding]":
     with needing("serve"):
         from pgbearer.cnpg import check_files
-    return check_files(files)
+    return check_files(files, images)
 
 
 def _in_cluster(cluster: str, namespace: str | None, context: str | None) -> "list[Finding]":

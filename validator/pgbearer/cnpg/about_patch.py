@@ -3,115 +3,125 @@
 Who shares a volume, the processes or the environment of PostgreSQL reads what it reads and decides who gets in.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
-from pgbearer.cnpg import operator
-from pgbearer.cnpg.about_objects import pod_patch_is_one
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
-from pgbearer.cnpg.pods import at, decoded_patch, is_ours
+from pgbearer.cnpg.patch import ANNOTATION, CONTAINERS, Operation, operations, small
+from pgbearer.cnpg.pods import at, is_ours
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 
 __all__ = ["CHECKS"]
 
-_ANNOTATION: Final[KeyPath] = ("metadata", "annotations", operator.POD_PATCH)
-_LISTS: Final = frozenset({"containers", "initcontainers", "ephemeralcontainers"})
 _SHARED: Final = frozenset({"scratch-data", "pgdata", "pg-wal"})
 """Volumes that the operator mounts into PostgreSQL's container: its sockets, and its data with pg_hba.conf."""
-_NAMESPACES: Final = frozenset({"shareprocessnamespace", "hostpid"})
+_NAMESPACES: Final = frozenset({"shareprocessnamespace", "hostpid", "hostipc"})
 _WHAT_RUNS: Final = frozenset({"image", "command", "args", "env", "envfrom", "volumemounts", "lifecycle"})
 _POSTGRES: Final = 26
-"""Its uid, which the operator gives the whole pod: a container that says no other has it."""
+"""Its uid, which the operator gives the whole pod (postgresUID): a container that says no other has it."""
+_HARMLESS: Final = frozenset({"NET_BIND_SERVICE"})
+"""The one capability that restricted pods may add."""
 _LOADER: Final = frozenset({"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"})  # ld.so(8)
 
 
 def nobody_is_let_into_the_pod(manifest: Manifest) -> Iterator[Found]:
-    """A container with PostgreSQL's volumes or processes is as good as PostgreSQL."""
-    for index, parts, value in _puts(manifest):
-        if _shares_processes(parts, value):
+    """A container with PostgreSQL's volumes or processes is as good as PostgreSQL, and so is one that has the node."""
+    for operation in operations(manifest):
+        if _shares_processes(operation):
             hint = "take it out: every container may then read and change PostgreSQL's memory and files"
-            yield Found("pod_shared", _ANNOTATION, f"operation {index} shares the pod's processes", hint)
-        for name, container in _added(parts, value):
-            mounts = {text(_small(mount).get("name")) for mount in listing(container.get("volumemounts"))}
-            if shared := sorted(mounts & _SHARED):
-                message = f"operation {index} mounts {', '.join(shared)}, which is PostgreSQL's, into {name}"
-                yield Found("pod_shared", _ANNOTATION, message, "give it a volume of its own")
+            message = f"operation {operation.index} shares the pod's processes, or the node's"
+            yield Found("pod_shared", ANNOTATION, message, hint)
+        for name, container in operation.containers():
+            mounts = {text(small(mount).get("name")) for mount in listing(container.get("volumemounts"))}
+            if (shared := sorted(mounts & _SHARED)) and not is_ours(container):
+                message = f"operation {operation.index} mounts {', '.join(shared)}, which is PostgreSQL's, into {name}"
+                yield Found("pod_shared", ANNOTATION, message, "give it a volume of its own")
+            security = small(container.get("securitycontext"))
+            added = set(map(text, listing(small(security.get("capabilities")).get("add")))) - _HARMLESS
+            if security.get("privileged") is True or added:
+                what = "privileged" if security.get("privileged") is True else f"with {', '.join(sorted(added))[:100]}"
+                message = f"operation {operation.index} runs {name} {what}, from where PostgreSQL's files are reached"
+                yield Found("pod_shared", ANNOTATION, message, "write capabilities: {drop: [ALL]} and no more")
 
 
 def others_have_a_user_of_their_own(manifest: Manifest) -> Iterator[Found]:
     """By the user of a process the module and the service know each other at their socket."""
-    for index, parts, value in _puts(manifest):
-        for name, container in _added(parts, value):
-            user = _small(container.get("securitycontext")).get("runasuser", _POSTGRES)
-            if user in (0, _POSTGRES):
-                message = f"operation {index} runs {name} as {user}"
-                hint = "write securityContext: {runAsUser: N}, neither 0 nor 26, which is the pod's"
-                yield Found("pod_user", _ANNOTATION, message, hint)
+    spec = at(manifest, ("spec",))
+    of_pod = spec.get("postgresUID", _POSTGRES)
+    for operation in operations(manifest):
+        for name, container in operation.containers():
+            user = small(container.get("securitycontext")).get("runasuser", of_pod)
+            if user in (0, of_pod) and not is_ours(container):
+                message = f"operation {operation.index} runs {name} as {user}"
+                hint = f"write securityContext: {{runAsUser: N}}, neither 0 nor {str(of_pod)[:20]}, which is the pod's"
+                yield Found("pod_user", ANNOTATION, message, hint)
 
 
 def postgres_is_the_operators(manifest: Manifest) -> Iterator[Found]:
-    """What its container runs, and whatever of its own the operator starts before it."""
-    for index, parts, _ in _puts(manifest):
-        inside = len(parts) > 3 and parts[0] == "spec" and parts[1] in _LISTS and parts[3] in _WHAT_RUNS
-        whole = parts in ((), ("spec",)) or (len(parts) == 2 and parts[0] == "spec" and parts[1] in _LISTS)
-        if inside or whole or _replaces_one(manifest, index, parts):
-            message = f"operation {index} changes what the operator's containers run (/{'/'.join(parts)[:100]})"
-            yield Found("pod_replaced", _ANNOTATION, message, "add a container of its own instead, whole, by /-")
+    """What its container runs and mounts, and whatever of its own the operator starts before it."""
+    for operation in operations(manifest):
+        parts = operation.parts
+        inside = len(parts) > 3 and parts[0] == "spec" and parts[1] in CONTAINERS and parts[3] in _WHAT_RUNS
+        whole = parts in ((), ("spec",)) or (len(parts) == 2 and parts[0] == "spec" and parts[1] in CONTAINERS)
+        if inside or whole or _replaces_one(operation) or _changes_volumes(operation):
+            message = f"operation {operation.index} changes what the operator's containers run ({operation.path})"
+            yield Found("pod_replaced", ANNOTATION, message, "add what is yours, whole, by /-, and change nothing else")
+
+
+def pods_are_behind_policies(manifest: Manifest) -> Iterator[Found]:
+    """NetworkPolicies hold for pods' own networks; on the node's, PostgreSQL is open to whoever reaches the node."""
+    for operation in operations(manifest):
+        of_spec = operation.parts == ("spec",) and small(operation.value).get("hostnetwork")
+        if of_spec or (operation.parts == ("spec", "hostnetwork") and operation.value is not False):
+            message = f"operation {operation.index} puts the pods into the node's network, where no NetworkPolicy holds"
+            yield Found("network_open", ANNOTATION, message, "take it out")
 
 
 def loader_is_left_alone(manifest: Manifest) -> Iterator[Found]:
     """ld.so loads what these name before, or in the place of, what PostgreSQL asks for."""
-    if is_cluster(manifest):
-        for index, variable in enumerate(listing(at(manifest, ("spec",)).get("env"))):
-            name = text(mapping(variable).get("name"))
-            if name in _LOADER:
-                message = f"{name} loads libraries into PostgreSQL, or others in the place of its own"
-                yield Found("library_elsewhere", ("spec", "env", index), message, "take it out")
+    if not is_cluster(manifest):
+        return
+    for path, variable in _environment(manifest):
+        if variable in _LOADER:
+            message = f"{variable} loads libraries into PostgreSQL, or others in the place of its own"
+            yield Found("library_elsewhere", path, message, "take it out")
 
 
 CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     nobody_is_let_into_the_pod,
     others_have_a_user_of_their_own,
     postgres_is_the_operators,
+    pods_are_behind_policies,
     loader_is_left_alone,
 )
 
 
-def _puts(manifest: Manifest) -> Iterator[tuple[int, tuple[str, ...], object]]:
-    """Operations that change something: the number, where (small letters, for Go takes both), and what is put there."""
-    if not is_cluster(manifest) or any(pod_patch_is_one(manifest)):  # of a wrong one the operator applies nothing
-        return
-    for index, operation in enumerate(map(mapping, listing(decoded_patch(manifest)))):
-        if operation.get("op") != "test":
-            path = text(operation.get("path")).split("/")[1:]
-            parts = tuple(part.replace("~1", "/").replace("~0", "~").lower() for part in path)  # RFC 6901 section 4
-            yield index, parts, operation.get("value")
-
-
-def _added(parts: tuple[str, ...], value: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Containers that are not ours, each with what to call it."""
-    if len(parts) not in (2, 3) or parts[0] != "spec" or parts[1] not in _LISTS:
-        return
-    for each in listing(value) or [value]:
-        container = _small(each)
-        if container and not is_ours(container):
-            yield text(container.get("name"))[:63] or "a container", container
-
-
-def _shares_processes(parts: tuple[str, ...], value: object) -> bool:
+def _shares_processes(operation: Operation) -> bool:
+    parts, value = operation.parts, operation.value
     if len(parts) == 2 and parts[0] == "spec" and parts[1] in _NAMESPACES:
         return value is not False
-    return parts == ("spec",) and any(_small(value).get(name) for name in _NAMESPACES)
+    return parts == ("spec",) and any(small(value).get(name) for name in _NAMESPACES)
 
 
-def _replaces_one(manifest: Manifest, index: int, parts: tuple[str, ...]) -> bool:
+def _replaces_one(operation: Operation) -> bool:
     """Whether a container is taken out, put in the place of another, or made of one that is there."""
-    is_one = len(parts) == 3 and parts[0] == "spec" and parts[1] in _LISTS
-    return is_one and mapping(listing(decoded_patch(manifest))[index]).get("op") != "add"
+    parts = operation.parts
+    return len(parts) == 3 and parts[0] == "spec" and parts[1] in CONTAINERS and operation.op != "add"
 
 
-def _small(value: object) -> dict[str, Any]:
-    """With keys in small letters: the operator decodes a pod as Go does, which takes ``Env`` for ``env``."""
-    return {name.lower(): each for name, each in mapping(value).items()}
+def _changes_volumes(operation: Operation) -> bool:
+    """Whether one of the operator's volumes becomes another; one more is judged by about_volumes.py."""
+    parts = operation.parts
+    return parts[:2] == ("spec", "volumes") and (len(parts) != 3 or operation.op != "add")
+
+
+def _environment(manifest: Manifest) -> Iterator[tuple[KeyPath, str]]:
+    """Names of variables of PostgreSQL's container: the Cluster's, and those of extensions."""
+    for index, variable in enumerate(listing(at(manifest, ("spec",)).get("env"))):
+        yield ("spec", "env", index), text(mapping(variable).get("name"))
+    path: KeyPath = ("spec", "postgresql", "extensions")
+    for index, extension in enumerate(listing(at(manifest, path[:-1]).get("extensions"))):
+        for number, variable in enumerate(listing(mapping(extension).get("env"))):
+            yield (*path, index, "env", number), text(mapping(variable).get("name"))

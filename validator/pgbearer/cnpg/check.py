@@ -1,7 +1,7 @@
 """Judges manifests: every check over every object, and everything that was found, in the order of the files."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +16,9 @@ from pgbearer.cnpg import (
     about_roles,
     about_service,
     about_settings,
+    about_sidecar,
     about_together,
+    about_volumes,
 )
 from pgbearer.cnpg.cluster import is_cluster, read_cluster
 from pgbearer.cnpg.finding import Finding, Found
@@ -29,18 +31,23 @@ from pgbearer.errors import UsageError
 __all__ = ["check_files", "check_force", "check_text"]
 
 
-def check_files(files: Sequence[str]) -> list[Finding]:
+def check_files(files: Sequence[str], images: Collection[str] = ()) -> list[Finding]:
     """Judge files of manifests, ``-`` for standard input; nothing is written, nobody is asked.
+
+    Args:
+        files: which; what is given together is judged together.
+        images: what the image of a service beside PostgreSQL may be, wherever the module comes from: an image, or its
+            repository, with a digest or without.
 
     Raises:
         UsageError: one cannot be read, or is longer than `MAX_BYTES`.
     """
-    return _judge([(name, _contents(name)) for name in files])
+    return _judge([(name, _contents(name)) for name in files], images)
 
 
-def check_text(content: str, file: str = "-") -> list[Finding]:
-    """Judge one stream of manifests, which messages call `file`."""
-    return _judge([(file, content)])
+def check_text(content: str, file: str = "-", images: Collection[str] = ()) -> list[Finding]:
+    """Judge one stream of manifests, which messages call `file`; `images` as for `check_files`."""
+    return _judge([(file, content)], images)
 
 
 def check_force(force: Force) -> Iterator[Found]:
@@ -49,7 +56,7 @@ def check_force(force: Force) -> Iterator[Found]:
         yield from check(force)
 
 
-def _judge(streams: Sequence[tuple[str, str]]) -> list[Finding]:
+def _judge(streams: Sequence[tuple[str, str]], images: Collection[str]) -> list[Finding]:
     of_streams: list[list[Finding]] = []
     placed: list[tuple[int, Manifest]] = []
     for number, (file, content) in enumerate(streams):
@@ -60,9 +67,8 @@ def _judge(streams: Sequence[tuple[str, str]]) -> list[Finding]:
         of_streams.append([*_unreadable(documents, file), *found])
     manifests = [manifest for _, manifest in placed]
     stream_of = {id(manifest): number for number, manifest in placed}
-    for check in (*about_agreement.CHECKS, *about_names.CHECKS, *about_together.CHECKS):
-        for manifest, each in check(manifests):
-            of_streams[stream_of[id(manifest)]].append(_placed(manifest, each))
+    for manifest, each in _about_all(manifests, images):
+        of_streams[stream_of[id(manifest)]].append(_placed(manifest, each))
     findings = [each for found in of_streams for each in sorted(found, key=_place)]
     if not any(map(is_cluster, manifests)):
         hint = "for a folder: kustomize build FOLDER | pgbearer cnpg check -"
@@ -76,8 +82,15 @@ def _place(finding: Finding) -> tuple[int, int]:
     return finding.line or 0, finding.column or 0
 
 
+def _about_all(manifests: Sequence[Manifest], images: Collection[str]) -> Iterator[tuple[Manifest, Found]]:
+    for room in (about_agreement, about_names, about_together):
+        for check in room.CHECKS:
+            yield from check(manifests)
+    yield from about_sidecar.sidecars_are_ours(manifests, images)
+
+
 def _about(manifest: Manifest) -> Iterator[Found]:
-    for room in (about_objects, about_patch, about_roles, about_maps, about_images, about_service):
+    for room in (about_objects, about_patch, about_volumes, about_roles, about_maps, about_images, about_service):
         for check in room.CHECKS:
             yield from check(manifest)
     if is_cluster(manifest):

@@ -92,6 +92,8 @@ CODES: Final[Mapping[str, About]] = {
     "pod_shared": _error("Another container has PostgreSQL's volumes or processes, and so decides who gets in."),
     "pod_user": _warning("Another container runs as root, or as the user of PostgreSQL."),
     "pod_replaced": _error("The patch of the pods changes what the operator's own containers run."),
+    "pod_volume": _error("The patch of the pods hands out the node, or the Cluster's data, Secrets or token."),
+    "image_elsewhere": _error("An image that stands for the service comes from elsewhere than the module."),
     "library_elsewhere": _error("The server may load a library from elsewhere than from its own folders."),
     "extension_before": _warning("An extension's folder is searched before the module's, and may have another module."),
     "group_not_forbidden": _warning("pgbearer.forbid_passwords does not have the group of an oauth line."),

@@ -183,7 +183,7 @@ def _of_policy(objects: Sequence[Object]) -> Iterator[Problem]:
 def _of_cluster(text: str, spec: Spec) -> Iterator[Problem]:
     first = 0 if spec.break_glass is None else 1
     insecure = len(spec.insecure_lines)
-    for finding in check_text(text, "what comes of it"):
+    for finding in check_text(text, "what comes of it", [spec.images.service]):
         if finding.code in _OF_POLICY:
             continue
         index = _index(finding.path, first)
