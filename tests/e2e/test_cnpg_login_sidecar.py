@@ -3,6 +3,8 @@
 import base64
 import re
 import subprocess
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -36,8 +38,28 @@ def test_a_writer_writes_and_a_reader_does_not(sidecar: Databases) -> None:
     assert "permission denied" in said.errors
 
 
+def test_a_migrator_makes_what_the_databases_owner_has(sidecar: Databases) -> None:
+    """The run's realm has no role for it alone, so the writers of this policy may."""
+    change = "CREATE TABLE orders (id int); ALTER TABLE orders ADD paid bool"
+    with sidecar.policy(lambda text: text.replace("any_role: [app_migrator]", "any_role: [app_readwrite]")):
+        said = sidecar.log_in("bob", "app_migrator", change, options="-crole=app")
+        assert said.status == 0, said
+        ends = datetime.fromisoformat(sidecar.decisions()[-1]["ends_at"])
+        assert 600 < ends.timestamp() - time.time() <= 3_600  # a token lasts 300 s
+        further = sidecar.log_in("bob", "app_migrator", "SET ROLE postgres", options="-crole=app")
+    assert "permission denied to set role" in further.errors
+    owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'orders'"
+    assert sidecar.instance.run("psql", "-XAtq", "-d", "appdb", "-c", owner) == "app\n"
+    assert sidecar.log_in("alice", "app_readonly", "SELECT count(*) FROM orders").output == "0"
+
+
 @pytest.mark.parametrize(
-    ("who", "role", "reason"), [("carol", "app_readonly", "no_rule"), ("alice", "app_readwrite", "role_not_allowed")]
+    ("who", "role", "reason"),
+    [
+        ("carol", "app_readonly", "no_rule"),
+        ("alice", "app_readwrite", "role_not_allowed"),
+        ("bob", "app_migrator", "role_not_allowed"),
+    ],
 )
 def test_who_may_not_is_refused_and_the_reason_is_in_both_logs(
     sidecar: Databases, who: str, role: str, reason: str
@@ -87,7 +109,7 @@ def test_postgresql_reads_the_lines_as_they_are_meant(sidecar: Databases) -> Non
 
 def test_the_operator_makes_roles_without_passwords(sidecar: Databases) -> None:
     made = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_authid WHERE rolname ~ '^(app_|break|pgb)'"
-    assert sidecar.instance.query(made) == "app_readonly app_readwrite breakglass pgbearer_people"
+    assert sidecar.instance.query(made) == "app_migrator app_readonly app_readwrite breakglass pgbearer_people"
     assert sidecar.instance.query(NO_PASSWORDS) == "0"
 
 

@@ -1,6 +1,7 @@
 """Each overlay of cnpg/, as it is built: what judges it finds nothing, and what must hold after it does."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from pgbearer.client import load_client_file
 from pgbearer.client.sources.settings import KubernetesSettings
+from pgbearer.cnpg import check_text
 from pgbearer.config import load
 from pgbearer.config.settings import Settings
 from pgbearer.policy import compile as compile_policy
@@ -186,14 +188,37 @@ def cluster_extensions(overlay: str) -> list[Json]:
     return found
 
 
-def test_an_overlay_of_ones_own_can_pin_every_image(tmp_path: Path) -> None:
+@every_overlay
+def test_one_place_of_ones_own_pins_every_image(overlay: str, tmp_path: Path) -> None:
+    """With the tag beside the digest, for the operator reads PostgreSQL's version there."""
     digest = "sha256:" + "a" * 64
-    own = ("ghcr.io/cloudnative-pg/postgresql", "registry.example/pgbearer", "registry.example/pgbearer-module")
-    pinned = with_components(tmp_path, ["overlays/service"], images=[{"name": each, "digest": digest} for each in own])
-    spec = pinned.one("Cluster", "pg")["spec"]
-    images = [spec["imageName"], spec["postgresql"]["extensions"][0]["image"]["reference"]]
-    images += [container["image"] for _, pod in pod_specs(pinned.objects) for container in pod["containers"]]
-    assert sorted(images) == sorted(f"{each}@{digest}" for each in own)
+    shipped = sorted(set(images_in(rendered(overlay))))
+    parts = (image.rpartition(":") for image in shipped)
+    named = [{"name": name, "newTag": tag, "digest": digest} for name, _, tag in parts]
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/kustomization.yaml").write_text(yaml.safe_dump({"kind": "Component", "images": named}))
+    components = [
+        os.path.relpath(tmp_path / "images", CNPG),
+        *(["components/sidecar-image"] if overlay == "sidecar" else []),
+    ]
+    pinned = with_components(tmp_path, [f"overlays/{overlay}"], components)
+    assert sorted(set(images_in(pinned))) == [f"{image}@{digest}" for image in shipped]
+    ours = {each["image"] for each in made_of(pinned).pod["spec"]["initContainers"] if each["name"] == "pgbearer"}
+    assert ours == ({f"registry.example/pgbearer:0.1.0@{digest}"} if overlay == "sidecar" else set())
+    assert [str(found) for found in check_text(pinned.text) if found.counts] == []
+
+
+def images_in(manifests: Rendered) -> list[str]:
+    """All that a node will be asked to pull, also by what the annotation of the Cluster puts into its pods."""
+    (cluster,) = manifests.of("Cluster")
+    spec, annotations = cluster["spec"], cluster["metadata"].get("annotations", {})
+    patch = json.loads(annotations.get("cnpg.io/podPatch", "[]"))
+    beside = [operation["value"] for operation in patch if "image" in operation["value"]]
+    pods = [
+        each for _, pod in pod_specs(manifests.objects) for each in (*pod.get("initContainers", ()), *pod["containers"])
+    ]
+    images = [spec["imageName"], *(each["image"]["reference"] for each in spec["postgresql"]["extensions"])]
+    return images + [container["image"] for container in (*pods, *beside)]
 
 
 @every_overlay

@@ -57,17 +57,26 @@ SHIPPED: dict[str, Any] = {
     "roles": [
         {"name": "app_readonly", "inherits": ["pg_read_all_data"], "given_by": ["app_readonly", "app_readwrite"]},
         {"name": "app_readwrite", "inherits": ["pg_read_all_data", "pg_write_all_data"]},
+        {"name": "app_migrator", "inherits": ["app"], "session": "1h"},
     ],
 }
 """What the manifests that come with pgbearer say."""
 ORDERS = {"name": "orders", "inherits": ["pg_read_all_data", "pg_write_all_data"]}
+MIGRATOR = {"name": "orders_migrator", "inherits": ["app"], "session": "1h"}
 REPORTS = {"name": "partner_reports", "inherits": ["pg_read_all_data"], "path": "/ns/reports/sa/nightly"}
 OF_OVERLAYS: dict[str, dict[str, Any]] = {
     "service": {},
     "sidecar": {"mode": "sidecar"},
     "mesh-istio": {"mesh": "istio", "mesh_clients": ["shop/orders"]},
     "mesh-linkerd": {"mesh": "linkerd", "mesh_clients": ["shop/orders"]},
-    "kubernetes-workloads": {"workloads": {"roles": [{**ORDERS, "service_account": "shop/orders"}]}},
+    "kubernetes-workloads": {
+        "workloads": {
+            "roles": [
+                {**ORDERS, "service_account": "shop/orders"},
+                {**MIGRATOR, "service_account": "shop/migrations"},
+            ]
+        }
+    },
     "spire": {
         "spire": {
             "trust_domain": "prod.example",

@@ -20,7 +20,7 @@ roles: [{name: orders_reader, inherits: [pg_read_all_data]}]
 """
 MADE_BY_HAND = {"certificates-secret"}
 """Of files that make-certificates puts beside it."""
-OVER: dict[str, tuple[str, ...]] = {"keycloak-realm-import": (), "sidecar": ()}
+OVER: dict[str, tuple[str, ...]] = {"keycloak-realm-import": (), "sidecar": (), "sidecar-image": ("sidecar",)}
 """What a component needs below it; the service if it is not named."""
 
 

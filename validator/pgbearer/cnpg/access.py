@@ -96,7 +96,9 @@ def _rule(spec: Spec, role: Identity, issuer: str, **more: Any) -> Mapping[str, 
     """Of the policy; if there is one issuer alone, it need not be said."""
     alone = not (spec.other_issuers or spec.workloads or spec.spire)
     said = {} if alone else {"issuers": [issuer]}
-    means = {"privileged": True} if _is_privileged(role.name, spec) else {}
+    means: dict[str, Any] = {"privileged": True} if _is_privileged(role.name, spec) else {}
+    if role.session is not None:
+        means["session"] = {"until": "fixed", "max": role.session}
     return {"name": role.name, **said, **more, "databases": [spec.database], "roles": [role.name], **means}
 
 

@@ -50,6 +50,7 @@ _TrustDomain = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
 _SpiffePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", max_length=1024)]
 _Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi|Ti)$")]
 _Cpu = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}m?$")]
+_Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]  # as pgbearer.yaml has it
 
 
 class Identity(Section):
@@ -58,7 +59,9 @@ class Identity(Section):
     name: _RoleName
     """Of the role in the database."""
     inherits: _Inherited = ()
-    """Roles that it is a member of, such as pg_read_all_data."""
+    """Roles that it is a member of, such as pg_read_all_data; of `app`, the database's owner, to change the schema."""
+    session: _Duration | None = None
+    """How long a session lasts, whatever the token says. Left out: as the policy has it for all."""
 
 
 class Role(Identity):
