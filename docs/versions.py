@@ -57,8 +57,12 @@ def _kubernetes() -> Iterator[Row]:
     )
     yield "kustomize", _module("sigs.k8s.io/kustomize/kustomize/v5"), "builds each overlay"
     yield "kubeconform", _module("github.com/yannh/kubeconform"), "judges what was built"
+    yield (
+        "cert-manager",
+        _module("github.com/cert-manager/cert-manager"),
+        "controllers and webhook run, with its own authorities; ACME and others that sign outside do not",
+    )
     for name, module in (
-        ("cert-manager", "github.com/cert-manager/cert-manager"),
         ("External Secrets", "github.com/external-secrets/external-secrets"),
         ("Prometheus operator", "github.com/prometheus-operator/prometheus-operator"),
         ("SPIRE controller manager", "github.com/spiffe/spire-controller-manager"),

@@ -175,6 +175,7 @@ def running_cluster(
     with ExitStack() as undo:
         undo.callback(_delete, stage, manifests)
         kubectl("apply", "-f", "-", stdin=manifests.text)
+        _await_certificates(stage, manifests)
         instance = undo.enter_context(Instance.start(stage.operator, stage.kubelet, NAMESPACE, "pg"))
         wait_until(lambda: _roles_are_there(instance), _SECONDS, "the operator to make the roles")
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="pgbearer-cnpg-", dir="/tmp")))
@@ -242,10 +243,8 @@ def sidecar(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.
 
 @pytest.fixture(scope="module")
 def outside(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
-    """What the overlay ``service`` has, the service in a pod of its own, with certificates made by openssl."""
-    folder = tmp_path_factory.mktemp("own")
-    parts = ["components/service", certificates_of_ones_own(folder)]
-    manifests = own(folder, site, ["base"], parts, policy="base/pgbearer.yaml")
+    """The overlay ``service``: the service in a pod of its own, with certificates by cert-manager."""
+    manifests = own(tmp_path_factory.mktemp("own"), site, ["overlays/service"], policy="base/pgbearer.yaml")
     with running_service(operator_stage, site, manifests) as running:
         yield running
 
@@ -286,13 +285,29 @@ def service_pod(stage: OperatorStage, *, before: str = "") -> Pod:
     return pod
 
 
+def _await_certificates(stage: OperatorStage, manifests: Rendered) -> None:
+    """A kubelet would try again until their Secrets are there."""
+    for each in manifests.of("Certificate"):
+        name = each["metadata"]["name"]
+        words = ["wait", "--for=condition=Ready", f"--timeout={_SECONDS:.0f}s", f"certificate/{name}"]
+        stage.cluster.kubectl("-n", NAMESPACE, *words)
+
+
 def _roles_are_there(instance: Instance) -> bool:
     found = instance.status().get("managedRolesStatus", {}).get("byStatus", {})
     return "reconciled" in found and "pending-reconciliation" not in found
 
 
 def _delete(stage: OperatorStage, manifests: Rendered) -> None:
-    """All but the namespaces, which others use as well; what is deleted already is fine."""
+    """All but the namespaces, which others use as well; what is deleted already is fine.
+
+    The Secrets that cert-manager has made too, and those last: it would make them again.
+    """
     items = [dict(each) for each in manifests.objects if each["kind"] != "Namespace"]
+    items += [_secret(each["spec"]["secretName"]) for each in manifests.of("Certificate")]
     what = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     stage.cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=what)
+
+
+def _secret(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}}

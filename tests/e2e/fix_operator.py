@@ -1,4 +1,4 @@
-"""The real CloudNativePG operator for the run, on the run's API server, and what runs its pods."""
+"""The real CloudNativePG operator and cert-manager for the run, on the run's API server, and what runs their pods."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.klite.cert_manager import CertManager
 from tests.klite.cluster import Cluster
 from tests.klite.instances import images
 from tests.klite.operator import Operator
@@ -21,10 +22,11 @@ POSTGRES_IMAGE = "ghcr.io/cloudnative-pg/postgresql:18-minimal-trixie"
 
 @dataclass(frozen=True, slots=True)
 class OperatorStage:
-    """The operator, and what runs the pods that it makes."""
+    """The operator, cert-manager, and what runs the pods that are made."""
 
     cluster: Cluster
     operator: Operator
+    cert_manager: CertManager
     kubelet: Kubelet
     folder: Path
 
@@ -33,11 +35,14 @@ class OperatorStage:
 def operator_stage(
     need: Callable[..., None], cluster: Cluster, authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorStage]:
-    """The operator with its webhooks; no Cluster yet."""
+    """The operator and cert-manager with their webhooks; no Cluster yet."""
     need(ROOT, DEBOOTSTRAP)
     folder = tmp_path_factory.mktemp("operator")
-    for part in ("own", "images", "kubelet"):
+    for part in ("own", "cert-manager", "images", "kubelet"):
         (folder / part).mkdir()
-    with Operator.start(cluster, folder / "own", authority) as operator:
+    with (
+        Operator.start(cluster, folder / "own", authority) as operator,
+        CertManager.start(cluster, folder / "cert-manager", authority) as cert_manager,
+    ):
         kubelet = Kubelet(cluster, images(folder / "images", POSTGRES_IMAGE), folder / "kubelet")
-        yield OperatorStage(cluster, operator, kubelet, folder)
+        yield OperatorStage(cluster, operator, cert_manager, kubelet, folder)

@@ -1,4 +1,7 @@
-"""People and pods log in to an instance of the real operator that asks the service in a pod of its own over TLS."""
+"""People and pods log in where overlays/service is applied: the service in a pod of its own, asked over TLS.
+
+Operator, cert-manager and Keycloak are the real ones.
+"""
 
 import re
 import subprocess

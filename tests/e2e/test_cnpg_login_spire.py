@@ -12,7 +12,7 @@ import pgbearer.client
 from pgbearer.client import StaticSource
 from tests.cnpg.manifests import Json, Rendered
 from tests.cnpg.own import Site, own
-from tests.e2e.fix_cnpg_login import NAMESPACE, Databases, certificates_of_ones_own, running_service
+from tests.e2e.fix_cnpg_login import NAMESPACE, Databases, running_service
 from tests.e2e.fix_operator import OperatorStage
 from tests.e2e.fix_spire import ISS, ORDERS, Domains
 from tests.klite.spire import SpireError, TrustDomain
@@ -63,8 +63,7 @@ def meshed(
 ) -> Iterator[Meshed]:
     """The service is registered as components/spire alone says: its trust domain knows of no other."""
     folder = tmp_path_factory.mktemp("own")
-    parts = [certificates_of_ones_own(folder)]
-    manifests = own(folder, site, ["overlays/spire"], parts, policy="components/spire/pgbearer.yaml")
+    manifests = own(folder, site, ["overlays/spire"], policy="components/spire/pgbearer.yaml")
     with ExitStack() as stack:
         (domains.folder / "pg").mkdir()
         started = TrustDomain.start(domains.folder / "pg", domains.authority, "prod.example", jwt_issuer=ISS)

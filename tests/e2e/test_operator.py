@@ -87,6 +87,20 @@ def test_what_is_wrong_is_refused_offline(change: Change, said: str, tmp_path: P
     assert [problem for problem in verdict.problems if said in problem], verdict
 
 
+def certificate(**spec: Any) -> dict[str, Any]:
+    usual = {"secretName": "judged", "dnsNames": ["a.example"], "issuerRef": {"name": "judged"}}
+    metadata = {"name": "judged", "namespace": "judged"}
+    return {"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata, "spec": {**usual, **spec}}
+
+
+def test_cert_managers_webhook_is_heard_offline(tmp_path: Path) -> None:
+    (good,) = judge(written(certificate(), tmp_path))
+    assert (good.what, good.problems) == ("Certificate/judged", ())
+    (wrong,) = judge(written(certificate(duration="1h", renewBefore="2h"), tmp_path))
+    assert wrong.problems is not None
+    assert [problem for problem in wrong.problems if "webhook: spec.renewBefore" in problem], wrong
+
+
 def test_a_wrong_hba_line_is_refused_by_nobody(tmp_path: Path) -> None:
     (verdict,) = judge(
         written(changed(lambda spec: spec["postgresql"]["pg_hba"].append("hostssl all all oauthx")), tmp_path)
@@ -95,10 +109,22 @@ def test_a_wrong_hba_line_is_refused_by_nobody(tmp_path: Path) -> None:
 
 
 def test_the_api_server_refuses_what_the_webhook_refuses(operator_stage: OperatorStage) -> None:
-    operator_stage.cluster.namespace("judged")
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "judged"}}
+    operator_stage.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
     manifest = changed(hba_file)
     with pytest.raises(ClusterError, match="Can't set fixed configuration parameter"):
         operator_stage.cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(manifest))
+
+
+def test_the_api_server_refuses_what_cert_managers_webhook_refuses(operator_stage: OperatorStage) -> None:
+    kubectl = operator_stage.cluster.kubectl
+    kubectl(
+        "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "judged"}})
+    )
+    kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(certificate()))
+    manifest = certificate(duration="1h", renewBefore="2h")
+    with pytest.raises(ClusterError, match=r"admission webhook \"webhook.cert-manager.io\" denied .*spec.renewBefore"):
+        kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(manifest))
 
 
 def test_an_instance_is_what_the_operator_makes_of_it(operator_stage: OperatorStage) -> None:

@@ -1,7 +1,8 @@
-"""The programs of a Kubernetes control plane, of the CloudNativePG operator and of SPIRE, built from Go modules.
+"""The programs of a Kubernetes control plane, of CloudNativePG, cert-manager and SPIRE, built from Go modules.
 
 What they are built from is pinned in folders of requirements/. Cold, on two cores: the API server four to seven
-minutes, SPIRE six, the operator and the offline check two each, the others half a minute; then they are in the cache.
+minutes, SPIRE six, the operator, cert-manager and the offline check two each, the others half a minute; then they are
+in the cache.
 """
 
 import re
@@ -15,6 +16,7 @@ from tests.parts.needs import COMPILER, demand
 __all__ = [
     "apiserver",
     "buildx",
+    "cert_manager",
     "controller_manager",
     "etcd",
     "kubeconform",
@@ -30,8 +32,10 @@ __all__ = [
 
 _REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 _CHECK = Path(__file__).parent / "check"
+_CERTMANAGER = Path(__file__).parent / "certmanager"
 _KUBERNETES, _ETCD, _SPIRE = "k8s.io/kubernetes", "go.etcd.io/etcd/server/v3", "github.com/spiffe/spire"
 _OPERATOR = "github.com/cloudnative-pg/cloudnative-pg"
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _BUILDX = "github.com/docker/buildx"
 _KUSTOMIZE, _KUBECONFORM = "sigs.k8s.io/kustomize/kustomize/v5", "github.com/yannh/kubeconform"
 
@@ -90,9 +94,16 @@ def buildx() -> Path:
 
 def offline_check() -> Path:
     """What the API server and the operator's webhook would say of manifests, without either; raises as `apiserver`."""
-    key = "".join(file.read_text() for file in sorted(_CHECK.iterdir()) if file.suffix in (".go", ".mod", ".sum"))
-    made = cached(f"offlinecheck-{version(_OPERATOR)}", key, _maker(_CHECK, ".", "offlinecheck", "", cgo=False))
-    return made / "offlinecheck"
+    return _of_ours(_CHECK, "offlinecheck", _OPERATOR)
+
+
+def cert_manager() -> Path:
+    """cert-manager's controllers and webhook, by a main of ours: upstream's is no module that a proxy has.
+
+    Raises as `apiserver`.
+    """
+    linker = f"-X {_CERT_MANAGER}/pkg/util.AppVersion=v{version(_CERT_MANAGER)}"
+    return _of_ours(_CERTMANAGER, "certmanager", _CERT_MANAGER, linker)
 
 
 def spire_server() -> Path:
@@ -126,6 +137,13 @@ def _spire(name: str) -> Path:
     demand(COMPILER)
     linker = f"-X {_SPIRE}/pkg/common/version.gittag={version(_SPIRE)}"
     return _program("spire", _SPIRE, name, f"{_SPIRE}/cmd/{name}", linker=linker, cgo=True)
+
+
+def _of_ours(folder: Path, name: str, module: str, linker: str = "") -> Path:
+    """A program whose source is in `folder`, with its own go.mod, and of which most is `module`'s."""
+    files = (file for file in sorted(folder.iterdir()) if file.suffix in (".go", ".mod", ".sum"))
+    key = "".join([linker, *(file.read_text() for file in files)])
+    return cached(f"{name}-{version(module)}", key, _maker(folder, ".", name, linker, cgo=False)) / name
 
 
 def _program(pins: str, module: str, name: str, package: str, *, linker: str = "", cgo: bool = False) -> Path:

@@ -1,9 +1,10 @@
-"""What the API server and the operator's webhook would say of manifests, and what the operator would make of them."""
+"""What the API server and the webhooks would say of manifests, and what the operator would make of them."""
 
+import json
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.klite import crds, programs
@@ -23,7 +24,7 @@ class Verdict:
 
 
 def judge(file: Path) -> list[Verdict]:
-    """The verdict on each object in a file of manifests, by the code of the API server and of the operator itself.
+    """The verdict on each object in a file of manifests, by the code of the API server and of the webhooks themselves.
 
     Raises:
         GoError: the program could not be built.
@@ -41,7 +42,20 @@ def judge(file: Path) -> list[Verdict]:
             verdicts[-1] = Verdict(verdicts[-1].what, tuple(problems))
         elif not line.startswith("  warning:"):  # what could not even be read
             verdicts.append(Verdict("/", (line.strip(),)))
-    return verdicts
+    refused = _of_cert_manager(file)
+    return [
+        replace(each, problems=(*(each.problems or ()), *refused[each.what])) if each.what in refused else each
+        for each in verdicts
+    ]
+
+
+def _of_cert_manager(file: Path) -> dict[str, list[str]]:
+    """What its webhook refuses of the objects in the file, by ``KIND/NAME``."""
+    refused: dict[str, list[str]] = {}
+    for line in _run("check", [programs.cert_manager(), "-check", file], allowed=(0, 1)).splitlines():
+        said = json.loads(line)
+        refused.setdefault(said["what"], []).append(f"webhook: {said['said']}")
+    return refused
 
 
 def render(file: Path, folder: Path) -> dict[str, str]:

@@ -41,6 +41,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "kustomize": programs.kustomize,
     "kubeconform": programs.kubeconform,
     "what says Kubernetes' and CloudNativePG's verdicts offline": programs.offline_check,
+    "cert-manager, and what says its verdicts offline": programs.cert_manager,
     "the definitions of other kinds": crds.definitions,
     "the schemas of Kubernetes' kinds": crds.schemas,
 }

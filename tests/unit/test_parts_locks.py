@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.klite import programs
 from tests.parts import cerbos, drivers, golang, opa
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
+KLITE = Path(programs.__file__).parent
 
 
 def test_no_lock_names_a_host() -> None:
@@ -33,6 +35,18 @@ def test_the_versions_are_those_of_the_locks() -> None:
     sums = (REQUIREMENTS / "opa" / "go.sum").read_text()
     assert f"github.com/open-policy-agent/opa v{opa.version()} h1:" in sums
     assert f"github.com/jackc/pgx/v5 v{versions['pgx']} h1:" in (drivers.PROGRAMS / "pgx" / "go.sum").read_text()
+
+
+@pytest.mark.parametrize(
+    ("folder", "module"),
+    [
+        ("check", "github.com/cloudnative-pg/cloudnative-pg"),
+        ("certmanager", "github.com/cert-manager/cert-manager"),
+    ],
+)
+def test_what_is_built_around_a_module_has_the_version_whose_definitions_are_applied(folder: str, module: str) -> None:
+    required = (KLITE / folder / "go.mod").read_text()
+    assert f"{module} v{programs.version(module)}\n" in required
 
 
 @pytest.mark.parametrize(
