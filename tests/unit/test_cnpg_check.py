@@ -11,12 +11,11 @@ from pgbearer.cnpg import (
     about_lines,
     about_maps,
     about_objects,
-    about_roles,
     about_settings,
     check_text,
 )
 from pgbearer.cnpg.about_settings import SETTINGS
-from tests.unit import test_cnpg_check_pods, test_cnpg_check_service
+from tests.unit import test_cnpg_check_pods, test_cnpg_check_roles, test_cnpg_check_service
 from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba, module, patch, postgresql, spec
 
 ROOT = Path(__file__).parents[2]
@@ -46,16 +45,6 @@ def parameters(**values: object) -> Change:
                 del there[name.replace("__", ".")]
 
     return change
-
-
-def initdb(*statements: str) -> Change:
-    return spec(bootstrap={"initdb": {"postInitApplicationSQL": list(statements)}})
-
-
-def person(*others: dict[str, Any], **values: object) -> Change:
-    """A role in the group of the oauth line, and others."""
-    alice = {"name": "alice", "login": True, "inRoles": ["people"], **values}
-    return lambda cluster: cluster["spec"]["managed"]["roles"].extend([alice, *others])
 
 
 def role(**values: object) -> Change:
@@ -177,19 +166,6 @@ TABLE: list[tuple[Change, list[str]]] = [
     (parameters(local_preload_libraries="pgbearer"), ["library_elsewhere"]),
     (postgresql(extensions=[{"name": "other"}, {"name": "pgbearer"}]), ["extension_before"]),
     (parameters(pgbearer__forbid_passwords="+persons, app"), ["group_not_forbidden"]),
-    # What people's roles may do
-    (person(superuser=True), ["role_powerful"]),
-    (person(createrole=True), ["role_powerful"]),
-    (person(inRoles=["people", "pg_write_server_files"]), ["role_powerful"]),
-    (person({"name": "breakglass", "superuser": True}, inRoles=["breakglass", "people"]), ["role_powerful"]),
-    (person({"name": "a", "inRoles": ["b"]}, {"name": "b", "inRoles": ["pg_execute_server_program"]},
-            inRoles=["people", "a"]), ["role_powerful"]),
-    (lambda cluster: cluster["spec"]["managed"]["roles"][0].update(inRoles=["pg_read_server_files"]),
-     ["role_powerful"]),
-    (lambda cluster: (person()(cluster), hba("hostssl all alice all cert", OAUTH, REJECT)(cluster)),
-     ["beside_oauth"]),
-    (initdb("CREATE ROLE x LOGIN\nPASSWORD 'y'"), ["sql_password"]),
-    (initdb("alter user app password/**/'y'"), ["sql_password"]),
     (lambda cluster: cluster["metadata"].update(name="Pg"), ["name_invalid"]),
     (lambda cluster: cluster["metadata"].update(name="рg"), ["name_invalid"]),
     (lambda cluster: cluster["metadata"].update(name="a" * 51), ["name_invalid"]),
@@ -230,10 +206,6 @@ WELL: list[Change] = [
     parameters(pgbearer__forbid_passwords="app, +people"),
     parameters(pgbearer__forbid_passwords="*"),
     postgresql(extensions=[{"name": "pgbearer"}, {"name": "other"}]),
-    person({"name": "breakglass", "superuser": True}, inRoles=["people", "pg_read_all_data"]),
-    person(superuser=True, ensure="absent"),
-    person({"name": "a", "inRoles": ["alice"]}, inRoles=["people", "a"]),
-    initdb("ALTER ROLE app PASSWORD NULL", "CREATE TABLE users (password text)"),
     parameters(DateStyle="ISO", TimeZone="UTC", pg_stat_statements__max="1"),
     postgresql(pg_ident=["# a comment", "m CN=somebody app", 'm "all" app', "m /^(.*)@corp$ \\1"]),
     patch(PLAIN_PATCH.replace('"configMap": {', '"projected": {"sources": [], "x": {').replace('"}}},', '"}}}},')),
@@ -254,13 +226,14 @@ ELSEWHERE = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster", "pooler"}
 """Codes that other tests see, here and in tests/unit/test_cnpg_hostile.py."""
 OF_SERVICE = {code for _, found in test_cnpg_check_service.TABLE for code in found}
 OF_PODS = {code for _, found, _ in test_cnpg_check_pods.PAIRS for code in found}
+OF_ROLES = {code for _, found, _ in test_cnpg_check_roles.PAIRS for code in found}
 
 
 def test_every_code_is_seen() -> None:
-    assert {code for _, found in TABLE for code in found} | ELSEWHERE | OF_SERVICE | OF_PODS == set(CODES)
+    assert {code for _, found in TABLE for code in found} | ELSEWHERE | OF_SERVICE | OF_PODS | OF_ROLES == set(CODES)
 
 
-ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images, about_roles)
+ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images)
 EVERY_CHECK = [(room, check) for room in ROOMS for check in room.CHECKS]
 
 

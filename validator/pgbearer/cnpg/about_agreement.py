@@ -9,6 +9,7 @@ from pgbearer.cnpg.beside import beside, is_policy, settings_beside, settings_of
 from pgbearer.cnpg.cluster import is_cluster, read_cluster
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.force import Placed
+from pgbearer.cnpg.init_sql import init_sql
 from pgbearer.cnpg.pods import at
 from pgbearer.cnpg.policy_text import KEY, line_issuer
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
@@ -61,7 +62,10 @@ def roles_are_made(manifests: Sequence[Manifest]) -> _About:
         if not all(map(_managed, clusters)):
             continue
         known = {role for each in manifests if beside(each, policy) for role in _roles(each)}
-        known |= {word for statement in _statements(clusters) for word in _WORD.findall(statement)}
+        statements = [sql.text for cluster in clusters for sql in init_sql(manifests, cluster)]
+        if None in statements:
+            continue
+        known |= {word for statement in statements for word in _WORD.findall(statement or "")}
         for index, rule in enumerate(settings.rules):
             unknown = {role for role in rule.roles if not _PATTERN & set(role)} - known
             if unknown and not rule.deny:
@@ -99,14 +103,6 @@ def _roles(manifest: Manifest) -> Iterator[str]:
                 yield text(role.get("name"))
         for how in map(mapping, at(manifest, ("spec", "bootstrap")).values() or [{}]):
             yield text(how.get("owner")) or text(how.get("database")) or "app"
-
-
-def _statements(clusters: Sequence[Manifest]) -> Iterator[str]:
-    """What is run when a Cluster is made."""
-    for cluster in clusters:
-        initdb = at(cluster, ("spec", "bootstrap", "initdb"))
-        for key in ("postInitSQL", "postInitApplicationSQL", "postInitTemplateSQL"):
-            yield from map(text, listing(initdb.get(key)))
 
 
 def _shown(names: set[str]) -> str:

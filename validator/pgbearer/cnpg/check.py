@@ -17,6 +17,7 @@ from pgbearer.cnpg import (
     about_service,
     about_settings,
     about_sidecar,
+    about_sql,
     about_together,
     about_volumes,
 )
@@ -83,14 +84,14 @@ def _place(finding: Finding) -> tuple[int, int]:
 
 
 def _about_all(manifests: Sequence[Manifest], images: Collection[str]) -> Iterator[tuple[Manifest, Found]]:
-    for room in (about_agreement, about_names, about_together):
+    for room in (about_roles, about_sql, about_agreement, about_names, about_together):
         for check in room.CHECKS:
             yield from check(manifests)
     yield from about_sidecar.sidecars_are_ours(manifests, images)
 
 
 def _about(manifest: Manifest) -> Iterator[Found]:
-    for room in (about_objects, about_patch, about_volumes, about_roles, about_maps, about_images, about_service):
+    for room in (about_objects, about_patch, about_volumes, about_maps, about_images, about_service):
         for check in room.CHECKS:
             yield from check(manifest)
     if is_cluster(manifest):

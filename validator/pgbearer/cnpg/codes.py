@@ -98,7 +98,11 @@ CODES: Final[Mapping[str, About]] = {
     "extension_before": _warning("An extension's folder is searched before the module's, and may have another module."),
     "group_not_forbidden": _warning("pgbearer.forbid_passwords does not have the group of an oauth line."),
     "role_powerful": _error("A role that is had by a token is, or may become, a superuser in effect."),
+    "role_certificate": _warning("The operator keeps the certificate of a powerful role in a Secret."),
     "sql_password": _warning("A statement that runs once gives a role a password."),
+    "sql_power": _warning("A statement that runs once makes a role a superuser, or one in effect."),
+    "sql_server": _warning("A statement that runs once changes the server's files, settings, programs or libraries."),
+    "sql_unseen": _warning("Statements that run once are in what was not given, or are too long to be looked through."),
     "network_open": _warning("No NetworkPolicy says who may reach the Cluster or the service."),
 }
 """By code. Codes are only ever added."""

@@ -1,0 +1,149 @@
+"""What SQL does to who gets in, as far as its words show it: roles that it makes, passwords, and the server itself."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import Final, Literal
+
+from pgbearer.cnpg.sql_words import name, streams
+
+__all__ = ["MAX_LENGTH", "POWERS", "Does", "what_it_does"]
+
+MAX_LENGTH: Final = 1024 * 1024
+"""Characters: a ConfigMap or a Secret has no more."""
+
+POWERS: Final = ("superuser", "createrole", "bypassrls", "replication")
+"""Attributes of a role by which it is no ordinary one."""
+_MOST: Final = 10_000
+"""Things that one text may do."""
+_TABLES: Final = frozenset({"pg_authid", "pg_auth_members"})
+_LIBRARIES: Final = frozenset({"session_preload_libraries", "local_preload_libraries", "dynamic_library_path"})
+_UNTRUSTED: Final = frozenset({"c", "'c", "plpython3u", "plpythonu", "plperlu", "pltclu"})
+_KINDS: Final = frozenset({"role", "user", "group"})
+_NEXT_WORD_SAYS: Final = frozenset({"load", "lo_export", "language", "extension"})
+_MARKS: Final = frozenset(";,().")
+
+
+@dataclass(frozen=True, slots=True)
+class Does:
+    """One thing that a statement does.
+
+    ``password``: gives `role` one. ``power``: gives `role` the attribute `what`. ``member``: makes `role` a member of
+    the role `what`. ``server``: changes files, settings, programs or libraries of the server, `what` says which.
+    """
+
+    kind: Literal["password", "power", "member", "server"]
+    role: str
+    what: str = ""
+
+
+def what_it_does(sql: str) -> list[Does]:
+    """All that the words of `sql` show, in no order. Pure.
+
+    Raises:
+        ValueError: it is too long to be looked at, or does too much.
+    """
+    if len(sql) > MAX_LENGTH:
+        raise ValueError(f"more than {MAX_LENGTH // 1024**2} MiB")
+    found = list(islice((does for words in streams(sql) for does in _of(words)), _MOST + 1))
+    if len(found) > _MOST:
+        raise ValueError(f"it does more than {_MOST} things")
+    return list(dict.fromkeys(found))
+
+
+def _of(words: Sequence[str]) -> Iterator[Does]:
+    for index, word in enumerate(words):
+        if (read := _READ.get(word)) is not None:
+            yield from read(_statement(words, index))
+        elif word in _TABLES and not {"update", "into"}.isdisjoint(words[max(index - 3, 0) : index]):
+            yield Does("server", "", f"the table {word}")
+        elif word in _LIBRARIES and not {"set", "system"}.isdisjoint(words[max(index - 2, 0) : index]):
+            yield Does("server", "", f"which libraries are loaded, by {word}")
+
+
+def _statement(words: Sequence[str], begin: int) -> Sequence[str]:
+    """What follows the word at `begin`, to where it ends or another begins: so none is looked at over and over."""
+    if words[begin] in _NEXT_WORD_SAYS:
+        return words[begin + 1 : begin + 2]
+    stops = (";", "grant") if words[begin] == "grant" else (";", "grant", "create", "alter", "copy")
+    end = next((place for place in range(begin + 1, len(words)) if words[place] in stops), len(words))
+    return words[begin + 1 : end]
+
+
+def _grant(words: Sequence[str]) -> Iterator[Does]:
+    """Of roles, unless it says of what: then only what is granted on parameters is the server's."""
+    if "to" not in words:
+        return
+    before, after = words[: words.index("to")], words[words.index("to") + 1 :]
+    if "on" in before:
+        if before[before.index("on") + 1 :][:1] == ["parameter"]:
+            yield Does("server", "", "who may set parameters")
+        return
+    roles = _names(before)
+    yield from (Does("member", member, role) for member in _names(after) for role in roles)
+
+
+def _make(words: Sequence[str]) -> Iterator[Does]:
+    """CREATE or ALTER: of a role, or of the server."""
+    if words[:1] == ["system"] and words[1:2] != ["on"]:  # GRANT ALTER SYSTEM ON PARAMETER is none
+        yield Does("server", "", "settings, by ALTER SYSTEM")
+    if not words or words[0] not in _KINDS or words[1:2] in ([], ["mapping"]):
+        return
+    role, said = name(words[1]), words[2:]
+    yield from (Does("power", role, attribute) for attribute in POWERS if attribute in said)
+    for index, (before, word) in enumerate(pairwise(["", *said])):
+        if word == "password" and said[index + 1 : index + 2] != ["null"]:
+            yield Does("password", role)
+        elif before == "in" and word in _KINDS:
+            yield from (Does("member", role, other) for other in _names(said, index + 1))
+        elif word in ("role", "user", "admin") and before != "drop":
+            yield from (Does("member", other, role) for other in _names(said, index + 1))
+
+
+def _copy(words: Sequence[str]) -> Iterator[Does]:
+    for word, following in pairwise(words):
+        if word in ("to", "from") and following == "program":
+            yield Does("server", "", "what runs there, by COPY ... PROGRAM")
+        elif word == "to" and following.startswith("'"):
+            yield Does("server", "", "its files, by COPY ... TO")
+
+
+def _load(words: Sequence[str]) -> Iterator[Does]:
+    if words[:1] and words[0].startswith("'"):
+        yield Does("server", "", "which libraries are loaded, by LOAD")
+
+
+def _export(words: Sequence[str]) -> Iterator[Does]:
+    if words[:1] == ["("]:
+        yield Does("server", "", "its files, by lo_export")
+
+
+def _language(words: Sequence[str]) -> Iterator[Does]:
+    """Functions in these do what the server's user may do."""
+    if words[:1] and words[0] in _UNTRUSTED:
+        shown = words[0].removeprefix("'")
+        yield Does("server", "", f"what runs there, in the language {shown}")
+
+
+_READ: Final = {
+    "grant": _grant,
+    "create": _make,
+    "alter": _make,
+    "copy": _copy,
+    "load": _load,
+    "lo_export": _export,
+    "language": _language,
+    "extension": _language,
+}
+
+
+def _names(words: Sequence[str], begin: int = 0) -> list[str]:
+    """A list of names with commas between them, to its end."""
+    found: list[str] = []
+    for index in range(begin, len(words), 2):
+        if words[index] in _MARKS or words[index].startswith("'"):
+            break
+        found.append(name(words[index]))
+        if words[index + 1 : index + 2] != [","]:
+            break
+    return found
