@@ -16,11 +16,12 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <unistd.h>
 
-#include "libpq/libpq.h"
+#include "storage/fd.h"
 
 #include "pgbearer.h"
 
@@ -32,11 +33,16 @@ char	   *guc_tls_certificate_file;
 char	   *guc_tls_key_file;
 char	   *guc_tls_ca_file;
 
-bool
-check_ssl_key_file_permissions(const char *ssl_key_file, bool isServerStart)
+int
+OpenTransientFile(const char *fileName, int fileFlags)
 {
-	(void) isServerStart;
-	return access(ssl_key_file, R_OK) == 0;
+	return open(fileName, fileFlags);
+}
+
+int
+CloseTransientFile(int fd)
+{
+	return close(fd);
 }
 
 static bool

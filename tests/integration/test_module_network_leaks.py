@@ -38,7 +38,8 @@ def program(
 def _compiled(installation: Installation, folder: Path, stand_ins: str, *options: str) -> Path:
     made = folder / "module_tls_loop"
     headers, libraries = (_asked(installation, option) for option in ("--includedir-server", "--libdir"))
-    sources = (_HERE / "module_tls_loop.c", *(SOURCE / name for name in ("tls.c", "tls_files.c", "endpoint.c")))
+    names = ("tls.c", "tls_files.c", "trusted_file.c", "endpoint.c")
+    sources = (_HERE / "module_tls_loop.c", *(SOURCE / name for name in names))
     command = [
         *("cc", "-g", "-O1", "-no-pie", "-Wall", "-Wextra", "-Werror", *options),
         *("-isystem", headers, f"-I{SOURCE}", stand_ins, str(_STAND_INS), *map(str, sources)),

@@ -5,8 +5,9 @@
  *
  * One login goes through them in this order: pgbearer.c (entry), request.c
  * with role.c (what is asked), endpoints.c with endpoint.c and names.c (whom),
- * connect.c with connection.c, peer.c, tls.c and tls_files.c (getting there), exchange.c with http.c
- * (asking), answer.c with json.c (what was said), session_end.c (the timer).
+ * connect.c with connection.c, peer.c, tls.c, tls_files.c and trusted_file.c
+ * (getting there), exchange.c with http.c (asking), answer.c with json.c (what
+ * was said), session_end.c (the timer).
  *
  * validator/pgmodule/pgbearer.h
  *
@@ -40,7 +41,8 @@
 #define MAX_PEER_NAME		255 /* a DNS name or SPIFFE ID that a certificate is to have */
 #define MAX_ADDRESSES		8	/* of one name */
 #define MAX_TRIES			(MAX_ENDPOINTS * MAX_ADDRESSES)
-#define MAX_TLS_WHY			256
+#define MAX_TLS_WHY			1024
+#define MAX_TLS_FILE		(256 * 1024)	/* bytes of a certificate, key or authority's file, as in the service */
 #define MAX_LABEL			(MAX_HOST + 16 + 48)	/* the last for an address of that name */
 
 #define REQUEST_ID_LEN		32	/* hex digits of 128 random bits */
@@ -162,6 +164,13 @@ typedef struct Connection
 	int			sock_pos;		/* of the service's socket in the set */
 	bool		client_gone;
 } Connection;
+
+/* Of a file, in memory that forget_content() is to be called for */
+typedef struct FileContent
+{
+	char	   *data;
+	size_t		len;
+} FileContent;
 
 /* Where in an HTTP answer the body lies */
 typedef struct HttpHead
@@ -299,6 +308,10 @@ extern struct ssl_ctx_st *tls_files_context(const TlsFiles *files);
 extern const char *tls_files_why(const TlsFiles *files);
 extern void tls_files_free(TlsFiles *files);
 extern void tls_note_failure(char *why, const char *what, int saved_errno);
+
+/* trusted_file.c */
+extern Outcome read_trusted_file(const char *path, bool secret, FileContent *content, char *why);
+extern void forget_content(FileContent *content);
 
 /* http.c */
 extern HttpResult parse_http_head(const char *data, size_t len, HttpHead *head, const char **error);

@@ -43,8 +43,8 @@
 		   "The socket is served by a user who is neither root, nor the server's own, nor pgbearer.service_user; or, over the network, with a certificate that does not verify or is of another name.", \
 		   "Find out who listens there; set pgbearer.service_user if it is the service, or pgbearer.tls_ca_file and the endpoint's hostname or spiffe.") \
 	REASON(tls_files_unusable, \
-		   "pgbearer.tls_certificate_file, tls_key_file or tls_ca_file is not set, cannot be read, can be written by others, or does not fit the others.", \
-		   "See the detail; the server must be able to read all three, nobody else may write them, and nobody else may read the key.") \
+		   "pgbearer.tls_certificate_file, tls_key_file or tls_ca_file is not set, cannot be read, can be written or exchanged by others, or does not fit the others.", \
+		   "See the detail; the server must be able to read all three, nobody else may write them or exchange them in their folders, and nobody else may read the key.") \
 	REASON(tls_failed, \
 		   "The TLS handshake with the service failed, or the service did not take this server's certificate.", \
 		   "See the service's log of the same moment; it speaks TLS 1.3 only, and names why it refuses a certificate.") \

@@ -17,14 +17,10 @@
 
 #ifdef USE_OPENSSL
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-
-#include "libpq/libpq.h"
 
 /*
  * In the order of preference; an OpenSSL before 3.5 does not know the first
@@ -39,9 +35,16 @@ struct TlsFiles
 	char		why[MAX_TLS_WHY];	/* why they are not, without a full stop */
 };
 
+/* What the bytes of a file are put to; false leaves the reason in OpenSSL's queue */
+typedef bool (*Use) (SSL_CTX *ctx, BIO *bytes);
+
 static Outcome load_files(TlsFiles *files);
-static bool may_be_used(TlsFiles *files, const char *what, const char *file);
-static Outcome file_failed(TlsFiles *files, const char *what, const char *file);
+static Outcome use_file(TlsFiles *files, const char *what, const char *file, bool secret, Use use);
+static bool use_certificate(SSL_CTX *ctx, BIO *bytes);
+static bool use_key(SSL_CTX *ctx, BIO *bytes);
+static bool use_authority(SSL_CTX *ctx, BIO *bytes);
+static X509 *next_certificate(BIO *bytes);
+static bool nothing_follows(void);
 static bool set_policy(SSL_CTX *ctx);
 static const char *openssl_said(unsigned long code, int saved_errno);
 static int	no_passphrase(char *buf, int size, int rwflag, void *userdata);
@@ -89,7 +92,7 @@ tls_files_read(TlsFiles *files)
 static Outcome
 load_files(TlsFiles *files)
 {
-	SSL_CTX    *ctx = files->ctx;
+	Outcome		outcome;
 
 	if (guc_tls_certificate_file[0] == '\0' || guc_tls_key_file[0] == '\0' || guc_tls_ca_file[0] == '\0')
 	{
@@ -97,61 +100,107 @@ load_files(TlsFiles *files)
 				MAX_TLS_WHY);
 		return OUTCOME_NEXT;
 	}
-	if (!may_be_used(files, "certificate", guc_tls_certificate_file) ||
-		!may_be_used(files, "authority", guc_tls_ca_file))
-		return OUTCOME_NEXT;
-	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
-	if (SSL_CTX_use_certificate_chain_file(ctx, guc_tls_certificate_file) != 1)
-		return file_failed(files, "certificate", guc_tls_certificate_file);
-	if (!check_ssl_key_file_permissions(guc_tls_key_file, false))
-	{
-		snprintf(files->why, MAX_TLS_WHY, "private key file \"%s\" is not there or open to others, see the message before",
-				 guc_tls_key_file);
-		return OUTCOME_NEXT;
-	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, guc_tls_key_file, SSL_FILETYPE_PEM) != 1 ||
-		SSL_CTX_check_private_key(ctx) != 1)
-		return file_failed(files, "private key", guc_tls_key_file);
-	if (SSL_CTX_load_verify_locations(ctx, guc_tls_ca_file, NULL) != 1)
-		return file_failed(files, "authority", guc_tls_ca_file);
-	return OUTCOME_ANSWERED;
+	outcome = use_file(files, "certificate", guc_tls_certificate_file, false, use_certificate);
+	if (outcome == OUTCOME_ANSWERED)
+		outcome = use_file(files, "private key", guc_tls_key_file, true, use_key);
+	if (outcome == OUTCOME_ANSWERED)
+		outcome = use_file(files, "authority", guc_tls_ca_file, false, use_authority);
+	return outcome;
 }
 
 /*
- * To open a pipe that nobody writes to would wait, whatever this backend is
- * told.  And whoever can write the authority can be the service, so its owner
- * and mode are as the key's must be, but for who may read it; links, as in a
- * Kubernetes volume, are followed.  What is not there at all is for OpenSSL to
- * say; of the key, check_ssl_key_file_permissions() sees to all this.
+ * Whoever can write the authority can be the service, so of each file it is
+ * the bytes of the one that was judged that count (trusted_file.c).
  */
-static bool
-may_be_used(TlsFiles *files, const char *what, const char *file)
+static Outcome
+use_file(TlsFiles *files, const char *what, const char *file, bool secret, Use use)
 {
-	struct stat status;
+	char		why[MAX_TLS_WHY];
+	FileContent content;
+	Outcome		outcome = read_trusted_file(file, secret, &content, why);
+	BIO		   *bytes;
 
-	if (stat(file, &status) != 0)
-		return true;
-	if (!S_ISREG(status.st_mode))
-		snprintf(files->why, MAX_TLS_WHY, "%s file \"%s\" is no regular file", what, file);
-	else if (status.st_uid != geteuid() && status.st_uid != 0)
-		snprintf(files->why, MAX_TLS_WHY, "%s file \"%s\" must belong to root or the server's user, not to uid %ld",
-				 what, file, (long) status.st_uid);
-	else if (status.st_mode & (S_IWGRP | S_IWOTH))
-		snprintf(files->why, MAX_TLS_WHY, "%s file \"%s\" can be written by others", what, file);
-	else
-		return true;
-	return false;
+	if (outcome == OUTCOME_ANSWERED)
+	{
+		bytes = BIO_new_mem_buf(content.data, (int) content.len);
+		if (bytes == NULL || !use(files->ctx, bytes))
+		{
+			tls_note_failure(why, "cannot be used", 0);
+			outcome = OUTCOME_RETRY;
+		}
+		BIO_free(bytes);
+		forget_content(&content);
+	}
+	if (outcome != OUTCOME_ANSWERED)
+		snprintf(files->why, MAX_TLS_WHY, "%s file \"%s\" %s", what, file, why);
+	return outcome;
 }
 
-static Outcome
-file_failed(TlsFiles *files, const char *what, const char *file)
+/*
+ * Our certificate, and what its chain needs.
+ */
+static bool
+use_certificate(SSL_CTX *ctx, BIO *bytes)
 {
-	int			saved_errno = errno;
-	char		said[MAX_TLS_WHY];
+	X509	   *certificate = next_certificate(bytes);
+	bool		used = certificate != NULL && SSL_CTX_use_certificate(ctx, certificate) == 1;
 
-	snprintf(said, sizeof(said), "%s file \"%s\" cannot be used", what, file);
-	tls_note_failure(files->why, said, saved_errno);
-	return OUTCOME_RETRY;
+	X509_free(certificate);
+	while (used && (certificate = next_certificate(bytes)) != NULL)
+	{
+		used = SSL_CTX_add1_chain_cert(ctx, certificate) == 1;
+		X509_free(certificate);
+	}
+	return used && nothing_follows();
+}
+
+static bool
+use_key(SSL_CTX *ctx, BIO *bytes)
+{
+	EVP_PKEY   *key = PEM_read_bio_PrivateKey(bytes, NULL, no_passphrase, NULL);
+	bool		used = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1;
+
+	EVP_PKEY_free(key);
+	return used;
+}
+
+/*
+ * One certificate or more, of which each is an authority.
+ */
+static bool
+use_authority(SSL_CTX *ctx, BIO *bytes)
+{
+	X509	   *certificate = next_certificate(bytes);
+	bool		used = certificate != NULL;
+
+	while (certificate != NULL)
+	{
+		used = used && X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), certificate) == 1;
+		X509_free(certificate);
+		certificate = used ? next_certificate(bytes) : NULL;
+	}
+	return used && nothing_follows();
+}
+
+static X509 *
+next_certificate(BIO *bytes)
+{
+	return PEM_read_bio_X509(bytes, NULL, no_passphrase, NULL);
+}
+
+/*
+ * Was what came after the last certificate no PEM at all?  A file that is cut
+ * off is not taken for a shorter one.
+ */
+static bool
+nothing_follows(void)
+{
+	unsigned long code = ERR_peek_last_error();
+
+	if (ERR_GET_LIB(code) != ERR_LIB_PEM || ERR_GET_REASON(code) != PEM_R_NO_START_LINE)
+		return false;
+	ERR_clear_error();
+	return true;
 }
 
 /*

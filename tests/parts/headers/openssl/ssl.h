@@ -9,7 +9,9 @@ typedef struct ssl_st SSL;
 typedef struct ssl_ctx_st SSL_CTX;
 typedef struct ssl_method_st SSL_METHOD;
 typedef struct x509_st X509;
+typedef struct x509_store_st X509_STORE;
 typedef struct X509_VERIFY_PARAM_st X509_VERIFY_PARAM;
+typedef struct evp_pkey_st EVP_PKEY;
 
 extern int	i2d_X509(const X509 *x, unsigned char **out);
 extern void X509_free(X509 *x);
@@ -29,14 +31,13 @@ extern long SSL_CTX_ctrl(SSL_CTX *ctx, int cmd, long larg, void *parg);
 extern uint64_t SSL_CTX_set_options(SSL_CTX *ctx, uint64_t options);
 extern X509_VERIFY_PARAM *SSL_CTX_get0_param(SSL_CTX *ctx);
 extern void SSL_CTX_set_verify(SSL_CTX *ctx, int mode, int (*callback) (int, void *));
-extern void SSL_CTX_set_default_passwd_cb(SSL_CTX *ctx, int (*callback) (char *, int, int, void *));
-extern int	SSL_CTX_use_certificate_chain_file(SSL_CTX *ctx, const char *file);
-extern int	SSL_CTX_use_PrivateKey_file(SSL_CTX *ctx, const char *file, int type);
+extern int	SSL_CTX_use_certificate(SSL_CTX *ctx, X509 *certificate);
+extern int	SSL_CTX_use_PrivateKey(SSL_CTX *ctx, EVP_PKEY *key);
 extern int	SSL_CTX_check_private_key(const SSL_CTX *ctx);
-extern int	SSL_CTX_load_verify_locations(SSL_CTX *ctx, const char *file, const char *folder);
+extern X509_STORE *SSL_CTX_get_cert_store(const SSL_CTX *ctx);
+extern int	X509_STORE_add_cert(X509_STORE *store, X509 *certificate);
 
 #define TLS1_3_VERSION 0x0304
-#define SSL_FILETYPE_PEM 1
 #define SSL_VERIFY_PEER 0x01
 #define SSL_SESS_CACHE_OFF 0
 #define SSL_MODE_ENABLE_PARTIAL_WRITE 0x1
@@ -46,6 +47,7 @@ extern int	SSL_CTX_load_verify_locations(SSL_CTX *ctx, const char *file, const c
 #define SSL_CTX_set_mode(ctx, mode) SSL_CTX_ctrl(ctx, 33, mode, NULL)
 #define SSL_CTX_set_session_cache_mode(ctx, mode) SSL_CTX_ctrl(ctx, 44, mode, NULL)
 #define SSL_CTX_clear_mode(ctx, mode) SSL_CTX_ctrl(ctx, 78, mode, NULL)
+#define SSL_CTX_add1_chain_cert(ctx, certificate) SSL_CTX_ctrl(ctx, 89, 1, (char *) (certificate))
 #define SSL_CTX_set1_groups_list(ctx, list) SSL_CTX_ctrl(ctx, 92, 0, (char *) (list))
 #define SSL_CTX_set_min_proto_version(ctx, version) SSL_CTX_ctrl(ctx, 123, version, NULL)
 
