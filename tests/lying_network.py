@@ -42,9 +42,9 @@ class LyingNetwork(LyingService):
         self.greeted: list[dict[str, Any]] = []
         """Of each handshake that was finished: the version, and the client's certificate if it was asked for."""
         self.came = 0
+        """Connections, whatever became of them."""
         self.tickets = 2
         """Sent after each handshake, for a session that nobody resumes."""
-        """Connections, whatever became of them."""
 
     def endpoint(self, peer: str = "hostname=pgbearer.test") -> str:
         """How the module is told of it; it must be listening."""
@@ -58,13 +58,11 @@ class LyingNetwork(LyingService):
         """Do this with a connection, then close it; None: speak TLS again."""
         self._instead = behave
 
-    def cut_once(self, *, after_the_handshake: bool) -> None:
-        """Close the next connection: at once, or when both sides have shown their certificates."""
+    def cut_once(self) -> None:
+        """Close the next connection at once."""
 
-        def leave(connection: socket.socket) -> None:
+        def leave(_: socket.socket) -> None:
             self._instead = None
-            if after_the_handshake:
-                self._wrap(connection).close()
 
         self.instead_of_tls(leave)
 

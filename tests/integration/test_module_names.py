@@ -218,6 +218,20 @@ def test_a_name_that_has_moved_is_looked_up_when_a_login_finds_nobody_there(name
     service.stop()
 
 
+def test_who_has_taken_the_request_is_not_asked_again_when_the_name_is_looked_up(named: Make) -> None:
+    port = free_port()
+    one = named(at(port))
+    first, second = one.service("first", port=port), one.service("second", "127.0.0.2", port)
+    first.cut_after(0)
+    second.cut_after(0)
+    patiently(one)
+    one.resolve_to("127.0.0.1", "127.0.0.2")
+    assert one.server.refusal().startswith("service_cut")
+    assert (len(first.requests), len(second.requests)) == (1, 1)
+    first.stop()
+    second.stop()
+
+
 def test_an_address_that_is_down_is_avoided_and_the_others_of_its_name_are_not(named: Make) -> None:
     port = free_port()
     one = named(at(port), addresses=["127.0.0.2", "127.0.0.3"])

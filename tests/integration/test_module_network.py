@@ -147,14 +147,39 @@ def test_what_is_no_tls_is_refused(
     network_server.server.login().close()
 
 
-@pytest.mark.parametrize("after_the_handshake", [False, True])
-def test_a_connection_that_is_cut_before_a_word_is_tried_again(
-    network_server: NetworkServer, lying_network: LyingNetwork, after_the_handshake: bool
-) -> None:
+def test_a_handshake_that_is_cut_is_tried_again(network_server: NetworkServer, lying_network: LyingNetwork) -> None:
     """So does a service that makes room for others."""
-    lying_network.cut_once(after_the_handshake=after_the_handshake)
+    lying_network.cut_once()
     network_server.server.login().close()
     assert (lying_network.came, len(lying_network.requests)) == (2, 1)
+
+
+@pytest.mark.parametrize("lose", [lambda lying: lying.cut_after(0), lambda lying: lying.hang()], ids=["cut", "hung"])
+def test_who_has_taken_the_request_is_not_asked_again(
+    network_server: NetworkServer, lying_network: LyingNetwork, lose: Callable[[LyingNetwork], None]
+) -> None:
+    """It may have decided and recorded that: each place decides a login once, however often it is configured."""
+    lose(lying_network)
+    network_server.ask_at(lying_network.endpoint(), lying_network.endpoint(), timeout="2s", connect_timeout="2s")
+    assert network_server.server.refusal().startswith("service_")
+    assert len(lying_network.requests) == 1
+
+
+def test_another_is_asked_in_place_of_one_that_has_taken_the_request(
+    network_server: NetworkServer, lying_network: LyingNetwork
+) -> None:
+    """It is told which login it is, as the first one was."""
+    second = LyingNetwork(network_server.authority.server("second", [SERVICE_NAME]), network_server.authority.ca_file)
+    second.start()
+    second.allow("from-second")
+    lying_network.cut_after(0)
+    network_server.ask_at(lying_network.endpoint(), second.endpoint())
+    with network_server.server.login() as connection:
+        assert connection.execute("SELECT system_user").fetchone() == ("oauth:from-second",)
+    asked = [*lying_network.requests, *second.requests]
+    assert len(asked) == 2
+    assert asked[0]["request_id"] == asked[1]["request_id"]
+    second.stop()
 
 
 def test_a_service_that_cuts_every_connection_is_not_asked_for_ever(

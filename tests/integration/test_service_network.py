@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fix_network import PAY, NetworkService, StartNetwork, replace_certificate, tls_settings
+from tests.integration.fix_network import (
+    PAY,
+    SERVICE_NAME,
+    NetworkService,
+    StartNetwork,
+    replace_certificate,
+    tls_settings,
+)
 from tests.integration.fix_service import Start, local_server, read_answer
 from tests.parts.authority import Authority, Certificate
 from tests.parts.processes import wait_until
@@ -364,3 +371,40 @@ def test_it_stops_without_cutting_logins_and_says_where_it_listens(network: Netw
         answer = read_answer(connection)
     assert (answer.status, answer.body["reason"]) == (503, "not_ready")
     assert network.service.stop() == 0
+
+
+def test_it_stops_without_cutting_a_request_that_comes_with_the_end_of_its_handshake(network: NetworkService) -> None:
+    """Whoever is cut then cannot know that nothing was decided, and asks no second time."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context(cafile=str(network.authority.ca_file))
+    context.load_cert_chain(network.pay.cert_file, network.pay.key_file)
+    tls = context.wrap_bio(incoming, outgoing, server_hostname=SERVICE_NAME)
+    with network.connect_plainly() as connection:
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+                incoming.write(connection.recv(65536))
+        network.service.process.terminate()
+        network.service.await_line("stopping")
+        assert network.service.http("/readyz")[0] == 503  # by now it has seen to those under way
+        body = network.service.encoded()
+        tls.write(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        connection.sendall(outgoing.read())
+        answer = b""
+        while part := connection.recv(65536):
+            incoming.write(part)
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+                answer += tls.read()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert network.service.stop() == 0
+
+
+def test_a_handshake_that_never_ends_does_not_keep_it_from_stopping(network: NetworkService) -> None:
+    with network.connect_plainly():
+        assert network.login(network.pay)["decision"] == "allow"
+        network.service.process.terminate()
+        network.service.await_line("no handshake in 5 s")
+        assert network.service.stop() == 0

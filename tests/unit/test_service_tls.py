@@ -1,7 +1,8 @@
 """What a certificate's owner may be known by, and how refusals are told of."""
 
 import logging
-from typing import Any
+import ssl
+from typing import Any, cast
 
 import pytest
 
@@ -9,8 +10,8 @@ from pgbearer.service.exchange import Peer
 from pgbearer.service.judge import Judgement
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.recording import login_record
-from pgbearer.service.tls_connection import names_of
-from pgbearer.service.tls_listener import Refusals
+from pgbearer.service.tls_connection import TlsConnection, names_of
+from pgbearer.service.tls_listener import MAX_HANDSHAKES, Refusals, TlsListener
 from pgbearer.wire import Reason
 from tests.parts.login import login_request
 
@@ -67,3 +68,44 @@ def test_a_record_has_no_more_of_a_certificate_than_fits_a_line() -> None:
     assert record.peer_uid is None
     assert record.peer_certificate is not None
     assert len(record.peer_certificate) == 512
+
+
+class Shaking(TlsConnection):
+    """A handshake under way, without a socket."""
+
+    def __init__(self, door: TlsListener, host: str, *, unread: bool = False) -> None:
+        super().__init__(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), door, 0)
+        self.host = host
+        self._waiting = unread
+        self.why: str | None = None
+
+    @property
+    def unread(self) -> bool:
+        return self._waiting
+
+    def fail(self, reason: str, why: str, *, politely: bool = False) -> None:
+        self.why = reason
+        self._door.left(self)
+
+
+def listener() -> TlsListener:
+    """One that is not listening, and whose handshakes never come to an exchange."""
+    return TlsListener(cast("Any", None), cast("Any", None), cast("Any", None), Refusals(Metrics()))
+
+
+def test_who_has_said_something_that_is_not_read_yet_does_not_make_room() -> None:
+    """It may be a request, whose sender could not know that nothing was decided."""
+    door = listener()
+    first = Shaking(door, "192.0.2.1", unread=True)
+    others = [Shaking(door, "192.0.2.1") for _ in range(MAX_HANDSHAKES - 1)]
+    for one in (first, *others, Shaking(door, "192.0.2.2")):
+        door.came(one)
+    assert (first.why, others[0].why, others[1].why) == (None, "crowded", None)
+
+
+def test_where_all_have_the_oldest_makes_room() -> None:
+    door = listener()
+    all_of_them = [Shaking(door, "192.0.2.1", unread=True) for _ in range(MAX_HANDSHAKES + 1)]
+    for one in all_of_them:
+        door.came(one)
+    assert [one.why for one in all_of_them[:2]] == ["crowded", None]

@@ -21,10 +21,14 @@
 
 #include "pgbearer.h"
 
+/* Handshakes cut without a word, for one login: a service that makes room for others is worth another try */
+#define MAX_CUTS 3
+
 static Outcome connect_unix(Login *login, const Endpoint *endpoint, Connection *conn);
 static Outcome connect_network(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);
 static Outcome connect_tcp(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);
 static Outcome shake_hands(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);
+static Outcome cut_short(Login *login);
 static Outcome not_connected(Login *login, const Endpoint *endpoint, int why);
 static Outcome too_slow(Login *login, const Endpoint *endpoint, const Connection *conn, const char *at);
 
@@ -124,6 +128,15 @@ shake_hands(Login *login, const Endpoint *endpoint, Connection *conn, int64 unti
 			return too_slow(login, endpoint, conn, "finish its TLS handshake");
 	}
 	return OUTCOME_ANSWERED;
+}
+
+/*
+ * Nothing of the request has been sent, so whoever it was has decided nothing.
+ */
+static Outcome
+cut_short(Login *login)
+{
+	return login->cuts++ < MAX_CUTS ? OUTCOME_RETRY : OUTCOME_NEXT;
 }
 
 /*

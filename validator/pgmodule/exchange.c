@@ -23,9 +23,6 @@
 #define MIN_RETRY_WAIT 5
 #define MAX_RETRY_WAIT 50
 
-/* Connections cut before a word was said, for one login: a service that makes room for others is worth another try */
-#define MAX_CUTS 3
-
 typedef struct Reply
 {
 	char	   *data;
@@ -47,6 +44,7 @@ static bool judge(Login *login, const Endpoint *endpoint, Reply *reply, Outcome 
 static bool pause_between(Login *login, int64 until);
 static Outcome lost(Login *login, const Endpoint *endpoint, const Connection *conn);
 static Outcome cut_off(Login *login, const Endpoint *endpoint, const Connection *conn, size_t received);
+static bool was_asked(const Login *login, const Endpoint *endpoint);
 
 /*
  * Send `request` to the endpoints in turn until one has answered; *body is
@@ -193,6 +191,8 @@ attempt(Login *login, const Endpoint *endpoint, int64 until, const Block *reques
 
 	if (endpoint->address_len == 0)
 		return no_address(login, endpoint);
+	if (was_asked(login, endpoint))
+		return OUTCOME_NEXT;
 	connection_open(&conn, endpoint->address.ss_family);
 	PG_TRY();
 	{
@@ -308,6 +308,7 @@ lost(Login *login, const Endpoint *endpoint, const Connection *conn)
 {
 	if (conn->client_gone)
 		return client_gone(login, endpoint);
+	login->asked = lappend(login->asked, unconstify(Endpoint *, endpoint));
 	fail(login, FAULT_service_timeout, "Endpoint %s did not answer in time.", endpoint->label);
 	return OUTCOME_NEXT;
 }
@@ -324,32 +325,42 @@ client_gone(Login *login, const Endpoint *endpoint)
 }
 
 /*
- * The connection was cut before a word was said: worth another try, but not
- * for ever.
- */
-Outcome
-cut_short(Login *login)
-{
-	return login->cuts++ < MAX_CUTS ? OUTCOME_RETRY : OUTCOME_NEXT;
-}
-
-/*
  * The connection ended before the answer was whole.  Over TLS 1.3 that is also
  * how a service says that it does not take our certificate: by then our side of
- * the handshake is over; and how it makes room for others, which it may have
- * done before it saw our side of it.
+ * the handshake is over.
+ *
+ * It may have decided, and have recorded that.  So it is not asked again, nor
+ * is one that was too slow: who has been sent a request decides once, or not
+ * at all.
  */
 static Outcome
 cut_off(Login *login, const Endpoint *endpoint, const Connection *conn, size_t received)
 {
 	const char *alert = conn->tls ? tls_why(conn->tls) : NULL;
 
+	login->asked = lappend(login->asked, unconstify(Endpoint *, endpoint));
 	if (alert != NULL)
 		fail(login, FAULT_tls_failed, "Endpoint %s: %s.", endpoint->label, alert);
 	else
 		fail(login, FAULT_service_cut, "Endpoint %s closed the connection after %zu bytes of its answer.",
 			 endpoint->label, received);
-	return conn->tls != NULL && alert == NULL && received == 0 ? cut_short(login) : OUTCOME_NEXT;
+	return OUTCOME_NEXT;
+}
+
+/*
+ * Has the same address been sent the request, and may have decided?  Names are
+ * looked up again within a login, and an address may be configured twice.
+ */
+static bool
+was_asked(const Login *login, const Endpoint *endpoint)
+{
+	foreach_ptr(const Endpoint, asked, login->asked)
+	{
+		if (asked->address_len == endpoint->address_len &&
+			memcmp(&asked->address, &endpoint->address, asked->address_len) == 0)
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -74,7 +74,8 @@ typedef struct Login
 	char		token_ref[TOKEN_REF_LEN + 1];
 	int64		deadline;		/* monotonic_ms() by which the answer must be here */
 	TlsFiles   *tls_files;		/* while it is exchanged */
-	int			cuts;			/* connections that ended before a word was said */
+	int			cuts;			/* handshakes that ended without a word */
+	List	   *asked;			/* const Endpoint *: may have decided, but nothing came of it */
 
 	const char *reason;			/* the last fault, or the service's reason */
 	const char *decision_id;	/* NULL if there is no decision */
@@ -275,7 +276,6 @@ extern bool peer_is_trusted(pgsocket sock, uid_t *uid);
 /* exchange.c */
 extern bool exchange(Login *login, const Block *request, char **body, size_t *body_len);
 extern Outcome client_gone(Login *login, const Endpoint *endpoint);
-extern Outcome cut_short(Login *login);
 
 /* connect.c */
 extern Outcome connect_to(Login *login, const Endpoint *endpoint, Connection *conn, int64 until);

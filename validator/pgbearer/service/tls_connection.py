@@ -6,8 +6,11 @@ handshake is over, so unfinished ones could not be counted, and keeps a buffer o
 
 import asyncio
 import contextlib
+import fcntl
 import re
 import ssl
+import struct
+import termios
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol, cast
 
@@ -115,6 +118,16 @@ class TlsConnection(asyncio.Protocol):
         self._door.left(self)
 
     # our own
+
+    @property
+    def unread(self) -> bool:
+        """Whether the peer has sent something that has not been taken in."""
+        if self._transport.is_closing():
+            return False
+        connected = self._transport.get_extra_info("socket")
+        waiting = bytearray(struct.calcsize("i"))
+        fcntl.ioctl(connected.fileno(), termios.FIONREAD, waiting)
+        return any(waiting)
 
     def fail(self, reason: str, why: str, *, politely: bool = False) -> None:
         """End it without an answer; `politely` sends what is still to be sent."""

@@ -1,6 +1,7 @@
 """The listener for servers on other hosts: so many handshakes at a time, refusals counted and told of now and then."""
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import socket
@@ -70,6 +71,8 @@ class TlsListener:
         self._shaking: dict[str, dict[TlsConnection, None]] = {}
         """By where they are from, the oldest first."""
         self._handshakes = 0
+        self._none_shaking = asyncio.Event()
+        self._none_shaking.set()
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
@@ -86,21 +89,34 @@ class TlsListener:
             self._server.close()
 
     async def drained(self, seconds: float) -> None:
-        """Wait until the exchanges under way are over; after `seconds`, cut the rest, and handshakes with them."""
-        await self._live.drained(seconds)
+        """Wait until handshakes and exchanges under way are over; after `seconds`, cut the rest.
+
+        A request that comes with the end of a handshake is answered: whoever is cut after having sent it cannot know
+        that nothing was decided. A handshake that does not end is ended as ever, in `HANDSHAKE_SECONDS`.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._none_shaking.wait(), seconds)
         for connection in [one for those in self._shaking.values() for one in those]:
             connection.fail("handshake", "the service stops")
+        await self._live.drained(max(until - loop.time(), 0))
 
     # what connections call
 
     def came(self, connection: TlsConnection) -> None:
-        """Make room, if there is none."""
+        """Make room, if there is none.
+
+        What has sent something that has not been read yet may be a request that came with the end of its handshake; it
+        is cut only if all the others of its address have too. It does not stay so: it is read within a moment.
+        """
         if self._handshakes >= MAX_HANDSHAKES:
             most = max(self._shaking.values(), key=len)
             why = f"{MAX_HANDSHAKES} handshakes are under way, {len(most)} of them from there"
-            next(iter(most)).fail("crowded", why)
+            next((one for one in most if not one.unread), next(iter(most))).fail("crowded", why)
         self._shaking.setdefault(_whence(connection.host), {})[connection] = None
         self._handshakes += 1
+        self._none_shaking.clear()
 
     def passed(self, connection: TlsConnection, peer: Peer) -> Exchange:
         """Ask the handler who that is."""
@@ -119,6 +135,8 @@ class TlsListener:
             self._handshakes -= 1
             if not those:
                 del self._shaking[whence]
+            if not self._handshakes:
+                self._none_shaking.set()
 
 
 def _whence(host: str) -> str:
