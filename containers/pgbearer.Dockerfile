@@ -10,4 +10,5 @@ RUN groupadd --gid 999 postgres-server && usermod --append --groups postgres-ser
   && install -d -o pgbearer -g postgres-server -m 0750 /run/pgbearer/login \
   && install -d -o pgbearer -g pgbearer -m 0700 /run/pgbearer/admin /var/log/pgbearer /var/lib/pgbearer
 USER pgbearer
-ENTRYPOINT ["pgbearer"]
+# -I: no code but what is in the image, whatever the environment says
+ENTRYPOINT ["python3", "-I", "/usr/local/bin/pgbearer"]

@@ -71,18 +71,20 @@ class NetworkService:
     def port(self) -> int:
         return int(self.service.await_line(r"over TLS on 127\.0\.0\.1:(\d+)")[1])
 
-    def connect_plainly(self) -> socket.socket:
-        """TCP, and nothing said yet."""
-        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+    def connect_plainly(self, whence: str = "127.0.0.1") -> socket.socket:
+        """TCP from that address of loopback, and nothing said yet."""
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE, (whence, 0))
 
-    def connect(self, certificate: Certificate | None, *, maximum: ssl.TLSVersion | None = None) -> ssl.SSLSocket:
+    def connect(
+        self, certificate: Certificate | None, *, maximum: ssl.TLSVersion | None = None, whence: str = "127.0.0.1"
+    ) -> ssl.SSLSocket:
         """TLS, the service's certificate checked."""
         context = ssl.create_default_context(cafile=str(self.authority.ca_file))
         if maximum is not None:
             context.maximum_version = maximum
         if certificate is not None:
             context.load_cert_chain(certificate.cert_file, certificate.key_file)
-        plain = self.connect_plainly()
+        plain = self.connect_plainly(whence)
         try:
             return context.wrap_socket(plain, server_hostname=SERVICE_NAME)
         except BaseException:

@@ -103,6 +103,21 @@ def test_every_extra_that_pods_need_is_in_it(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_no_code_of_the_environments_runs(service_layers: list[Path], place: tuple[int, Path]) -> None:
+    """Who may set a variable of the pod, or write to a volume of it, is not thereby the service."""
+    uid, folder = place
+    hostile = folder / "hostile"
+    hostile.mkdir()
+    (hostile / "sitecustomize.py").write_text("raise SystemExit('hostile code ran')\n")
+    said = {}
+    for words in (["python3", "/usr/local/bin/pgbearer"], ["pgbearer"]):
+        named = ["env", f"PYTHONPATH={INSIDE}/hostile", *words, "--version"]
+        done = subprocess.run(command(service_layers, folder, *named, uid=uid), capture_output=True, text=True)
+        said[words[0]] = done.stdout + done.stderr
+    assert "hostile code ran" in said["python3"], "the trap does not work"
+    assert "hostile code ran" not in said["pgbearer"]
+
+
 def test_it_is_registered_by_the_names_of_the_manifests(service_tree: Path) -> None:
     known = Images()
     our_images.register(known)

@@ -122,7 +122,7 @@ def test_where_the_services_files_are(service_tree: Path) -> None:
     assert {str(path.relative_to(service_tree)) for path in (service_tree / "usr/local/lib").iterdir()} == {
         "usr/local/lib/python3.13"
     }
-    assert (service_tree / "usr/local/bin/pgbearer").read_text().startswith("#!/usr/bin/python3\n")
+    assert (service_tree / "usr/local/bin/pgbearer").read_text().startswith("#!/usr/bin/python3 -I\n")
     assert (image.base() / "usr/bin/python3").resolve().name == "python3.13"
 
 

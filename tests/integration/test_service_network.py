@@ -160,9 +160,22 @@ def test_one_server_leaves_places_to_the_others(start_network: StartNetwork) -> 
     with contextlib.ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(network.connect(network.shop)).sendall(HEAD)
-        network.service.await_metric('pgbearer_crowded_total{server="shop"} 8.0')
+        network.service.await_metric('pgbearer_crowded_total{server="shop"} 10.0')
         assert network.login(network.pay)["decision"] == "allow"
         assert network.service.login()["decision"] == "allow"
+
+
+def test_one_instance_of_a_server_leaves_places_to_the_others(start_network: StartNetwork) -> None:
+    """They have one certificate, and addresses of their own."""
+    network = start_network(limits={"in_flight": 16})
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(network.connect(network.shop)).sendall(HEAD)
+        network.service.await_metric('pgbearer_crowded_total{server="shop"} 10.0')
+        other = stack.enter_context(network.connect(network.shop, whence="127.0.0.2"))
+        body = network.service.encoded()
+        other.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert read_answer(other).body["reason"] == "allowed"
 
 
 @pytest.mark.parametrize(

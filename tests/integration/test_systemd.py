@@ -1,16 +1,18 @@
-"""Sockets that a service manager hands over are taken once, and only if they are meant for this process."""
+"""What a service manager hands over: sockets are taken once, if they are for us; code of the environment never is."""
 
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pgbearer.errors import UsageError
 from pgbearer.systemd import inherited_sockets
 
+UNITS = Path(__file__).parents[2] / "docs" / "systemd"
 LOOK = """
 import os, sys
 from pgbearer.errors import UsageError
@@ -89,3 +91,20 @@ def test_nothing_is_handed_over_without_a_service_manager() -> None:
     assert inherited_sockets({}) == ()
     with pytest.raises(UsageError):
         inherited_sockets({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "-1"})
+
+
+@pytest.mark.parametrize("name", ["pgbearer.service", "pgbearer-proxy-peers.service"])
+def test_a_unit_of_the_machine_runs_no_code_of_the_environments(name: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit('hostile code ran')\n")
+    (line,) = (line for line in (UNITS / name).read_text().splitlines() if line.startswith("ExecStart="))
+    here = str(Path(sys.executable).parent)
+    program, *words = line.removeprefix("ExecStart=").replace("/opt/pgbearer/bin", here).split()
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def ran(*command: str) -> bool:
+        done = subprocess.run([*command, "--help"], env=environment, capture_output=True, text=True, check=False)
+        assert done.stdout.startswith("Usage: pgbearer") or "hostile" in done.stderr
+        return "hostile code ran" in done.stderr
+
+    assert ran(sys.executable, f"{here}/pgbearer"), "the trap does not work"
+    assert not ran(program, *words[: words.index(f"{here}/pgbearer") + 1])

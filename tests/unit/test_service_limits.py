@@ -1,8 +1,10 @@
 """Places and buckets, with a clock of the test's own."""
 
+from collections import Counter
+
 import pytest
 
-from pgbearer.service.limits import STRANGERS, Buckets, Entry, Slots
+from pgbearer.service.limits import MOST_ADDRESSES, STRANGERS, Buckets, Entry, Slots
 
 ADMITTED, REFUSED, SWAMPED = Entry.ADMITTED, Entry.REFUSED, Entry.SWAMPED
 
@@ -49,6 +51,23 @@ def test_refusals_of_one_caller_take_nothing_from_another() -> None:
     assert taken(slots, "greedy", limit=16, servers=2) == 12
 
 
+@pytest.mark.parametrize(
+    ("limit", "servers", "most"), [(1024, 1, 512), (1024, 4, 512), (16, 3, 10), (2, 3, 2), (1, 1, 1)]
+)
+def test_one_address_leaves_a_servers_own_places_to_its_other_instances(limit: int, servers: int, most: int) -> None:
+    slots = Slots()
+    share = {"limit": limit, "servers": servers}
+    said = [slots.enter("a", whence="192.0.2.1", **share) for _ in range(2 * limit)]
+    assert said.count(ADMITTED) == most
+    if most < limit:
+        assert slots.enter("a", whence="192.0.2.2", **share) is ADMITTED
+        slots.leave("a", ADMITTED, "192.0.2.2")
+    for entry in said:
+        slots.leave("a", entry, "192.0.2.1")
+    assert slots.known == 0
+    assert [slots.enter("a", whence="192.0.2.1", **share) for _ in range(most)] == [ADMITTED] * most
+
+
 def test_strangers_have_few_places_and_none_of_the_others() -> None:
     slots = Slots()
     said = [slots.enter(None, limit=1000, servers=1) for _ in range(2 * STRANGERS + 1)]
@@ -85,3 +104,33 @@ def test_a_lowered_rate_holds_at_once() -> None:
     buckets = Buckets()
     buckets.take("a", rate=1000, now=0.0)
     assert [buckets.take("a", rate=1, now=0.0) for _ in range(2)] == [True, False]
+
+
+def flood(buckets: Buckets, *whence: str, begin: int, seconds: int) -> list[int]:
+    """How many logins each address is given in that time, of 4 a second, if all ask a hundred times a second."""
+    given = Counter[str]()
+    for tick in range(begin * 100, (begin + seconds) * 100):
+        for one in whence:
+            given[one] += buckets.take("a", rate=4, now=tick / 100, whence=one)
+    return [given[one] for one in whence]
+
+
+def test_an_instance_that_floods_has_all_while_the_others_are_silent_and_no_more_than_they_after_that() -> None:
+    buckets = Buckets()
+    assert flood(buckets, "192.0.2.1", begin=0, seconds=100) == [4 * 100 + 2], "what half a bucket held, besides"
+    assert flood(buckets, "192.0.2.1", "192.0.2.2", begin=100, seconds=100) == [200, 201]
+
+
+def test_an_instance_that_asks_now_and_then_is_not_kept_out_by_one_that_floods() -> None:
+    buckets = Buckets()
+    flood(buckets, "192.0.2.1", begin=0, seconds=10)
+    for second in range(10, 20):
+        assert buckets.take("a", rate=4, now=float(second), whence="192.0.2.2")
+        flood(buckets, "192.0.2.1", begin=second, seconds=1)
+
+
+def test_no_more_addresses_are_remembered_than_a_few_thousand() -> None:
+    buckets = Buckets()
+    for number in range(MOST_ADDRESSES + 10):
+        buckets.take("a", rate=1, now=0.0, whence=f"192.0.2.{number}")
+    assert len(buckets._addresses._levels) == MOST_ADDRESSES

@@ -75,7 +75,7 @@ class Shaking(TlsConnection):
 
     def __init__(self, door: TlsListener, host: str, *, unread: bool = False) -> None:
         super().__init__(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), door, 0)
-        self.host = host
+        self.whence = host
         self._waiting = unread
         self.why: str | None = None
 

@@ -220,10 +220,12 @@ class Limits(Section):
     token_bytes: Annotated[int, Field(ge=1024, le=65535)] = 32768
     """The longest token, in bytes."""
     in_flight: Annotated[int, Field(ge=1, le=100_000)] = 1024
-    """Logins being decided at once; more are refused as `overloaded`. Half of them are dealt
-    out evenly to the servers under `servers`, so that none keeps another out; the other half is for whoever comes."""
+    """Logins being decided at once; more are refused as `overloaded`. Half of them are dealt out evenly to the servers
+    under `servers`, so that none keeps another out; the other half is for whoever comes. Over the network one address
+    has no more than that other half, so that an instance leaves its server's share to the others."""
     per_caller_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
-    """Logins a second from one server; more are refused as `overloaded`."""
+    """Logins a second from one server; more are refused as `overloaded`. Over the network one address has all of it
+    while the server's other instances are silent, and leaves them half when they ask."""
     denials_per_identity_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
     """Denials of one verified identity that have a line each in the audit: so many a minute, and so many at once. What
     is denied beyond is answered just the same, and counted by identity and reason in lines of kind `aggregate`."""

@@ -59,7 +59,7 @@ class Decider:
         state = self.state  # a reload meanwhile does not mix two policies in one decision
         now = time.time()
         try:
-            judgement = await self._judge(state, request, caller, now)
+            judgement = await self._judge(state, request, peer, caller, now)
         except asyncio.CancelledError:
             self._gone(request, state, peer, caller, now)
             raise
@@ -92,11 +92,13 @@ class Decider:
         record = login_record(request, judgement, policy=state.digest, server=caller, peer=peer, at=int(now * 1000))
         self._metrics.decided(record.server, self._record(record, judgement), seconds=time.time() - now)
 
-    async def _judge(self, state: State, request: LoginRequest, caller: str | None, now: float) -> Judgement:
+    async def _judge(
+        self, state: State, request: LoginRequest, peer: Peer, caller: str | None, now: float
+    ) -> Judgement:
         if self.draining:
             return Judgement(reason=Reason.NOT_READY, detail="the service is stopping")
         try:
-            return await judge(state, self._buckets, caller, request, now)
+            return await judge(state, self._buckets, caller, request, now, peer.whence)
         except Exception as error:  # noqa: BLE001 - the last line of defence: what nobody foresaw is seen, and denies
             log_error("deciding a login failed", error)
             return Judgement(reason=Reason.INTERNAL_ERROR, detail=type(error).__name__)

@@ -53,6 +53,8 @@ class Peer:
     """Over the network: what the verified certificate says that it may be known by, a SPIFFE ID or DNS names."""
     address: str | None = None
     """Over the network: its address and port."""
+    whence: str | None = None
+    """Over the network: what one sender has of addresses, for limits (`pgbearer.service.whence`)."""
 
     @classmethod
     def of(cls, transport: asyncio.BaseTransport) -> "Peer":

@@ -35,7 +35,14 @@ class Judgement:
     """What they said."""
 
 
-async def judge(state: State, buckets: Buckets, caller: str | None, request: LoginRequest, now: float) -> Judgement:
+async def judge(
+    state: State,
+    buckets: Buckets,
+    caller: str | None,
+    request: LoginRequest,
+    now: float,
+    whence: str | None = None,
+) -> Judgement:
     """Decide one login. The checks stand in the order in which they are made, the cheap ones first.
 
     Args:
@@ -44,11 +51,13 @@ async def judge(state: State, buckets: Buckets, caller: str | None, request: Log
         caller: the asking server's name under ``servers:``, None if it is none of them.
         request: what it asks.
         now: epoch seconds.
+        whence: the address that it asks from over the network (`Peer.whence`).
     """
     access = request.access
     if caller is None:
         return Judgement(reason=Reason.CALLER_UNKNOWN)
-    if not buckets.take(caller, rate=state.settings.limits.per_caller_per_second, now=time.monotonic()):
+    rate = state.settings.limits.per_caller_per_second
+    if not buckets.take(caller, rate=rate, now=time.monotonic(), whence=whence):
         return Judgement(reason=Reason.OVERLOADED, detail="limits.per_caller_per_second")
     if abs(skew := access.now / 1000 - now) > state.leeway:
         return Judgement(reason=Reason.CLOCK_SKEW, detail=f"the server's clock is {skew:+.1f} s from ours")

@@ -55,7 +55,12 @@ class LoginHandler:
         state = self._decider.state
         caller = self._caller_in(state, exchange.peer)
         settings = state.settings
-        entry = self._slots.enter(caller, limit=settings.limits.in_flight, servers=len(settings.servers))
+        entry = self._slots.enter(
+            caller,
+            limit=settings.limits.in_flight,
+            servers=len(settings.servers),
+            whence=exchange.peer.whence,
+        )
         self._callers[exchange] = caller, entry
         self._metrics.in_flight.set(self._slots.known)
         if entry is Entry.ADMITTED:
@@ -91,7 +96,7 @@ class LoginHandler:
 
     def disconnected(self, exchange: Exchange) -> None:
         """Give its place back."""
-        self._slots.leave(*self._callers.pop(exchange))
+        self._slots.leave(*self._callers.pop(exchange), exchange.peer.whence)
         self._metrics.in_flight.set(self._slots.known)
 
     def _caller(self, peer: Peer) -> str | None:

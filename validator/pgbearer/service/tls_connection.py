@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol, cast
 
 from pgbearer.service.exchange import CLOSING_SECONDS, MAX_HEAD_BYTES, Exchange, Peer
+from pgbearer.service.whence import whence
 
 __all__ = ["HANDSHAKE_SECONDS", "Doorkeeper", "TlsConnection", "names_of"]
 
@@ -61,7 +62,7 @@ class TlsConnection(asyncio.Protocol):
     """
 
     def __init__(self, context: ssl.SSLContext, door: Doorkeeper, max_body: int) -> None:
-        self.host = self.address = "?"
+        self.whence = self.address = "?"
         self._door = door
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -76,7 +77,7 @@ class TlsConnection(asyncio.Protocol):
         """Start the clock."""
         self._transport = cast("asyncio.Transport", transport)
         host, port = (self._transport.get_extra_info("peername") or ("?", 0))[:2]
-        self.host, self.address = host, f"{host}:{port}"
+        self.whence, self.address = whence(host), f"{host}:{port}"
         self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_SECONDS, self._too_slow)
         self._door.came(self)
 
@@ -174,7 +175,7 @@ class TlsConnection(asyncio.Protocol):
         self._tls.do_handshake()
         self._flush()
         self._timer.cancel()
-        peer = Peer(0, -1, -1, self._names(), self.address)
+        peer = Peer(0, -1, -1, self._names(), self.address, self.whence)
         self._exchange = self._door.passed(self, peer)
         self._door.left(self)
         self._exchange.connection_made(_Sealed(self))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 import ssl
@@ -114,7 +113,7 @@ class TlsListener:
             most = max(self._shaking.values(), key=len)
             why = f"{MAX_HANDSHAKES} handshakes are under way, {len(most)} of them from there"
             next((one for one in most if not one.unread), next(iter(most))).fail("crowded", why)
-        self._shaking.setdefault(_whence(connection.host), {})[connection] = None
+        self._shaking.setdefault(connection.whence, {})[connection] = None
         self._handshakes += 1
         self._none_shaking.clear()
 
@@ -128,23 +127,11 @@ class TlsListener:
 
     def left(self, connection: TlsConnection) -> None:
         """One handshake less, if it was still one."""
-        whence = _whence(connection.host)
-        those = self._shaking.get(whence, {})
+        those = self._shaking.get(connection.whence, {})
         if connection in those:
             del those[connection]
             self._handshakes -= 1
             if not those:
-                del self._shaking[whence]
+                del self._shaking[connection.whence]
             if not self._handshakes:
                 self._none_shaking.set()
-
-
-def _whence(host: str) -> str:
-    """What one sender has of addresses: an IPv4 address, or the /64 that every IPv6 host may choose from."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return host
-    return str(address.ipv4_mapped or ipaddress.ip_network((int(address) >> 64 << 64, 64)))
