@@ -1,8 +1,9 @@
 """A candidate beside the enforced policy: it is counted how they differ, and no answer depends on it."""
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -205,6 +206,35 @@ async def test_what_it_cannot_keep_up_with_is_skipped_and_memory_stays_bounded(b
     await bench.shadow.settled(30)
     report = bench.shadow.report()
     assert (report["compared"], report["waiting"]) == (WAITING, 0)
+
+
+@pytest.fixture
+def slow_collector() -> Iterator[list[float]]:
+    """A clock that goes on by a second whenever the collector begins, which it does at every few objects."""
+    clock, before = [0.0], gc.get_threshold()
+
+    def collecting(phase: str, _: dict[str, int]) -> None:
+        clock[0] += phase == "start"
+
+    gc.callbacks.append(collecting)
+    gc.set_threshold(100, *before[1:])
+    yield clock
+    gc.set_threshold(*before)
+    gc.callbacks.remove(collecting)
+
+
+async def test_a_search_for_garbage_is_not_held_against_a_candidate(
+    bench: Bench, slow_collector: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes as long as the heap is large, whoever has it begin."""
+    monkeypatch.setattr(shadow_module, "_difference", lambda *_: [[] for _ in range(1000)] and None)
+    shadow = Shadow(cast("AuditLog", bench.audit), Metrics(), timer=lambda: slow_collector[0])
+    bench.decider.shadow = bench.shadow = shadow
+    bench.start(compiled())
+    await bench.login()
+    assert slow_collector[0] > 0, "there was no search at all"
+    assert (shadow.summary()["compared"], shadow.summary()["stopped"]) == (1, None)
+    assert gc.isenabled()
 
 
 def test_the_tally_is_bounded() -> None:
