@@ -6,17 +6,24 @@ from tests.cnpg.network import Place
 
 __all__ = ["PLACES", "PORTS"]
 
-_INSTANCE: Final = {"cnpg.io/cluster": "pg", "cnpg.io/podRole": "instance"}
-_MAY: Final = {"pgbearer.example/may-reach": "pg"}
+_REACHED: Final = {"pgbearer.example/reached-as": "pg"}
+_INSTANCE: Final = {"cnpg.io/cluster": "pg", "cnpg.io/podRole": "instance", **_REACHED}
+_MAY: Final = {"pg.databases.pgbearer.example/may-reach": "postgresql"}
+_MAY_REACH_OTHERS: Final = {
+    "other.databases.pgbearer.example/may-reach": "postgresql",
+    "pg.elsewhere.pgbearer.example/may-reach": "postgresql",
+}
 
 PLACES: Final = (
     Place("postgres", "10.1.0.1", "databases", _INSTANCE),
     Place("replica", "10.1.0.2", "databases", _INSTANCE),
-    Place("join job", "10.1.0.3", "databases", {"cnpg.io/cluster": "pg", "cnpg.io/jobRole": "join"}),
+    Place("join job", "10.1.0.3", "databases", {"cnpg.io/cluster": "pg", "cnpg.io/jobRole": "join", **_REACHED}),
+    Place("copy", "10.1.0.8", "databases", {**_INSTANCE, "cnpg.io/cluster": "pg-copy"}),
     Place("service", "10.1.0.4", "databases", {"app.kubernetes.io/name": "pgbearer"}),
     Place("neighbour", "10.1.0.5", "databases", {"app": "other"}),
     Place("other cluster", "10.1.0.6", "databases", {"cnpg.io/cluster": "other", "cnpg.io/podRole": "instance"}),
-    Place("app", "10.1.1.1", "shop", {"app": "orders"}, _MAY),
+    Place("app", "10.1.1.1", "shop", {"app": "orders"}, {**_MAY_REACH_OTHERS, **_MAY}),
+    Place("app of others", "10.1.8.1", "shop2", {"app": "orders"}, _MAY_REACH_OTHERS),
     Place("posing app", "10.1.1.2", "shop", _INSTANCE, _MAY),
     Place("stranger", "10.1.2.1", "other", {"app": "other"}),
     Place("operator", "10.1.3.1", "cnpg-system", {"app.kubernetes.io/name": "cloudnative-pg"}),

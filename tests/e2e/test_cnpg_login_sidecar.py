@@ -113,6 +113,12 @@ def test_the_operator_makes_roles_without_passwords(sidecar: Databases) -> None:
     assert sidecar.instance.query(NO_PASSWORDS) == "0"
 
 
+def test_the_operator_gives_an_instance_the_label_that_the_networkpolicies_know(sidecar: Databases) -> None:
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=cnpg.io/cluster"
+    (pod,) = sidecar.stage.cluster.get(path)["items"]
+    assert pod["metadata"]["labels"]["pgbearer.example/reached-as"] == "pg"
+
+
 def test_a_password_is_refused_by_the_module(sidecar: Databases) -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         sidecar.instance.query("ALTER ROLE app_readonly PASSWORD 'x'")

@@ -54,7 +54,7 @@ def test_the_commands_do_what_the_page_says(reader: Path, operator_stage: Operat
     look, apply, fetch, make = COMMANDS
     assert "nothing to mend" in run(look)
     assert "cluster.postgresql.cnpg.io/pg created" in run(apply)
-    assert "shop" in run("kubectl get namespaces -l pgbearer.example/may-reach=pg -o name")
+    assert "shop" in run("kubectl get namespaces -l pg.databases.pgbearer.example/may-reach=postgresql -o name")
     wait_until(lambda: "pg-ca" in run("kubectl -n databases get secrets -o name"), 60, "the operator's authority")
     run(fetch)
     assert "BEGIN CERTIFICATE" in (reader / "pg-ca.crt").read_text()

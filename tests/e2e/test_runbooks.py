@@ -256,6 +256,9 @@ def test_a_new_cluster_from_the_running_one(closed: Runbooks) -> None:
         assert restored.query(restored.primary, statement) == "0"
         connection = closed.log_in(closed.token(), cluster="restored", fleet=restored)
         assert who(connection) == "app_readonly"
+        pods = closed.stage.cluster.get("/api/v1/namespaces/databases/pods?labelSelector=cnpg.io/cluster")["items"]
+        assert "restored" in {pod["metadata"]["labels"]["cnpg.io/cluster"] for pod in pods}
+        assert {pod["metadata"]["labels"].get("pgbearer.example/reached-as") for pod in pods} == {"pg"}
 
 
 @pytest.mark.story("module-version", "roll", on="operator")

@@ -50,6 +50,15 @@ def test_length_and_form_of_a_name(source: Path) -> None:
     )
 
 
+def test_its_jobs_get_the_labels_that_the_cluster_says(source: Path) -> None:
+    """The NetworkPolicies know them by one; they are gone too soon for another test to see it."""
+    text = (source / "internal/controller/cluster_create.go").read_text()
+    assert text.count("r.Create(ctx, job)") == text.count("inheritJobMetadata(cluster, job)\n") > 0
+    assert re.search(
+        r"InheritLabels\(&job\.Spec\.Template\.ObjectMeta, cluster\.Labels,\s+cluster\.GetFixedInherited", text
+    )
+
+
 def test_name_of_the_annotation(source: Path) -> None:
     text = (source / "pkg/utils/labels_annotations.go").read_text()
     assert f'PodPatchAnnotationName = MetadataNamespace + "/{operator.POD_PATCH.partition("/")[2]}"' in text

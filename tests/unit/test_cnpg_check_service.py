@@ -95,6 +95,16 @@ Change = Callable[[dict[str, dict[str, Any]]], object]
 """Of the whole, in place."""
 
 
+def reached_as(label: str) -> Change:
+    """The policy knows the pods by a label that the Cluster has the operator give them."""
+
+    def change(whole: dict[str, dict[str, Any]]) -> None:
+        whole["cluster"]["spec"]["inheritedMetadata"] = {"labels": {"a": label}}
+        whole["to cluster"]["spec"]["podSelector"] = {"matchLabels": {"a": "b"}}
+
+    return change
+
+
 def container(**values: Any) -> Change:
     def change(whole: dict[str, dict[str, Any]]) -> None:
         inner = whole["service"]["spec"]["template"]["spec"]["containers"][0]
@@ -183,6 +193,8 @@ TABLE: list[tuple[Change, list[str]]] = [
     (lambda whole: whole["to cluster"]["spec"].update(ingress=[{"from": []}]), ["network_open"]),
     (lambda whole: whole.update(more=policy_for("more", {"cnpg.io/cluster": "pg"}, ingress=[{}])), ["network_open"]),
     (lambda whole: whole["to cluster"]["spec"].update(podSelector={"matchLabels": {"a": "b"}}), ["network_open"]),
+    (reached_as("b"), []),
+    (reached_as("c"), ["network_open"]),
     (catalog(19), ["catalog_missing", "extension_mismatch"]),
     # The policy and the Cluster
     (settings("audience: db:pg", "audience: db:other"), ["audience_other"]),

@@ -96,7 +96,15 @@ MODES: list[dict[str, Any]] = [
 def test_nothing_of_the_example_is_left(mode: dict[str, Any]) -> None:
     rendered = made(**mode)
     text = json.dumps(rendered.objects)
-    for left in ("databases.svc", "sso.example.com", 'appdb"', "app_readonly", '"db:pg"', '"cnpg.io/cluster": "pg"'):
+    for left in (
+        "databases.svc",
+        "sso.example.com",
+        'appdb"',
+        "app_readonly",
+        '"db:pg"',
+        'reached-as": "pg"',
+        "pg.databases.",
+    ):
         assert left not in text
     for left in (
         "ns/databases",

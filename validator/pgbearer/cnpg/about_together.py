@@ -22,7 +22,7 @@ def networks_are_closed(manifests: Sequence[Manifest]) -> _About:
     if not served and not any(map(is_policy, manifests)):
         return
     for each in manifests:
-        labels = {"cnpg.io/cluster": text(each.metadata.get("name"))} if is_cluster(each) else _labels_of_service(each)
+        labels = _labels_of_instances(each) if is_cluster(each) else _labels_of_service(each)
         if labels is None:
             continue
         policies = [policy for policy in manifests if _selects(policy, each, labels)]
@@ -73,6 +73,12 @@ def _is_catalog(manifest: Manifest, cluster: Manifest, asked: Mapping[str, Any])
     named = (manifest.kind, manifest.metadata.get("name")) == (asked.get("kind"), asked.get("name"))
     near = manifest.kind == "ClusterImageCatalog" or beside(manifest, cluster)
     return manifest.group == operator.GROUP and manifest.kind in _CATALOGS and named and near
+
+
+def _labels_of_instances(cluster: Manifest) -> Mapping[str, Any]:
+    """Of its pods and jobs, as far as the Cluster decides it."""
+    inherited = mapping(at(cluster, ("spec", "inheritedMetadata")).get("labels"))
+    return {**inherited, "cnpg.io/cluster": text(cluster.metadata.get("name"))}
 
 
 def _labels_of_service(manifest: Manifest) -> Mapping[str, Any] | None:

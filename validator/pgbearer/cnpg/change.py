@@ -14,7 +14,7 @@ __all__ = ["changed"]
 
 _CLUSTER: Final = "pg"
 _NAMESPACE: Final = "databases"
-_OF_CLUSTER: Final = ("cnpg.io/cluster", "pgbearer.example/may-reach")
+_OF_CLUSTER: Final = "pgbearer.example/reached-as"
 _OF_NAMESPACE: Final = ("kubernetes.io/metadata.name", "namespace")
 _COMMON_NAME: Final = 64
 _REPLICATION: Final = "host replication all all reject"
@@ -40,11 +40,11 @@ def _renamed(value: Any, spec: Spec, key: str = "") -> Any:
     """With the names of the Cluster, its namespace and the images wherever they stand, in text too."""
     match value:
         case dict():
-            return {name: _renamed(inner, spec, name) for name, inner in value.items()}
+            return {_renamed(name, spec): _renamed(inner, spec, name) for name, inner in value.items()}
         case list():
             return [_renamed(inner, spec) for inner in value]
         case str():
-            if key in _OF_CLUSTER:
+            if key == _OF_CLUSTER:
                 return spec.name
             if key in _OF_NAMESPACE and value == _NAMESPACE:
                 return spec.namespace
@@ -59,6 +59,7 @@ def _texts(spec: Spec) -> tuple[tuple[str, str], ...]:
     return (
         (f"pgbearer.{_NAMESPACE}.svc", f"pgbearer.{spec.namespace}.svc"),
         (f"{_CLUSTER}.{_NAMESPACE}.svc", f"{spec.name}.{spec.namespace}.svc"),
+        (f"{_CLUSTER}.{_NAMESPACE}.pgbearer.example", f"{spec.name}.{spec.namespace}.pgbearer.example"),
         (f'namespace="{_NAMESPACE}"', f'namespace="{spec.namespace}"'),
         (shipped.module, spec.images.module),
         (shipped.service, spec.images.service),
