@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from demo import service
+from tests.parts import arm64, image
 from tests.parts.authority import Authority
-from tests.parts.debian import COMPILE_18, COMPILE_19, INSIDE, DebianRoot
+from tests.parts.debian import INSIDE, DebianRoot
 from tests.parts.keycloak import Keycloak
 from tests.parts.module import SOURCE
-from tests.parts.needs import DEBOOTSTRAP, ROOT
+from tests.parts.needs import DEBOOTSTRAP, NAMESPACED_BINFMT, ROOT
 from tests.parts.ports import free_port
 from tests.parts.processes import Running, launch, wait_until
 
@@ -57,25 +58,26 @@ class DebianServer:
         return f"{where} sslmode=verify-full sslrootcert={self.ca_file}"
 
 
-@pytest.fixture(scope="session", params=[18, 19])
+@pytest.fixture(scope="session", params=[(18, image.NATIVE), (19, image.NATIVE), (18, arm64.ARCHITECTURE)], ids=str)
 def debian_server(
     request: pytest.FixtureRequest, need: Callable[..., None], keycloak: Keycloak, authority: Authority
 ) -> Iterator[DebianServer]:
-    """PostgreSQL 18, then 19, each with its own service."""
-    need(ROOT, DEBOOTSTRAP)
+    """PostgreSQL 18, then 19, then 18 for arm64, each with its own service."""
+    need(ROOT, DEBOOTSTRAP, NAMESPACED_BINFMT)
+    major, architecture = request.param
     uid, gid = pwd.getpwnam(USER)[2:4]
     folder = Path(tempfile.mkdtemp(prefix="pgbearer-debian-", dir="/tmp"))
     folder.chmod(0o755)
     work = folder / "server"
     work.mkdir()
     os.chown(work, uid, gid)
-    root = DebianRoot.of(COMPILE_18 if request.param == 18 else COMPILE_19).with_bind(folder, INSIDE)
+    root = image.compiler(major, architecture).with_bind(folder, INSIDE)
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, folder)
         serving = service.start(folder, keycloak.issuer(), authority.ca_file, postgres_uid=uid)
         undo.callback(serving.stop)
-        compile_module(root, folder, f"/usr/lib/postgresql/{request.param}/bin/pg_config", uid)
-        server = start_server(request.param, root, folder, keycloak.issuer(), authority, uid)
+        compile_module(root, folder, image.PG_CONFIG.format(major=major), uid)
+        server = start_server(major, root, folder, keycloak.issuer(), authority, uid)
         undo.callback(server.process.stop)
         make_database(root, server)
         yield server
@@ -110,7 +112,18 @@ def make_database(root: DebianRoot, server: DebianServer) -> None:
     wait_until(lambda: "ready to accept connections" in server.log or not alive(), 60, "the server to start")
     assert alive(), server.log
     for sql in ("CREATE DATABASE appdb", "CREATE ROLE app_readonly LOGIN", "CREATE ROLE app_readwrite LOGIN"):
-        inside(root, "psql", "-h", f"{INSIDE}/server", "-p", str(server.port), "-U", "postgres", "-c", sql)
+        inside(
+            root,
+            f"/usr/lib/postgresql/{server.major}/bin/psql",
+            "-h",
+            f"{INSIDE}/server",
+            "-p",
+            str(server.port),
+            "-U",
+            "postgres",
+            "-c",
+            sql,
+        )
 
 
 def _settings(port: int, certificate: str) -> str:

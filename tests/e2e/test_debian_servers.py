@@ -1,4 +1,4 @@
-"""The module in PostgreSQL 18 and 19 as Debian builds them: with OpenSSL, GSSAPI, and their own compiler."""
+"""The module in PostgreSQL 18 and 19 as Debian builds them: with OpenSSL, GSSAPI and its compiler; 18 for arm64 too."""
 
 import pytest
 

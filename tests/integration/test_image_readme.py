@@ -18,7 +18,7 @@ from tests.cnpg.manifests import CNPG, build
 from tests.klite import programs
 from tests.klite.verdict import conform, judge
 from tests.parts import image
-from tests.parts.debian import PYTHON_PIP
+from tests.parts.debian import PYTHON_PIP, DebianRoot
 from tests.parts.needs import DEBOOTSTRAP, ROOT
 
 TOP = CNPG.parent
@@ -81,11 +81,13 @@ def test_assembling_makes_what_the_images_have(line: str, need: Callable[..., No
     assert (TOP / script).is_file()
     out = words.index("--out")
     assert words[out + 1] == f"build/{kind}"
-    recipe, sources = (
-        (PYTHON_PIP, image.SERVICE_SOURCES) if kind == "service" else (image.COMPILERS[18], image.MODULE_SOURCES)
+    root, sources = (
+        (DebianRoot.of(PYTHON_PIP), image.SERVICE_SOURCES)
+        if kind == "service"
+        else (image.compiler(18), image.MODULE_SOURCES)
     )
-    image.assemble(tmp_path, kind, recipe, sources, *words[:out])
-    made = {"module": lambda: image.module(18), "operand": lambda: image.operand(18), "service": image.service}[kind]()
+    image.assemble(tmp_path, kind, root, sources, *words[:out])
+    made = image.service() if kind == "service" else {"module": image.module, "operand": image.operand}[kind](18)
     same = subprocess.run(["diff", "-r", tmp_path / "tree", made], capture_output=True, text=True)
     assert (same.returncode, same.stdout) == (0, "")
 

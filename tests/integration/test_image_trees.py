@@ -17,7 +17,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
-from tests.integration.fix_image import command
+from tests.integration.fix_image import command, needed
 from tests.parts import image
 from tests.parts.cache import home
 from tests.parts.debian import INSIDE, PYTHON_PIP, DebianRoot
@@ -69,12 +69,6 @@ def bill(tree: Path) -> dict[str, Any]:
     return found
 
 
-def needed(library: Path) -> set[str]:
-    """The libraries that it names, and the folders in which it would look for them."""
-    said = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
-    return set(re.findall(r"\((?:NEEDED|RPATH|RUNPATH)\).*\[(.*)\]", said))
-
-
 def test_what_is_in_the_extension_image(module_tree: tuple[int, Path]) -> None:
     _, tree = module_tree
     assert modes(tree) == {"lib/pgbearer.so": 0o755} | ABOUT_THE_MODULE
@@ -88,12 +82,12 @@ def test_what_is_laid_over_the_operand(operand_tree: tuple[int, Path], module_tr
     assert folders(tree) == set()
     if major == module_tree[0]:
         assert (tree / library).read_bytes() == (module_tree[1] / "lib/pgbearer.so").read_bytes()
-    assert (DebianRoot.of(image.COMPILERS[major]).path / library).parent.is_dir()
+    assert (image.compiler(major).path / library).parent.is_dir()
 
 
 def test_the_module_needs_no_library_that_postgresql_has_not_loaded(module_tree: tuple[int, Path]) -> None:
     major, tree = module_tree
-    server = DebianRoot.of(image.COMPILERS[major]).path / f"usr/lib/postgresql/{major}/bin/postgres"
+    server = image.compiler(major).path / f"usr/lib/postgresql/{major}/bin/postgres"
     assert "libcrypto.so.3" in needed(tree / "lib/pgbearer.so")
     assert needed(tree / "lib/pgbearer.so") <= needed(server)
 
@@ -204,13 +198,14 @@ def test_another_run_elsewhere_gives_the_same_module(
     major, _ = module_tree
     first = image.module(major) if kind == "module" else image.operand(major)
     words = ("--pg-config", image.PG_CONFIG.format(major=major))
-    recipe, sources = image.COMPILERS[major], image.MODULE_SOURCES
-    again = image.assemble(tmp_path, kind, recipe, sources, *words, within="another/place")
+    root, sources = image.compiler(major), image.MODULE_SOURCES
+    again = image.assemble(tmp_path, kind, root, sources, *words, within="another/place")
     assert again == f"sha256:{script.digest(first)}" == f"sha256:{script.digest(tmp_path / 'tree')}"
 
 
 def test_another_run_elsewhere_gives_the_same_service(service_tree: Path, script: ModuleType, tmp_path: Path) -> None:
-    again = image.assemble(tmp_path, "service", PYTHON_PIP, image.SERVICE_SOURCES, within="another/place")
+    root, sources = DebianRoot.of(PYTHON_PIP), image.SERVICE_SOURCES
+    again = image.assemble(tmp_path, "service", root, sources, within="another/place")
     assert again == f"sha256:{script.digest(service_tree)}"
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final
 
 from tests.klite import crds, programs
-from tests.parts import cerbos, debian, drivers, image, keycloak, module, opa, postgres, tls_postgres
+from tests.parts import arm64, cerbos, debian, drivers, image, keycloak, module, opa, postgres, tls_postgres
 from tests.parts.needs import MissingError
 from tests.parts.progress import say
 
@@ -37,6 +37,9 @@ PARTS: dict[str, Callable[[], object]] = {
     "the service's image": image.service,
     "the module's image for PostgreSQL 18": lambda: image.module(18),
     "the module's image for PostgreSQL 19": lambda: image.module(19),
+    "the service's image for arm64": lambda: (image.service(arm64.ARCHITECTURE), image.base(arm64.ARCHITECTURE)),
+    "the module's image for PostgreSQL 18 on arm64": lambda: image.module(18, arm64.ARCHITECTURE),
+    "the module's image for PostgreSQL 19 on arm64": lambda: image.module(19, arm64.ARCHITECTURE),
     "buildx": programs.buildx,
     "kustomize": programs.kustomize,
     "kubeconform": programs.kubeconform,

@@ -7,10 +7,11 @@ process outlives it. The network is the host's, so 127.0.0.1 is the same machine
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.parts.cache import cached
@@ -27,15 +28,19 @@ __all__ = [
     "DebianError",
     "DebianRoot",
     "Recipe",
+    "unpacked",
 ]
 
 INSIDE = "/mnt/work"
 """A folder of every root, empty, over which something of this machine can be bound."""
+_LLVM = re.compile(r"(lib)?(clang|llvm|z3-)")
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
-# $1 root, $2 user, $3 folder inside, then FROM TO pairs up to --, then the command
+# $1 root, $2 what lies below it, $3 user, $4 folder inside, then FROM TO pairs up to --, then words that run what
+# follows up to --, then the command
 _ENTER = """
-root=$1 user=$2 folder=$3; shift 3
+root=$1 below=$2 user=$3 folder=$4; shift 4
+[ -z "$below" ] || mount -t overlay overlay -o "lowerdir=$root:$below" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount --rbind /dev "$root/dev"
@@ -43,8 +48,11 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount --bind /etc/hosts "$root/etc/hosts"
 while [ "$1" != -- ]; do mount --bind "$1" "$root$2"; shift 2; done
 shift
-group=$(chroot "$root" id -g "$user")
-exec chroot "$root" setpriv --reuid="$user" --regid="$group" --init-groups --no-new-privs \
+prefix=
+while [ "$1" != -- ]; do prefix="$prefix $1"; shift; done  # words without spaces
+shift
+group=$($prefix chroot "$root" id -g "$user")
+exec $prefix chroot "$root" setpriv --reuid="$user" --regid="$group" --init-groups --no-new-privs \
   env -i --chdir="$folder" HOME=/tmp LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
 """
 
@@ -97,6 +105,10 @@ class DebianRoot:
     path: Path
     binds: Mapping[Path, str] = field(default_factory=dict)
     """Host folders or files, and where each stands inside."""
+    below: Path | None = None
+    """A folder of which is seen what the root has not."""
+    run_by: tuple[str, ...] = ()
+    """The words, none with a space in it, by which the way into the root is run."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> "DebianRoot":
@@ -117,7 +129,7 @@ class DebianRoot:
 
     def with_bind(self, outside: Path, inside: str) -> "DebianRoot":
         """The same root with `outside` visible as `inside`, which must exist in the root (`INSIDE` does, for this)."""
-        return DebianRoot(self.path, {**self.binds, outside: inside})
+        return replace(self, binds={**self.binds, outside: inside})
 
     def command(self, *words: str | Path, user: str = "nobody", folder: str = "/") -> list[str]:
         """The command line, to be run by root on the host, that runs `words` inside as `user`.
@@ -127,22 +139,58 @@ class DebianRoot:
         pairs = [part for outside, inside in self.binds.items() for part in (str(outside), inside)]
         own = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
         inside = [str(word) for word in words]
-        return [*own, "sh", "-ec", _ENTER, "enter", str(self.path), user, folder, *pairs, "--", *inside]
+        place = [str(self.path), str(self.below or ""), user, folder]
+        return [*own, "sh", "-ec", _ENTER, "enter", *place, *pairs, "--", *self.run_by, "--", *inside]
+
+
+def unpacked(recipe: Recipe, architecture: str) -> Path:
+    """The files of `recipe` for another processor: what packages would do when they are installed is not done.
+
+    That would be done by that processor's programs. For the same reason there is nothing of LLVM, which nobody calls.
+
+    Raises:
+        MissingError: not root, or no debootstrap.
+        DebianError: debootstrap failed, or a package is broken.
+    """
+    demand(ROOT, DEBOOTSTRAP)
+    name = f"{recipe.name}-{architecture}"
+    return cached(name, repr(recipe), lambda folder: _unpack(folder, recipe, architecture))
 
 
 def _make(folder: Path, recipe: Recipe) -> None:
     log = folder.with_name(folder.name + ".log")
-    packages = ",".join(recipe.packages)
-    own = ["unshare", "--mount", "--pid", "--fork", "--mount-proc"]  # servers that packages start end with it
-    script = [] if _knows(recipe.suite) else ["", "sid"]  # an empty mirror: debootstrap's own default
-    _logged([*own, "debootstrap", "--variant=minbase", f"--include={packages}", recipe.suite, folder, *script], log)
-    (folder / INSIDE.lstrip("/")).mkdir()
-    (folder / "etc/hosts").touch()
+    _debootstrap(folder, recipe.suite, recipe.packages, log)
     if recipe.extra_suite:
         _add_suite(folder, recipe, log)
-    for package in (folder / "var/cache/apt/archives").glob("*.deb"):
+    for package in _packages(folder):
         package.unlink()
     log.unlink()
+
+
+def _unpack(folder: Path, recipe: Recipe, architecture: str) -> None:
+    log = folder.with_name(folder.name + ".log")
+    more = [f"--extra-suites={recipe.extra_suite}"] if recipe.extra_suite else []
+    packages = (*recipe.packages, *recipe.extra_packages)
+    _debootstrap(folder, recipe.suite, packages, log, "--foreign", f"--arch={architecture}", *more)
+    for package in _packages(folder):
+        if not _LLVM.match(package.name):
+            _logged(["dpkg-deb", "--extract", package, folder], log)
+        package.unlink()
+    log.unlink()
+
+
+def _debootstrap(folder: Path, suite: str, packages: Sequence[str], log: Path, *options: str) -> None:
+    own = ["unshare", "--mount", "--pid", "--fork", "--mount-proc"]  # servers that packages start end with it
+    script = [] if _knows(suite) else ["", "sid"]  # an empty mirror: debootstrap's own default
+    wanted = ["--variant=minbase", f"--include={','.join(packages)}", *options]
+    _logged([*own, "debootstrap", *wanted, suite, folder, *script], log)
+    (folder / INSIDE.lstrip("/")).mkdir(parents=True)
+    (folder / "etc").mkdir(exist_ok=True)
+    (folder / "etc/hosts").touch()
+
+
+def _packages(folder: Path) -> list[Path]:
+    return sorted((folder / "var/cache/apt/archives").glob("*.deb"))
 
 
 def _add_suite(folder: Path, recipe: Recipe, log: Path) -> None:

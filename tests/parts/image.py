@@ -13,17 +13,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.parts import arm64
 from tests.parts.cache import cached
-from tests.parts.debian import COMPILE_18, COMPILE_19, INSIDE, PYTHON, PYTHON_PIP, DebianRoot, Recipe
+from tests.parts.debian import COMPILE_18, COMPILE_19, INSIDE, PYTHON, PYTHON_PIP, DebianRoot
 
 __all__ = [
     "COMPILERS",
     "MODULE_SOURCES",
+    "NATIVE",
     "PG_CONFIG",
     "SERVICE_SOURCES",
     "ImageError",
     "assemble",
     "base",
+    "compiler",
     "module",
     "operand",
     "service",
@@ -48,6 +51,9 @@ COMPILERS: Final = {18: COMPILE_18, 19: COMPILE_19}
 """What each PostgreSQL's module is compiled in."""
 PG_CONFIG: Final = "/usr/lib/postgresql/{major}/bin/pg_config"
 """Where that has it."""
+NATIVE: Final = "native"
+"""The processor of this machine."""
+_KERNELS_WORD: Final = {NATIVE: platform.machine(), arm64.ARCHITECTURE: "aarch64"}
 _PYTHON: Final = "3.13"  # of Debian trixie
 _GLIBC: Final = 41  # 2.41, of Debian trixie
 _LEFTOVERS: Final = shutil.ignore_patterns("__pycache__", "*.so", "*.o", "*.bc")
@@ -57,74 +63,96 @@ class ImageError(Exception):
     """A tree could not be made; the message has what was printed."""
 
 
-def module(major: int) -> Path:
+def module(major: int, architecture: str = NATIVE) -> Path:
     """The tree of the extension image for PostgreSQL `major`, compiled by Debian's compiler for Debian's server.
 
     Raises:
-        MissingError: not root, or no debootstrap.
+        MissingError: not root, no debootstrap, or a kernel in which nothing of another processor can be run.
         DebianError, ImageError: it could not be made.
     """
-    return _cached("module", major)
+    return _module("module", major, architecture)
 
 
-def operand(major: int) -> Path:
+def operand(major: int, architecture: str = NATIVE) -> Path:
     """The layer with the module for over an image of PostgreSQL `major`; raises as `module`."""
-    return _cached("operand", major)
+    return _module("operand", major, architecture)
 
 
-def service() -> Path:
+def service(architecture: str = NATIVE) -> Path:
     """The layer with the service for over `base`; raises as `module`."""
     key = f"{PYTHON_PIP!r} {_state(SERVICE_SOURCES)}"
-    return cached("image-service", key, lambda folder: _keep(folder, "service", PYTHON_PIP, SERVICE_SOURCES)) / "tree"
+
+    def make(folder: Path) -> None:
+        _keep(folder, "service", DebianRoot.of(PYTHON_PIP), SERVICE_SOURCES, architecture=architecture)
+
+    return cached(_named("image-service", architecture), key, make) / "tree"
 
 
-def base() -> Path:
+def base(architecture: str = NATIVE) -> Path:
     """What the service's image stands on; raises as `module`, but for ImageError."""
-    return DebianRoot.of(PYTHON).path
+    return DebianRoot.of(PYTHON).path if architecture == NATIVE else arm64.python()
 
 
 def assemble(
-    folder: Path, image: str, recipe: Recipe, sources: Sequence[str], *words: str, within: str = "source"
+    folder: Path,
+    image: str,
+    root: DebianRoot,
+    sources: Sequence[str],
+    *words: str,
+    within: str = "source",
+    architecture: str = NATIVE,
 ) -> str:
     """Make the tree `folder`/tree from nothing but `sources`, and return its digest as the script prints it.
 
     They stand in `folder`/`within` meanwhile, which what is made must not depend on.
     """
     _copy(sources, folder / within)
-    offline = []
+    pip = []
     if image == "service":
-        shutil.copytree(_wheels(), folder / "wheels", copy_function=os.link)
-        offline = ["PIP_NO_INDEX=1", f"PIP_FIND_LINKS={INSIDE}/wheels"]
+        shutil.copytree(_wheels(architecture), folder / "wheels", copy_function=os.link)
+        pip = ["PIP_NO_INDEX=1", f"PIP_FIND_LINKS={INSIDE}/wheels"]
+        if architecture != NATIVE:  # what sysconfig says, by which pip chooses
+            pip.append(f"_PYTHON_HOST_PLATFORM=linux-{_KERNELS_WORD[architecture]}")
     script = [f"{INSIDE}/{within}/cnpg/image/assemble", image, "--out", f"{INSIDE}/tree", *words]
-    command = DebianRoot.of(recipe).with_bind(folder, INSIDE).command("env", *offline, *script, user="root")
+    command = root.with_bind(folder, INSIDE).command("env", *pip, *script, user="root")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise ImageError(f"{image}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout.strip()
 
 
-def _cached(image: str, major: int) -> Path:
-    recipe = COMPILERS[major]
+def compiler(major: int, architecture: str = NATIVE) -> DebianRoot:
+    """What the module for PostgreSQL `major` is compiled in; raises as `module`, but for ImageError."""
+    return DebianRoot.of(COMPILERS[major]) if architecture == NATIVE else arm64.compiler(major)
+
+
+def _module(image: str, major: int, architecture: str) -> Path:
     words = ("--pg-config", PG_CONFIG.format(major=major))
-    key = f"{recipe!r} {_state(MODULE_SOURCES)}"
+    recipe = COMPILERS[major] if architecture == NATIVE else arm64.SERVERS[major]
 
     def make(folder: Path) -> None:
-        _keep(folder, image, recipe, MODULE_SOURCES, *words)
+        _keep(folder, image, compiler(major, architecture), MODULE_SOURCES, *words)
 
-    return cached(f"image-{image}-{major}", key, make) / "tree"
+    return cached(_named(f"image-{image}-{major}", architecture), f"{recipe!r} {_state(MODULE_SOURCES)}", make) / "tree"
 
 
-def _keep(folder: Path, image: str, recipe: Recipe, sources: Sequence[str], *words: str) -> None:
+def _named(what: str, architecture: str) -> str:
+    return what if architecture == NATIVE else f"{what}-{architecture}"
+
+
+def _keep(
+    folder: Path, image: str, root: DebianRoot, sources: Sequence[str], *words: str, architecture: str = NATIVE
+) -> None:
     """Only the tree, of what was needed to make it."""
-    assemble(folder, image, recipe, sources, *words)
+    assemble(folder, image, root, sources, *words, architecture=architecture)
     for beside in ("source", "wheels"):
         shutil.rmtree(folder / beside, ignore_errors=True)
 
 
-def _wheels() -> Path:
+def _wheels(architecture: str) -> Path:
     """What requirements/ pins for the Python of the image, fetched by hash with this machine's own pip."""
     locks = [_TOP / "requirements" / name for name in ("service.txt", "build.txt")]
-    machine = platform.machine()
+    machine = _KERNELS_WORD[architecture]
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(_GLIBC, 4, -1)] + [f"manylinux2014_{machine}"]
     for_image = ["--python-version", _PYTHON, "--implementation", "cp", *(f"--platform={tag}" for tag in tags)]
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]

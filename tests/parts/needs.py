@@ -6,10 +6,12 @@ or a failure where CI=true; the demo makes of it a message.
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 __all__ = [
     "COMPILER",
@@ -19,6 +21,7 @@ __all__ = [
     "JAVA",
     "JDK",
     "MAVEN",
+    "NAMESPACED_BINFMT",
     "NPM",
     "PSQL",
     "ROOT",
@@ -79,6 +82,11 @@ def _java_version() -> int:
     return int(major) if major.isdigit() else 0
 
 
+def _kernel() -> tuple[int, ...]:
+    """Its version, the first two numbers."""
+    return tuple(int(each) for each in re.findall(r"\d+", platform.release())[:2])
+
+
 def _links(*command: str) -> Callable[[], bool]:
     """Whether this compiler makes a program with these options: the libraries may be missing where it is not."""
 
@@ -133,6 +141,12 @@ MAVEN = Need(
     "it fetches Keycloak and the JDBC driver",
     "Install it with: apt-get install maven (or dnf install maven).",
     _tool("mvn"),
+)
+NAMESPACED_BINFMT = Need(
+    "Linux 6.7 or newer",
+    "it runs programs for arm64 in QEMU without being told so for the whole machine",
+    "Run these tests on such a machine, with binfmt_misc in its kernel.",
+    lambda: _kernel() >= (6, 7) and Path("/proc/sys/fs/binfmt_misc").is_dir(),
 )
 NPM = Need(
     "npm",
