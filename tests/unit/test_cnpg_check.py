@@ -15,7 +15,7 @@ from pgbearer.cnpg import (
     check_text,
 )
 from pgbearer.cnpg.about_settings import SETTINGS
-from tests.unit import test_cnpg_check_pods, test_cnpg_check_roles, test_cnpg_check_service
+from tests.unit import test_cnpg_check_doors, test_cnpg_check_pods, test_cnpg_check_roles, test_cnpg_check_service
 from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba, module, patch, postgresql, spec
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +179,6 @@ TABLE: list[tuple[Change, list[str]]] = [
     (postgresql(pg_hba=[OAUTH, None, 7, REJECT]), ["shape", "shape"]),
 ]  # fmt: skip
 
-POOLER = {"apiVersion": "postgresql.cnpg.io/v1", "kind": "Pooler", "spec": {"instances": 1}}
 WELL: list[Change] = [
     lambda _: None,
     hba(OAUTH, "hostssl all all all reject", "hostnossl all all all reject"),
@@ -222,15 +221,18 @@ def test_what_is_well(change: Change) -> None:
     assert findings(changed(change)) == []
 
 
-ELSEWHERE = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster", "pooler"}
+ELSEWHERE = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster"}
 """Codes that other tests see, here and in tests/unit/test_cnpg_hostile.py."""
 OF_SERVICE = {code for _, found in test_cnpg_check_service.TABLE for code in found}
 OF_PODS = {code for _, found, _ in test_cnpg_check_pods.PAIRS for code in found}
 OF_ROLES = {code for _, found, _ in test_cnpg_check_roles.PAIRS for code in found}
+OF_DOORS = {code for _, found, _ in test_cnpg_check_doors.PAIRS for code in found}
 
 
 def test_every_code_is_seen() -> None:
-    assert {code for _, found in TABLE for code in found} | ELSEWHERE | OF_SERVICE | OF_PODS | OF_ROLES == set(CODES)
+    assert {
+        code for _, found in TABLE for code in found
+    } | ELSEWHERE | OF_SERVICE | OF_PODS | OF_ROLES | OF_DOORS == set(CODES)
 
 
 ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images)
@@ -240,8 +242,7 @@ EVERY_CHECK = [(room, check) for room in ROOMS for check in room.CHECKS]
 @pytest.mark.parametrize(("room", "check"), EVERY_CHECK, ids=lambda value: getattr(value, "__name__", ""))
 def test_every_check_is_what_finds_some_case(monkeypatch: pytest.MonkeyPatch, room: Any, check: Any) -> None:
     monkeypatch.setattr(room, "CHECKS", tuple(each for each in room.CHECKS if each is not check))
-    cases = [*((changed(change), expected) for change, expected in TABLE), (POOLER, ["no_cluster", "pooler"])]
-    assert any(codes(manifest) != expected for manifest, expected in cases)
+    assert any(codes(changed(change)) != expected for change, expected in TABLE)
 
 
 def test_a_finding_says_where() -> None:
@@ -314,10 +315,6 @@ def test_roles_of_their_own_kind_have_no_password_either() -> None:
     assert codes(GOOD, {"apiVersion": "postgresql.cnpg.io/v1", "kind": "DatabaseRole", "spec": own}) == [
         "role_password"
     ]
-
-
-def test_a_pooler_is_told_of() -> None:
-    assert codes(GOOD, POOLER) == ["pooler"]
 
 
 def test_objects_of_a_list_are_judged_one_by_one() -> None:

@@ -98,13 +98,6 @@ def module_is_found_first(manifest: Manifest) -> Iterator[Found]:
         yield Found("extension_before", (*path, index), message, "put pgbearer first")
 
 
-def nobody_is_pooled(manifest: Manifest) -> Iterator[Found]:
-    """PgBouncer has no OAuth: it takes passwords of the Cluster's roles, past every line of its pg_hba."""
-    if manifest.kind == "Pooler" and manifest.group == operator.GROUP:
-        message = "PgBouncer takes no tokens, and lets in whose password it knows"
-        yield Found("pooler", ("spec",), message, "pool in the application, or keep it for roles that have a password")
-
-
 def superuser_has_no_password(manifest: Manifest) -> Iterator[Found]:
     """The operator makes a Secret with it, which whoever reads Secrets logs in by."""
     if is_cluster(manifest) and mapping(manifest.value.get("spec")).get("enableSuperuserAccess") is True:
@@ -154,7 +147,6 @@ CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     parameters_are_seen,
     module_is_brought,
     module_is_found_first,
-    nobody_is_pooled,
     superuser_has_no_password,
     roles_have_no_passwords,
     pod_patch_is_one,

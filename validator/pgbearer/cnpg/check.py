@@ -3,16 +3,19 @@
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from pgbearer.cnpg import (
     about_agreement,
+    about_certificates,
+    about_elsewhere,
     about_images,
     about_lines,
     about_maps,
     about_names,
     about_objects,
     about_patch,
+    about_poolers,
     about_roles,
     about_service,
     about_settings,
@@ -30,6 +33,12 @@ from pgbearer.config.yaml_file import Document
 from pgbearer.errors import UsageError
 
 __all__ = ["check_files", "check_force", "check_text"]
+
+_ROOMS: Final = (
+    *(about_objects, about_certificates, about_elsewhere, about_poolers),
+    *(about_patch, about_volumes, about_maps, about_images, about_service),
+)
+"""Whose checks look at one object."""
 
 
 def check_files(files: Sequence[str], images: Collection[str] = ()) -> list[Finding]:
@@ -91,7 +100,7 @@ def _about_all(manifests: Sequence[Manifest], images: Collection[str]) -> Iterat
 
 
 def _about(manifest: Manifest) -> Iterator[Found]:
-    for room in (about_objects, about_patch, about_volumes, about_maps, about_images, about_service):
+    for room in _ROOMS:
         for check in room.CHECKS:
             yield from check(manifest)
     if is_cluster(manifest):

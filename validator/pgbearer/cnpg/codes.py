@@ -26,10 +26,14 @@ def _warning(meaning: str) -> About:
     return About("warning", meaning)
 
 
+def _notice(meaning: str) -> About:
+    return About("notice", meaning)
+
+
 CODES: Final[Mapping[str, About]] = {
     "not_yaml": _error("The file cannot be read to its end."),
     "yaml": _error("A key stands twice, or an alias, anchor or tag is used, which readers take differently."),
-    "yaml_ambiguous": About("notice", "A bare value is text to one YAML reader and a number or boolean to another."),
+    "yaml_ambiguous": _notice("A bare value is text to one YAML reader and a number or boolean to another."),
     "no_cluster": _warning("There is no Cluster of CloudNativePG in what was given."),
     "shape": _error("A value is not of the kind that CloudNativePG takes there."),
     "name_invalid": _error("Kubernetes or CloudNativePG does not take the name."),
@@ -47,7 +51,7 @@ CODES: Final[Mapping[str, About]] = {
     "named_beside_oauth": _warning("The line lets roles that it names in without a token."),
     "replication": _error("The line lets more than the operator's own role copy the whole cluster."),
     "issuer_not_https": _error("The issuer of an oauth line is no https address."),
-    "scope_empty": About("notice", "An oauth line asks for no scope, as for workloads, whose tokens have none."),
+    "scope_empty": _notice("An oauth line asks for no scope, as for workloads, whose tokens have none."),
     "option_off": _error("The option of the line is off, for its value is not 1."),
     "delegate_without_validator": _warning("The validator decides the role, and the line does not say which one."),
     "validator_other": _error("Another library than pgbearer decides who gets in by the line."),
@@ -70,6 +74,16 @@ CODES: Final[Mapping[str, About]] = {
     "superuser_access": _error("The operator gives the superuser a password."),
     "version_too_old": _error("PostgreSQL before 18 has no OAuth."),
     "pooler": _warning("A Pooler asks for passwords: nobody comes through it with a token."),
+    "pooler_trust": _error("A Pooler lets in without any proof."),
+    "pooler_reader": _warning("Another role than the operator's own reads everybody's password for a Pooler."),
+    "client_authority": _warning("Another authority than the operator's own says who streaming_replica is."),
+    "server_authority": _notice("Another authority than the operator's own says who the server is, to its clients."),
+    "roles_copied": _notice("Roles come from another server, with their passwords and powers."),
+    "plugin": _notice("A plugin of the operator may put containers into the pods, which no manifest shows."),
+    "environment_unseen": _warning("All of a ConfigMap or Secret becomes variables of PostgreSQL."),
+    "alter_system": _warning("What the Cluster says may be set otherwise by ALTER SYSTEM."),
+    "password_shown": _warning("A password of another server stands in the manifest."),
+    "service_exposed": _notice("Whoever reaches a load balancer, or a node, reaches PostgreSQL."),
     "pod_patch": _error("The annotation cnpg.io/podPatch is no JSON Patch."),
     "volume_not_projected": _error(
         "Settings are mounted from a plain ConfigMap volume, whose folder pgbearer refuses."
@@ -86,7 +100,7 @@ CODES: Final[Mapping[str, About]] = {
     "endpoint_name": _error("The service's certificate is not for the name that an endpoint asks for."),
     "endpoint_namespace": _error("An endpoint asks a Service in another namespace than the one that it is in."),
     "object_twice": _error("Two objects are one to Kubernetes, so the second takes the place of the first."),
-    "image_example": About("notice", "An image is of registry.example, where nobody has published it: build it."),
+    "image_example": _notice("An image is of registry.example, where nobody has published it: build it."),
     "service_not_probed": _warning("The service has no readiness probe: logins come before it can decide any."),
     "service_not_confined": _warning("The service runs as root, or may change its own image, or gain rights."),
     "pod_shared": _error("Another container has PostgreSQL's volumes or processes, and so decides who gets in."),

@@ -1,0 +1,114 @@
+"""Ways in that are no line of pg_hba, and what comes from elsewhere: what is found, and the nearest that is well."""
+
+from typing import Any
+
+import pytest
+
+from pgbearer.cnpg import about_certificates, about_elsewhere, about_poolers
+from tests.unit.cnpg_samples import GOOD, changed, codes, postgresql, spec
+
+Objects = list[dict[str, Any]]
+
+
+def cluster(**values: object) -> Objects:
+    return [changed(spec(**values))]
+
+
+def service(kind: str, **more: object) -> dict[str, Any]:
+    return {"metadata": {"name": "outside"}, "spec": {"type": kind, **more}}
+
+
+def additional(kind: str, **more: object) -> Objects:
+    wanted = {"additional": [{"selectorType": "rw", "serviceTemplate": service(kind, **more)}]}
+    return [changed(lambda made: made["spec"]["managed"].update(services=wanted))]
+
+
+def own(selector: dict[str, str], kind: str = "LoadBalancer") -> Objects:
+    return [GOOD, {"apiVersion": "v1", "kind": "Service", **service(kind, selector=selector)}]
+
+
+def bootstrap(**values: object) -> Objects:
+    return cluster(bootstrap=values)
+
+
+def pooler(template: object = None, **values: object) -> Objects:
+    made: dict[str, Any] = {"cluster": {"name": "pg"}, "type": "rw", "pgbouncer": {"poolMode": "session", **values}}
+    made |= {"serviceTemplate": template} if template else {}
+    return [GOOD, {"apiVersion": "postgresql.cnpg.io/v1", "kind": "Pooler", "metadata": {"name": "p"}, "spec": made}]
+
+
+def certificates(**secrets: str) -> Objects:
+    return cluster(certificates=secrets)
+
+
+def other(**values: object) -> Objects:
+    """Another server that this one copies."""
+    return cluster(externalClusters=[{"name": "x", **values}])
+
+
+PAIRS: list[tuple[Objects, list[str], Objects]] = [
+    # Whose certificates
+    (certificates(clientCASecret="ours"), ["client_authority"], certificates()),
+    (certificates(clientCASecret="ours", replicationTLSSecret="theirs"), ["client_authority"],
+     cluster(certificates=None)),
+    (certificates(replicationTLSSecret="theirs"), ["client_authority"], certificates(replicationTLSSecret="")),
+    (certificates(serverCASecret="ours", serverTLSSecret="x"), ["server_authority"],
+     cluster(certificates={"serverAltDNSNames": ["db.example.org"]})),
+    (certificates(serverTLSSecret="x"), ["server_authority"], certificates(serverTLSSecret="")),
+    # Poolers: the nearest is another operator's
+    (pooler(), ["pooler"], [GOOD, {**pooler()[1], "apiVersion": "pooler.example/v1"}]),
+    (pooler(pg_hba=["host all all 10.0.0.0/8 trust"]), ["pooler", "pooler_trust"],
+     [GOOD, {**pooler(pg_hba=["host all all all trust"])[1], "kind": "Cooler"}]),
+    (pooler(parameters={"auth_type": "any"}), ["pooler", "pooler_trust"], [GOOD]),
+    (pooler(authQuerySecret={"name": "x"}, authQuery="SELECT 1"), ["pooler", "pooler_reader"], [GOOD]),
+    (pooler(authQuery="SELECT 1"), ["pooler", "pooler_reader"], [GOOD]),
+    (pooler(template=service("NodePort")), ["pooler", "service_exposed"], [GOOD]),
+    # From elsewhere
+    (bootstrap(recovery={"source": "x"}), ["roles_copied"], bootstrap(initdb={"database": "recovery"})),
+    (bootstrap(pg_basebackup={"source": "x"}), ["roles_copied"], bootstrap(initdb={})),
+    (bootstrap(initdb={"import": {"type": "monolith", "roles": ["*"]}}), ["roles_copied"],
+     bootstrap(initdb={"import": {"type": "microservice", "databases": ["x"]}})),
+    (cluster(plugins=[{"name": "barman-cloud.cloudnative-pg.io"}]), ["plugin"],
+     cluster(plugins=[{"name": "barman-cloud.cloudnative-pg.io", "enabled": False}])),
+    (cluster(envFrom=[{"configMapRef": {"name": "x"}}]), ["environment_unseen"],
+     cluster(env=[{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "x"}}}])),
+    ([changed(postgresql(enableAlterSystem=True))], ["alter_system"], [changed(postgresql(enableAlterSystem=False))]),
+    (other(connectionParameters={"host": "x", "password": "y"}), ["password_shown"],
+     other(connectionParameters={"host": "x"}, password={"name": "x", "key": "password"})),
+    # From outside
+    (additional("LoadBalancer"), ["service_exposed"], additional("ClusterIP")),
+    (additional("NodePort"), ["service_exposed"], additional("NodePort", loadBalancerSourceRanges=["192.0.2.0/24"])),
+    (own({"cnpg.io/cluster": "pg"}), ["service_exposed"], own({"app": "web"})),
+    (own({"cnpg.io/poolerName": "p"}, "NodePort"), ["service_exposed"], own({"cnpg.io/cluster": "pg"}, "ClusterIP")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("objects", "expected", "_"), PAIRS)
+def test_what_is_found(objects: Objects, expected: list[str], _: Objects) -> None:
+    assert codes(*objects) == expected
+
+
+@pytest.mark.parametrize(("_", "__", "nearest"), PAIRS)
+def test_the_nearest_that_is_well(_: Objects, __: list[str], nearest: Objects) -> None:
+    assert codes(*nearest) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"pg_hba": ["host all all 10.0.0.0/8 scram-sha-256", "host all all all reject"]},
+        {"parameters": {"auth_type": "hba", "max_client_conn": "10"}},
+        {"template": service("LoadBalancer", loadBalancerSourceRanges=["192.0.2.0/24"])},
+    ],
+)
+def test_a_pooler_that_asks_for_passwords_is_no_more_than_one(values: dict[str, Any]) -> None:
+    assert codes(*pooler(**values)) == ["pooler"]
+
+
+EVERY_CHECK = [(room, check) for room in (about_certificates, about_elsewhere, about_poolers) for check in room.CHECKS]
+
+
+@pytest.mark.parametrize(("room", "check"), EVERY_CHECK, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_check_is_what_finds_some_case(monkeypatch: pytest.MonkeyPatch, room: Any, check: Any) -> None:
+    monkeypatch.setattr(room, "CHECKS", tuple(each for each in room.CHECKS if each is not check))
+    assert any(codes(*objects) != expected for objects, expected, _ in PAIRS)
