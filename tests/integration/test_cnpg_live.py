@@ -47,6 +47,21 @@ def test_a_name_in_quotes_is_no_keyword(postgres_server: MakeServer) -> None:
     assert "beside_oauth" not in without
 
 
+def test_lines_of_maps_are_read(postgres_server: MakeServer) -> None:
+    """In quotes, with more than three fields, and refused: as the server itself takes them."""
+    oauth = f"hostssl all +people all {ISSUER} validator=pgbearer map=people"
+    lines = ("local all postgres trust", oauth, "host all all all reject")
+    settings = {"pgbearer.forbid_passwords": "+people"}
+    server = postgres_server(settings, hba=lines, ident=(r"people /^(.*)@corp$ \1", 'people somebody "all"'))
+    where = f"host={server.folder} port={server.port} user=postgres dbname=postgres"
+    before = codes("--live", where)
+    wide = ("people /.* postgres and more", "people somebody all")
+    server.configure(settings, lines, wide)
+    assert codes("--live", where) == sorted([*before, "map_wide", "map_wide"])
+    server.configure(settings, lines, (*wide, "people somebody"))
+    assert codes("--live", where) == sorted([*before, "map_wide", "map_wide", "hba_syntax"])
+
+
 def test_who_may_not_ask_is_told_so(postgres_server: MakeServer) -> None:
     server = postgres_server(hba=("local all all trust",))
     server.sql("CREATE ROLE app LOGIN")

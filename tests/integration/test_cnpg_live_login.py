@@ -72,7 +72,7 @@ def test_what_does_not_go_together(words: tuple[str, ...]) -> None:
 
 def test_a_cluster_is_asked_by_kubectl(tmp_path: Path) -> None:
     kubectl = tmp_path / "kubectl"
-    answer = {"rules": OPERATED, "settings": SETTINGS, "maps": [], "passwords": ["app"]}
+    answer = {"rules": OPERATED, "settings": SETTINGS, "idents": [], "passwords": ["app"]}
     kubectl.write_text(
         f"#!{sys.executable}\n"
         "import json, sys\n"

@@ -116,6 +116,9 @@ TABLE: list[tuple[Change, list[str]]] = [
     (postgresql(pg_ident=["m somebody all"]), ["map_wide"]),
     (postgresql(pg_ident=["include more.conf"]), ["hba_elsewhere"]),
     (postgresql(pg_ident=["m @people app"]), ["hba_elsewhere"]),
+    (postgresql(pg_ident=["m /.* breakglass and more"]), ["map_wide"]),
+    (postgresql(pg_ident=["m somebody"]), ["hba_syntax"]),
+    (postgresql(pg_ident=["m a,b app"]), ["hba_syntax"]),
     # The settings
     (parameters(HBA_FILE="x"), ["parameter_hidden"]),
     (parameters(Oauth_Validator_Libraries="other"), ["parameter_hidden"]),

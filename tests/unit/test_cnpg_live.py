@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from pgbearer.cnpg.live import judge_answer, judge_rules
 
 SETTINGS = {
@@ -43,7 +45,28 @@ OPERATED = rows(
     ("host all all all", "reject", None),
     ("host all all all", "scram-sha-256", None),
 )
-MAPS = frozenset({"local", "cnpg_metrics_exporter", "cnpg_streaming_replica"})
+
+
+def idents(*lines: str) -> list[dict[str, Any]]:
+    """Of lines of pg_ident.conf, without their quotes, as the view has them."""
+    return [
+        {
+            "map_number": number,
+            "file_name": "/data/pg_ident.conf",
+            "line_number": number,
+            "error": None,
+            **dict(zip(("map_name", "sys_name", "pg_username"), line.replace('"', "").split(), strict=True)),
+        }
+        for number, line in enumerate(lines, start=1)
+    ]
+
+
+OWN_MAPS = (
+    "local postgres postgres",
+    "cnpg_streaming_replica streaming_replica streaming_replica",
+    "cnpg_metrics_exporter postgres cnpg_metrics_exporter",
+)
+MAPS = idents(*OWN_MAPS)
 
 
 def test_the_operators_lines_are_not_yours() -> None:
@@ -69,9 +92,41 @@ def test_a_line_that_is_refused_without_a_word_is_told_of() -> None:
 
 def test_a_name_in_quotes_is_no_keyword() -> None:
     file = "\n" * 49 + 'host "all" all all reject\n'
-    answer = {"rules": OPERATED, "settings": SETTINGS, "maps": list(MAPS), "files": {"/data/pg_hba.conf": file}}
+    answer = {"rules": OPERATED, "settings": SETTINGS, "idents": MAPS, "files": {"/data/pg_hba.conf": file}}
     assert [finding.code for finding in judge_answer(answer)] == ["operator_line_reached"]
     assert judge_answer({**answer, "files": {"/data/pg_hba.conf": file.replace('"', "")}}) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("people /^(.*)@corp$ \\1", []),
+        ("people somebody app", []),
+        ('people somebody "all"', []),
+        ("people somebody all", ["map_wide"]),
+        ("people /.* app", ["map_wide"]),
+        ("local somebody postgres", ["map_of_operator"]),
+        ("cnpg_streaming_replica /.* streaming_replica", ["map_of_operator"]),
+    ],
+)
+def test_lines_of_maps_are_judged(line: str, expected: list[str]) -> None:
+    file = {"/data/pg_ident.conf": "\n".join([*OWN_MAPS, line])}
+    found = judge_rules(OPERATED, SETTINGS, idents(*OWN_MAPS, line), [], file)
+    assert [finding.code for finding in found] == expected
+    assert all((finding.file, finding.line) == ("/data/pg_ident.conf", 4) for finding in found)
+
+
+def test_where_there_is_no_operator_its_maps_are_anybodys() -> None:
+    rules = [OPERATED[3], OPERATED[4]]
+    assert judge_rules(rules, SETTINGS, idents("local somebody postgres"), []) == []
+    (finding,) = judge_rules(rules, SETTINGS, idents("local /.* postgres"), [])
+    assert finding.code == "map_wide"
+
+
+def test_a_line_of_a_map_that_is_refused_is_told_of() -> None:
+    nothing = dict.fromkeys(MAPS[0]) | {"file_name": "/data/pg_ident.conf", "line_number": 7, "error": "missing entry"}
+    (finding,) = judge_rules(OPERATED, SETTINGS, [*MAPS, nothing], [])
+    assert (finding.code, finding.line, finding.message) == ("hba_syntax", 7, "missing entry")
 
 
 def test_passwords_are_told_of() -> None:

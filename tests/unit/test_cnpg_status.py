@@ -43,7 +43,7 @@ class FakeCluster:
 
     def __init__(self) -> None:
         live = {"digest": DIGEST, "loaded_at": "2026-11-28T11:00:00Z", "current": True, "problems": []}
-        lines = {"rules": OPERATED, "settings": SETTINGS, "maps": sorted(MAPS), "passwords": None}
+        lines = {"rules": OPERATED, "settings": SETTINGS, "idents": MAPS, "passwords": None}
         self.answers: dict[str, Any] = {
             "clusters": {
                 "spec": {"instances": 3},

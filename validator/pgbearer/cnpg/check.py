@@ -36,7 +36,7 @@ __all__ = ["check_files", "check_force", "check_text"]
 
 _ROOMS: Final = (
     *(about_objects, about_certificates, about_elsewhere, about_poolers),
-    *(about_patch, about_volumes, about_maps, about_images, about_service),
+    *(about_patch, about_volumes, about_images, about_service),
 )
 """Whose checks look at one object."""
 
@@ -103,6 +103,9 @@ def _about(manifest: Manifest) -> Iterator[Found]:
     for room in _ROOMS:
         for check in room.CHECKS:
             yield from check(manifest)
+    lines = about_maps.lines_of(manifest)
+    for look in about_maps.CHECKS:
+        yield from look(lines)
     if is_cluster(manifest):
         cluster = read_cluster(manifest)
         yield from cluster.problems

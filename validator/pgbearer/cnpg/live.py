@@ -1,11 +1,12 @@
-"""Judges what a running server has: its pg_hba.conf as it reads it itself, its settings, its roles' passwords.
+"""Judges what a running server has: its pg_hba.conf and pg_ident.conf as it reads them itself, settings, passwords.
 
-The view pg_hba_file_rules is of the file, whether it is in force or not: with an error in it, PostgreSQL keeps what it
-had. Reading it takes a superuser, or who was granted it.
+The views are of the files, whether they are in force or not: with an error in one, PostgreSQL keeps what it had.
+Reading them takes a superuser, or who was granted it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import psycopg
@@ -14,6 +15,7 @@ from pgbearer.cnpg import operator
 from pgbearer.cnpg.check import check_force
 from pgbearer.cnpg.finding import Finding, Found
 from pgbearer.cnpg.force import Force, Placed, libraries
+from pgbearer.cnpg.live_maps import judge_maps, place_of
 from pgbearer.config import KeyPath
 from pgbearer.errors import PgbearerError
 from pgbearer.hba import Line, Token, parse
@@ -33,8 +35,11 @@ QUESTION: Final = """
         UNION ALL SELECT name, setting FROM pg_settings
         WHERE name LIKE 'pgbearer.%' OR name IN ('oauth_validator_libraries', 'shared_preload_libraries')) s),
       'files', (SELECT json_object_agg(file_name, pg_read_file(file_name, 0, 1048576, true)) FROM (
-        SELECT DISTINCT file_name FROM pg_hba_file_rules ORDER BY 1 LIMIT 20) f),
-      'maps', (SELECT json_agg(DISTINCT map_name) FROM pg_ident_file_mappings WHERE error IS NULL),
+        SELECT file_name FROM pg_hba_file_rules UNION SELECT file_name FROM pg_ident_file_mappings
+        ORDER BY 1 LIMIT 40) f),
+      'idents', (SELECT json_agg(i) FROM (
+        SELECT map_number, file_name, line_number, map_name, sys_name, pg_username, error
+        FROM pg_ident_file_mappings ORDER BY map_number NULLS LAST, file_name, line_number LIMIT 10000) i),
       'passwords', (SELECT json_agg(rolname) FROM (
         SELECT rolname FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL ORDER BY 1 LIMIT 1000) p))
 """
@@ -67,17 +72,26 @@ def check_live(connection: psycopg.Connection[Any]) -> list[Finding]:
 def judge_answer(answer: Mapping[str, Any]) -> list[Finding]:
     """Judge what a server answers to `QUESTION`. Pure."""
     settings = {name: value or "" for name, value in (answer.get("settings") or {}).items()}
-    maps = frozenset(answer.get("maps") or ())
-    rules = _with_quotes(answer.get("rules") or (), answer.get("files") or {})
-    return judge_rules(rules, settings, maps, answer.get("passwords") or ())
+    files = answer.get("files") or {}
+    rules = _with_quotes(answer.get("rules") or (), files)
+    return judge_rules(rules, settings, answer.get("idents") or (), answer.get("passwords") or (), files)
 
 
 def judge_rules(
-    rules: Sequence[Mapping[str, Any]], settings: Mapping[str, str], maps: frozenset[str], passwords: Sequence[str]
+    rules: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, str],
+    idents: Sequence[Mapping[str, Any]],
+    passwords: Sequence[str],
+    files: Mapping[str, str | None] = MappingProxyType({}),
 ) -> list[Finding]:
-    """Judge rows of pg_hba_file_rules, settings by name, the names of maps, and who has a password. Pure."""
+    """Judge rows of pg_hba_file_rules, settings by name, rows of pg_ident_file_mappings, who has a password. Pure.
+
+    `files` are what these rows are of, by name.
+    """
     places: dict[KeyPath, _Place] = {}
     placed = _placed(rules, places)
+    places |= {place_of(row): _Place(row["file_name"], row["line_number"]) for row in idents}
+    operated = any(each.path is None for each in placed)
     force = Force(
         lines=placed,
         lines_path=(_VIEW,),
@@ -85,10 +99,11 @@ def judge_rules(
         parameters_path=("pg_settings",),
         preloaded=libraries(settings.get("shared_preload_libraries", "")),
         preload_path=("pg_settings", "shared_preload_libraries"),
-        maps=maps,
+        maps=frozenset(row["map_name"] for row in idents if row["error"] is None),
         endpoint_beside=True,
     )
-    found = [*_refused(rules, places), *check_force(force), *_with_password(passwords)]
+    maps = judge_maps(idents, files, operated=operated)
+    found = [*_refused(rules, places), *check_force(force), *maps, *_with_password(passwords)]
     return [_finding(each, places) for each in found]
 
 
