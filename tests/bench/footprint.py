@@ -21,6 +21,8 @@ def rows(stage: Stage, logins: Logins, token: str) -> list[Row]:
     """The tables of the fourth and fifth budgets. `token` is one of about 4 KiB."""
     service = resident(stage.service.pid)
     contexts, private, libraries = _module(logins, token)
+    with stage.over_the_network():
+        _, far, _ = _module(logins, token)
     return [
         Row(
             "service: resident (of it not mapped from files)",
@@ -35,6 +37,12 @@ def rows(stage: Stage, logins: Logins, token: str) -> list[Row]:
             contexts <= 64 * _KIB,
         ),
         Row("module: its private memory, likewise", f"{private / _KIB:.0f} KiB", "<= 64 KiB", private <= 64 * _KIB),
+        Row(
+            "module: its private memory over the network, likewise (more than over a socket)",
+            f"{far / _KIB:.0f} KiB ({(far - private) / _KIB:.0f})",
+            "<= 192 KiB",
+            far <= 192 * _KIB,
+        ),
         Row(
             "module: libraries it has mapped that one of trust has not",
             ", ".join(sorted(libraries)) or "none",

@@ -30,6 +30,13 @@ version: 1
 servers:
   local: {{socket: {folder}/login/login.sock, uid: {uid}, group: {gid}}}
   bench: {{socket: {folder}/login/login.sock, uid: {own_uid}, group: {gid}}}
+  net: {{certificate: spiffe://bench.test/postgres}}
+listen:
+  tls:
+    address: "{network}"
+    certificate_file: {folder}/ca/service.crt
+    key_file: {folder}/ca/service.key
+    client_ca_file: {ca_file}
 limits: {{per_caller_per_second: 1000000}}
 issuers:
   bench:
@@ -65,6 +72,21 @@ class Stage:
     port: int
     ca_file: Path
     password: str
+    network: str
+    """Where the service listens with TLS: address and port."""
+
+    @contextmanager
+    def over_the_network(self) -> Iterator[None]:
+        """Meanwhile the module asks there, and not at the socket."""
+        self._ask_at(f"tcp://{self.network}?hostname=service.test")
+        try:
+            yield
+        finally:
+            self._ask_at(f"unix:{self.login_socket}")
+
+    def _ask_at(self, endpoint: str) -> None:
+        self.server.sql(f"ALTER SYSTEM SET pgbearer.endpoints = '{endpoint}'")
+        self.server.reload()
 
     @property
     def settings(self) -> Path:
@@ -103,16 +125,18 @@ def set_up() -> Iterator[Stage]:
         (folder / "audit").mkdir(mode=0o700)  # not beside pgbearer.yaml: the service watches the folder of that one
         authority = Authority(folder / "ca")
         issuer = stack.enter_context(Issuer(authority))
-        service, seconds = _start_service(folder, issuer, authority)
+        network = f"127.0.0.1:{free_port()}"
+        service, seconds = _start_service(folder, issuer, authority, network)
         stack.callback(service.stop)
         port, password = free_port(), secrets.token_hex(16)
         server = _start_server(folder, authority, issuer, port, password)
         stack.callback(server.remove)
-        yield Stage(folder, issuer, server, service, seconds, port, authority.ca_file, password)
+        yield Stage(folder, issuer, server, service, seconds, port, authority.ca_file, password, network)
 
 
-def _start_service(folder: Path, issuer: Issuer, authority: Authority) -> tuple[Running, float]:
+def _start_service(folder: Path, issuer: Issuer, authority: Authority, network: str) -> tuple[Running, float]:
     port = free_port()
+    authority.server("service", ["service.test"])
     settings = folder / "pgbearer.yaml"
     settings.write_text(
         _POLICY.format(
@@ -125,6 +149,7 @@ def _start_service(folder: Path, issuer: Issuer, authority: Authority) -> tuple[
             client=CLIENT,
             ca_file=authority.ca_file,
             port=port,
+            network=network,
         )
     )
     settings.chmod(0o600)
@@ -148,6 +173,7 @@ def _start_service(folder: Path, issuer: Issuer, authority: Authority) -> tuple[
 def _start_server(folder: Path, authority: Authority, issuer: Issuer, port: int, password: str) -> Server:
     installation = Installation(tls_postgres.installation() / "bin")
     certificate = authority.server("localhost", owner=server_uid())
+    own = authority.client("module", ["spiffe://bench.test/postgres"], owner=server_uid())
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -160,6 +186,9 @@ def _start_server(folder: Path, authority: Authority, issuer: Issuer, port: int,
         "shared_preload_libraries": "pgbearer",
         "oauth_validator_libraries": "pgbearer",
         "pgbearer.endpoints": f"unix:{folder}/login/login.sock",
+        "pgbearer.tls_certificate_file": str(own.cert_file),
+        "pgbearer.tls_key_file": str(own.key_file),
+        "pgbearer.tls_ca_file": str(authority.ca_file),
     }
     hba = [
         "local all postgres trust",

@@ -40,7 +40,7 @@ static Outcome take_step(Way *way, size_t len);
 static Outcome follow_link(Way *way, const char *link, const char *rest);
 static Outcome folder_is_kept(Way *way, bool last);
 static bool file_is_ours(const struct stat *status, bool secret, char *why);
-static Outcome read_all(int fd, FileContent *content, char *why);
+static Outcome read_all(int fd, size_t size, FileContent *content, char *why);
 static Outcome cannot_be_used(char *why, int saved_errno);
 
 /*
@@ -71,7 +71,7 @@ read_trusted_file(const char *path, bool secret, FileContent *content, char *why
 	else if (!file_is_ours(&status, secret, why))
 		outcome = OUTCOME_NEXT;
 	else
-		outcome = read_all(fd, content, why);
+		outcome = read_all(fd, status.st_size, content, why);
 	CloseTransientFile(fd);
 	return outcome;
 }
@@ -215,13 +215,18 @@ file_is_ours(const struct stat *status, bool secret, char *why)
 }
 
 static Outcome
-read_all(int fd, FileContent *content, char *why)
+read_all(int fd, size_t size, FileContent *content, char *why)
 {
-	content->data = palloc(MAX_TLS_FILE + 1);
-	content->len = 0;
-	while (content->len <= MAX_TLS_FILE)
+	if (size > MAX_TLS_FILE)
 	{
-		ssize_t		n = read(fd, content->data + content->len, MAX_TLS_FILE + 1 - content->len);
+		snprintf(why, MAX_TLS_WHY, "is larger than %d bytes", MAX_TLS_FILE);
+		return OUTCOME_NEXT;
+	}
+	content->data = palloc(size + 1);
+	content->len = 0;
+	while (content->len <= size)
+	{
+		ssize_t		n = read(fd, content->data + content->len, size + 1 - content->len);
 
 		if (n == 0)
 			return OUTCOME_ANSWERED;
@@ -236,8 +241,8 @@ read_all(int fd, FileContent *content, char *why)
 		}
 	}
 	forget_content(content);
-	snprintf(why, MAX_TLS_WHY, "is larger than %d bytes", MAX_TLS_FILE);
-	return OUTCOME_NEXT;
+	strlcpy(why, "cannot be used: it is being written", MAX_TLS_WHY);
+	return OUTCOME_RETRY;
 }
 
 static Outcome
