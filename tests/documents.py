@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.issuer import ABSENT, Issuer, SigningKey
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["FAULTS", "NEVER", "Fault"]
 
 
 def _named(change: Callable[[str], Any], issuer: Issuer) -> None:
@@ -19,10 +19,13 @@ def _moved(change: Callable[[str], Any], issuer: Issuer) -> None:
 
 Fault = Callable[[Issuer], None]
 
+NEVER: Final = "no complete answer within"
+"""What is said of an issuer that does not answer, however long it is waited for."""
+
 FAULTS: Final[dict[str, tuple[Fault, str]]] = {
     "down": (Issuer.down, "cannot connect"),
-    "hangs": (Issuer.hang, "no complete answer within"),
-    "trickles": (lambda issuer: issuer.trickle(), "no complete answer within"),
+    "hangs": (Issuer.hang, NEVER),
+    "trickles": (lambda issuer: issuer.trickle(), NEVER),
     "500": (lambda issuer: issuer.status(500), "answered 500"),
     "403": (lambda issuer: issuer.status(403), "answered 403"),
     "404": (lambda issuer: issuer.status(404), "answered 404"),
