@@ -105,6 +105,10 @@ TABLE: list[tuple[Change, list[str]]] = [
     (lambda cluster: (
         parameters(oauth_validator_libraries="pgbearer, other")(cluster),
         oauth("validator=pgbearer", "validator=other")(cluster)), ["validator_other"]),
+    (hba(OAUTH, REJECT + " # but ${podselector:a}"), ["hba_vanishes"]),
+    (hba(OAUTH, f"host all all ${{podselector:a}} reject\n{REJECT}"), ["hba_vanishes"]),
+    (oauth("db:pg", "db:pg ${podselector:a}"), ["hba_vanishes"]),
+    (hba(OAUTH, "host all all ${podselector:a} reject # ${podselector:b}", REJECT), ["hba_vanishes"]),
     # The maps
     (postgresql(pg_ident=["cnpg_streaming_replica /.* streaming_replica"]), ["map_of_operator"]),
     (postgresql(pg_ident=["local somebody postgres"]), ["map_of_operator"]),

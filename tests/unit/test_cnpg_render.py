@@ -176,6 +176,32 @@ def test_two_clusters_share_no_object_of_all_of_kubernetes() -> None:
     assert not names(namespace="a-b", name="c") & names(namespace="a", name="b-c")
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("one", "other"), [("orders", "bills"), ("pg", "orders"), ("orders", "orders-eu")])
+def test_two_clusters_of_one_namespace_have_nothing_in_common(mode: dict[str, Any], one: str, other: str) -> None:
+    """But what is the same for both: the namespace itself, and what is said of it or of a trust domain."""
+    first, second = made(**mode, name=one), made(**mode, name=other)
+    assert [str(found) for found in check_text(f"{first.text()}---\n{second.text()}") if found.counts] == []
+    chosen = [
+        {json.dumps(labels) for each in rendered.objects if (labels := _selected(each))} for rendered in (first, second)
+    ]
+    assert not chosen[0] & chosen[1]
+
+
+def _selected(manifest: dict[str, Any]) -> Any:
+    """Which pods an object is for, if it is for some."""
+    spec = manifest.get("spec", {})
+    selector = spec.get("selector") or spec.get("podSelector") or {}
+    return selector.get("matchLabels", selector) if manifest["kind"] != "Cluster" else {}
+
+
+def test_the_name_that_ships_keeps_the_names_that_ship() -> None:
+    (service,) = (each["metadata"]["name"] for each in made(name="pg").objects if each["kind"] == "Service")
+    assert service == "pgbearer"
+    (service,) = (each["metadata"]["name"] for each in made(name="orders").objects if each["kind"] == "Service")
+    assert service == "orders-pgbearer"
+
+
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"issuer": ..., "roles": ...}, ["issuer", "roles"]),
     ({"nmae": "x"}, ["nmae"]),
@@ -186,6 +212,13 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"name": "Pg", "namespace": "a_b"}, ["name", "namespace"]),
     ({"name": "a" * 51, "namespace": "a" * 64}, ["name", "namespace"]),
     *(({"name": each}, ["name"]) for each in NO_NAMES),
+    *(({"name": each}, ["name"]) for each in ("pgbearer", "orders-pgbearer")),
+    *(({"audience": each}, ["audience"]) for each in ("${podselector:x}", "db:{x}", "db:$x", 'a"b', "a\\b", "")),
+    ({"clients": ["a", "${x:y}"]}, ["clients[1]"]),
+    ({"lines": ["host all all ${podselector:a} reject"], "insecure_lines": ["hostssl all x all cert # ${a:b}"]},
+     ["lines[0]", "insecure_lines[0]"]),
+    *(({"certificates": "external", "external": {"path": each}}, ["external.path"]) for each in (
+        "../..", "a/../b", "/a", "a/", "a//b", ".", "a/.", "")),
     *(({"namespace": each}, ["namespace"]) for each in ("default", "kube-system", "cnpg-system", "a.b", "a/b", "")),
     ({"storage_class": "a" * 254}, ["storage_class"]),
     ({"issuer_ca": {"config_map": "A", "key": "../x"}}, ["issuer_ca.config_map", "issuer_ca.key"]),
@@ -195,7 +228,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"issuer": 'https://x" trust'}, ["issuer"]),
     *(({"issuer": each}, ["issuer"]) for each in (
         "http://sso.example.org", "https://", "https://x?y", "https://x#y", "https://a@b", "https://x/\u202e", "https://x:99999",
-        "https://x:0", "https://:1", "https://[x")),
+        "https://x:0", "https://:1", "https://[x", "https://a..b", "https://*.b", "https://a,b", "https://-a", "https://$(a)")),
     ({"audience": "db:pg\nhost all all all trust"}, ["audience"]),
     ({"audience": "db pg"}, ["audience"]),
     ({"database": "postgres"}, ["database"]),
@@ -222,14 +255,14 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"mesh": "istio", **WORKLOADS}, ["mesh", "workloads"]),
     ({"mesh": "cilium"}, ["mesh"]),
     ({"mesh_clients": ["shop/orders"]}, ["mesh_clients"]),
-    ({"mesh_clients": ["shop"]}, ["mesh_clients[0]"]),
+    *(({"mesh_clients": [each]}, ["mesh_clients[0]"]) for each in ("shop", "shop-/a", "shop/a..b", "../a", "shop/..")),
     ({"external": {"store": "x"}}, ["external"]),
     ({"certificates": "given"}, ["certificates"]),
     ({"resources": {"cpu": "0", "memory": "1", "gpu": 1}}, ["resources.cpu", "resources.gpu", "resources.memory"]),
     ({"lines": [PASSWORD], "roles": [{"name": "a"}, {"name": "a"}]}, ["lines[0]", "roles[1].name"]),
     ({"instances": 0, "replicas": 99, "storage": "lots"}, ["instances", "replicas", "storage"]),
     ({"images": {"service": "a b", "other": "x"}}, ["images.other", "images.service"]),
-    ({"images": {"service": "r/x@sha256:abc", "module": "r/x:", "postgres": "r/../x:1\n"}},
+    ({"images": {"service": "r/x@sha256:abc", "module": "r/x:", "postgres": "r/../x:1"}},
      ["images.module", "images.postgres", "images.service"]),
     ({"lines": ["hostnossl app x all trust"]}, ["lines[0]"]),
     ({"lines": ["host all all all trust"]}, ["lines[0]", "spec.postgresql.pg_hba[2]", "spec.postgresql.pg_hba[4]"]),
@@ -262,7 +295,7 @@ OF_SERVICE: list[tuple[dict[str, Any], list[str]]] = [
     ({"workloads": {"roles": []}}, ["workloads.roles"]),
     *(({"spire": {**SPIRE, "roles": [{"name": "x", "path": each}]}}, ["spire.roles[0].path"]) for each in (
         "", "/", "a", "/a/../b", '/a" || "', "/a//b", "/a\n")),
-    ({"spire": {**SPIRE, "trust_domain": "A/b"}}, ["spire.trust_domain"]),
+    *(({"spire": {**SPIRE, "trust_domain": each}}, ["spire.trust_domain"]) for each in ("A/b", "a..b", "a.-b")),
     ({"spire": {**SPIRE, "federated": {**PARTNER, "bundle_endpoint": "http://x"}}},
      ["spire.federated.bundle_endpoint"]),
 ]  # fmt: skip

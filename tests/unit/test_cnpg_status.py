@@ -75,10 +75,17 @@ class FakeCluster:
 
     def json(self, *words: str) -> dict[str, Any]:
         match words:
-            case ("get", "clusters.postgresql.cnpg.io", "pg", _):
+            case ("get", "clusters.postgresql.cnpg.io", "pg" | "orders", _):
                 found: dict[str, Any] = self._answer("clusters")
             case ("get", "pods", selector, _):
-                found = self._answer("services" if "name=pgbearer" in selector else "instances")
+                found = self._answer(
+                    {
+                        "--selector=app.kubernetes.io/name=pgbearer": "services",
+                        "--selector=app.kubernetes.io/name=orders-pgbearer": "services of orders",
+                        "--selector=cnpg.io/cluster=pg": "instances",
+                        "--selector=cnpg.io/cluster=orders": "instances",
+                    }[selector]
+                )
             case ("exec", name, "--container=pgbearer", "--", "pgbearer", "config", "live", "--json"):
                 found = self._answer(name)
             case _:
@@ -91,10 +98,10 @@ class FakeCluster:
         return self.answers[name]
 
 
-def told(change: Callable[[dict[str, Any]], object]) -> Status:
+def told(change: Callable[[dict[str, Any]], object], name: str = "pg") -> Status:
     cluster = FakeCluster()
     change(cluster.answers)
-    return look(cluster, "pg", NOW)
+    return look(cluster, name, NOW)
 
 
 def test_all_is_well() -> None:
@@ -117,6 +124,26 @@ def test_sidecars_are_services_and_need_no_certificates() -> None:
     found = told(change)
     assert found.well, found.as_json()
     assert [each.secret for each in found.certificates] == ["pg-ca"]
+
+
+def test_a_cluster_has_a_service_of_its_own() -> None:
+    def change(answers: dict[str, Any]) -> None:
+        answers["services of orders"] = {"items": [pod("orders-pgbearer-a", sidecar=False)]}
+        answers["orders-pgbearer-a"] = answers["pgbearer-a"]
+        answers |= {f"orders-{name}": pem(60) for name in ("pgbearer-service-tls", "pgbearer-client-tls")}
+
+    found = told(change, "orders")
+    assert [each.pod for each in found.replicas] == ["orders-pgbearer-a"]
+    assert [each.secret for each in found.certificates][:2] == [
+        "orders-pgbearer-service-tls",
+        "orders-pgbearer-client-tls",
+    ]
+
+
+def test_a_cluster_may_have_the_service_that_ships() -> None:
+    found = told(lambda answers: answers.update({"services of orders": {"items": []}}), "orders")
+    assert [each.pod for each in found.replicas] == ["pgbearer-a", "pgbearer-b"]
+    assert [each.secret for each in found.certificates][:2] == ["pgbearer-service-tls", "pgbearer-client-tls"]
 
 
 def reload_refused(answers: dict[str, Any]) -> None:

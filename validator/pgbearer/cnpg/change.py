@@ -1,34 +1,42 @@
 """What a spec changes in each of the manifests that come with pgbearer, by kind."""
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pgbearer.cnpg import operator
 from pgbearer.cnpg.access import accesses
+from pgbearer.cnpg.called import CLUSTER, SERVICE, new_names, refers, service_of
 from pgbearer.cnpg.change_policy import authorities, changed_policy
 from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Images, Spec
 
 __all__ = ["changed"]
 
-_CLUSTER: Final = "pg"
 _NAMESPACE: Final = "databases"
 _OF_CLUSTER: Final = "pgbearer.example/reached-as"
 _OF_NAMESPACE: Final = ("kubernetes.io/metadata.name", "namespace")
+_CONFIG_MAP: Final = '{"configMap": {"name": "%s"}}'
+"""In the text of the patch that has the sidecar."""
 _COMMON_NAME: Final = 64
 _REPLICATION: Final = "host replication all all reject"
 _LAST: Final = "host all all all reject"
 
 
-def changed(manifest: Object, spec: Spec) -> Object:
-    """`manifest` as the spec wants it."""
-    made: Object = _renamed(manifest, spec)
+def changed(manifests: Sequence[Object], spec: Spec) -> list[Object]:
+    """The shipped `manifests`, all of them, as the spec wants them; they themselves are left alone."""
+    names = new_names(manifests, spec.name)
+    return [_changed(each, spec, names) for each in copy.deepcopy(list(manifests))]
+
+
+def _changed(manifest: Object, spec: Spec, names: Mapping[str, str]) -> Object:
+    made: Object = _renamed(manifest, spec, names)
     metadata = made["metadata"]
     if made["kind"] == "Namespace":
         metadata["name"] = spec.namespace
     elif made["kind"] in CLUSTER_WIDE:  # where those of another Cluster are too
-        metadata["name"] = f"{spec.namespace}.{metadata['name'].replace('pg-', f'{spec.name}-', 1)}"
+        metadata["name"] = f"{spec.namespace}.{metadata['name']}"
     else:
         metadata["namespace"] = spec.namespace
     if change := _CHANGES.get(made["kind"]):
@@ -36,14 +44,18 @@ def changed(manifest: Object, spec: Spec) -> Object:
     return made
 
 
-def _renamed(value: Any, spec: Spec, key: str = "") -> Any:
-    """With the names of the Cluster, its namespace and the images wherever they stand, in text too."""
+def _renamed(value: Any, spec: Spec, names: Mapping[str, str], key: str = "", within: str = "") -> Any:
+    """With the names of the Cluster, its namespace, its objects and the images wherever they stand, in text too."""
     match value:
         case dict():
-            return {_renamed(name, spec): _renamed(inner, spec, name) for name, inner in value.items()}
+            inside = key or within  # what is in a list is within what the list is
+            renamed = {name: _renamed(inner, spec, names, name, inside) for name, inner in value.items()}
+            return {_renamed(name, spec, names): inner for name, inner in renamed.items()}
         case list():
-            return [_renamed(inner, spec) for inner in value]
+            return [_renamed(inner, spec, names, "", key) for inner in value]
         case str():
+            if value in names and refers(key, within):
+                return names[value]
             if key == _OF_CLUSTER:
                 return spec.name
             if key in _OF_NAMESPACE and value == _NAMESPACE:
@@ -57,9 +69,10 @@ def _renamed(value: Any, spec: Spec, key: str = "") -> Any:
 def _texts(spec: Spec) -> tuple[tuple[str, str], ...]:
     shipped = Images()
     return (
-        (f"pgbearer.{_NAMESPACE}.svc", f"pgbearer.{spec.namespace}.svc"),
-        (f"{_CLUSTER}.{_NAMESPACE}.svc", f"{spec.name}.{spec.namespace}.svc"),
-        (f"{_CLUSTER}.{_NAMESPACE}.pgbearer.example", f"{spec.name}.{spec.namespace}.pgbearer.example"),
+        (f"{SERVICE}.{_NAMESPACE}.svc", f"{service_of(spec.name)}.{spec.namespace}.svc"),
+        (_CONFIG_MAP % SERVICE, _CONFIG_MAP % service_of(spec.name)),
+        (f"{CLUSTER}.{_NAMESPACE}.svc", f"{spec.name}.{spec.namespace}.svc"),
+        (f"{CLUSTER}.{_NAMESPACE}.pgbearer.example", f"{spec.name}.{spec.namespace}.pgbearer.example"),
         (f'namespace="{_NAMESPACE}"', f'namespace="{spec.namespace}"'),
         (shipped.module, spec.images.module),
         (shipped.service, spec.images.service),
@@ -68,7 +81,6 @@ def _texts(spec: Spec) -> tuple[tuple[str, str], ...]:
 
 
 def _cluster(made: Object, spec: Spec) -> None:
-    made["metadata"]["name"] = spec.name
     body = made["spec"]
     body["instances"] = spec.instances
     body["storage"]["size"] = spec.storage
@@ -134,12 +146,6 @@ def _policy(made: Object, spec: Spec) -> None:
     made["data"]["pgbearer.yaml"] = changed_policy(made["data"]["pgbearer.yaml"], spec)
 
 
-def _network(made: Object, spec: Spec) -> None:
-    name, dash, rest = made["metadata"]["name"].partition("-")
-    if name == _CLUSTER:
-        made["metadata"]["name"] = f"{spec.name}{dash}{rest}"
-
-
 def _autoscaler(made: Object, spec: Spec) -> None:
     made["spec"]["minReplicas"] = spec.replicas
 
@@ -153,13 +159,12 @@ def _peers(made: Object, spec: Spec) -> None:
 def _istio(made: Object, spec: Spec) -> None:
     if made["apiVersion"].startswith("security.istio.io/"):
         rule = made["spec"]["rules"][0]
-        clients = _clients(spec) if made["metadata"]["name"] == _CLUSTER else [(spec.namespace, spec.name)]
+        clients = _clients(spec) if made["metadata"]["name"] == spec.name else [(spec.namespace, spec.name)]
         rule["from"] = [{"source": {"principals": [f"cluster.local/ns/{space}/sa/{name}" for space, name in clients]}}]
-        _network(made, spec)
 
 
 def _linkerd(made: Object, spec: Spec) -> None:
-    clients = _clients(spec) if made["metadata"]["name"] == "pg-clients" else [(spec.namespace, spec.name)]
+    clients = _clients(spec) if made["metadata"]["name"] == f"{spec.name}-clients" else [(spec.namespace, spec.name)]
     suffix = "serviceaccount.identity.linkerd.cluster.local"
     made["spec"]["identities"] = [f"{name}.{space}.{suffix}" for space, name in clients]
 
@@ -184,7 +189,8 @@ def _external(made: Object, spec: Spec) -> None:
     made["spec"]["secretStoreRef"]["name"] = spec.external.store
     for each in made["spec"]["data"]:
         reference = each["remoteRef"]
-        reference["key"] = f"{spec.external.path}/{reference['key'].rpartition('/')[2]}"
+        path = spec.external.path or f"{spec.namespace}/{service_of(spec.name)}"
+        reference["key"] = f"{path}/{reference['key'].rpartition('/')[2]}"
 
 
 def _registration(made: Object, spec: Spec) -> None:
@@ -207,8 +213,6 @@ _CHANGES: Final[Mapping[str, Callable[[Object, Spec], None]]] = {
     "Cluster": _cluster,
     "ConfigMap": _policy,
     "Deployment": _deployment,
-    "NetworkPolicy": _network,
-    "PodMonitor": _network,
     "HorizontalPodAutoscaler": _autoscaler,
     "PeerAuthentication": _peers,
     "AuthorizationPolicy": _istio,

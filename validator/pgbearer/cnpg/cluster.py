@@ -81,6 +81,7 @@ def _lines(value: object, validators: tuple[str, ...], problems: list[Found]) ->
         # and no line above but one for all addresses, or for the same pods, is taken to decide for it
         parsed = parse(entry, validators)
         problems.extend(_wrong(parsed, path))
+        problems.extend(_vanishing(entry, parsed, path))
         yield from (Placed(line, path) for line in parsed.lines)
 
 
@@ -93,6 +94,15 @@ def _wrong(parsed: Parsed, path: KeyPath) -> Iterator[Found]:
     for number in parsed.includes:
         message = f"{f'line {number} of it ' if number > 1 else ''}reads a file of the server"
         yield Found("hba_elsewhere", path, message, "write the lines and names here")
+
+
+def _vanishing(entry: str, parsed: Parsed, path: KeyPath) -> Iterator[Found]:
+    """A reference that is no address, but a comment or whatever, or that takes other lines with it."""
+    references = [found[0] for found in operator.REFERENCE.finditer(entry)]
+    if references and [line.address for line in parsed.lines] != references:
+        message = f"is written for each pod of {references[0][:100]}, and not at all where there is none"
+        hint = "write ${podselector:NAME} as the address alone, and one line in an entry"
+        yield Found("hba_vanishes", path, message, hint)
 
 
 def _last(postgresql: Mapping[str, Any], problems: list[Found]) -> Iterator[Placed]:

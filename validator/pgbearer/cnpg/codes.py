@@ -39,6 +39,7 @@ CODES: Final[Mapping[str, About]] = {
     "name_invalid": _error("Kubernetes or CloudNativePG does not take the name."),
     "hba_syntax": _error("PostgreSQL does not take the line, keeps the whole old file, and says so in its log alone."),
     "hba_continues": _error("The line ends in a backslash and so swallows the next one."),
+    "hba_vanishes": _error("The line is gone when no pod fits what it refers to, for that is not its address alone."),
     "hba_elsewhere": _error("The line reads a file of the server, which nobody sees here."),
     "hba_no_oauth": _error("No line asks for OAuth: nobody can log in with a token."),
     "oauth_unreachable": _error("A line above decides all that this oauth line is for."),

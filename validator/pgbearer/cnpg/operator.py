@@ -1,8 +1,9 @@
 """What CloudNativePG's operator does with a Cluster, as of 1.30 (pkg/postgres/configuration.go of its source)."""
 
+import re
 from typing import Final
 
-__all__ = ["BLOCKED", "GROUP", "LAST_LINE", "MAX_CLUSTER_NAME", "OWN_LINES", "POD_PATCH"]
+__all__ = ["BLOCKED", "GROUP", "LAST_LINE", "MAX_CLUSTER_NAME", "OWN_LINES", "POD_PATCH", "REFERENCE"]
 
 GROUP: Final = "postgresql.cnpg.io"
 POD_PATCH: Final = "cnpg.io/podPatch"
@@ -19,6 +20,10 @@ OWN_LINES: Final = (
 """Above the lines of a Cluster."""
 LAST_LINE: Final = "host all all all scram-sha-256"
 """Below them."""
+
+REFERENCE: Final = re.compile(r"\$\{[^:]+:[^}]+\}")
+"""In an entry of pg_hba, wherever it stands: the entry is written once for each pod, so not at all if there is none
+(pkg/postgres/hba/hba.go)."""
 
 _BLOCKED: Final = """
     allow_system_table_mods archive_mode bonjour bonjour_name cluster_name config_file data_directory data_sync_retry

@@ -3,7 +3,6 @@
 The same twice: as objects to be applied, and as a folder for kustomize, whose patches are the differences.
 """
 
-import copy
 import errno
 import json
 import tempfile
@@ -79,7 +78,7 @@ def render(draft: Draft) -> Rendered:
 def _made(spec: Spec) -> Rendered:
     components = _components(spec)
     before = shipped.assemble(components)
-    after = [changed(each, spec) for each in copy.deepcopy(before)]
+    after = changed(before, spec)
     patches = [patch for old, new in zip(before, after, strict=True) if (patch := _patch(old, new))]
     return Rendered(after, components, [*patches, _in_namespace(after, spec.namespace)])
 

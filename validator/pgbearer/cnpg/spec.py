@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from pgbearer.cnpg.taken import (
+    free_cluster,
     free_database,
     free_issuer,
     free_namespace,
@@ -13,25 +14,34 @@ from pgbearer.cnpg.taken import (
     no_truth,
     some,
     with_a_host,
+    without_reference,
 )
 from pgbearer.config import Section
 
 __all__ = ["Authority", "External", "Federated", "Identity", "Images", "OtherIssuer", "Resources", "Role", "Spec"]
 __all__ += ["Account", "Spire", "Workloads"]
 
-_ClusterName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=50)]  # RFC 1035: of Services
+_ClusterName = Annotated[
+    str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=50), AfterValidator(free_cluster)
+]  # RFC 1035: of Services
 _Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]  # RFC 1123
 _Namespace = Annotated[_Label, AfterValidator(free_namespace)]
 _Subdomain = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")]
 _ObjectName = Annotated[_Subdomain, Field(max_length=253)]
 _AccountName = Annotated[
-    str, Field(pattern=r"^[a-z0-9][-a-z0-9]{0,62}/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=317)
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        max_length=317,
+    ),
 ]
 _Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][-._A-Za-z0-9]*$", max_length=253)]  # of a ConfigMap
 _SqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63)]
 _RoleName = Annotated[_SqlName, AfterValidator(free_role)]
 _Inherited = Annotated[tuple[Annotated[_SqlName, AfterValidator(given_role)], ...], Field(strict=False, max_length=50)]
-_Word = Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$", max_length=256)]  # without a quote or a backslash
+_Word = Annotated[
+    str, Field(pattern=r"^[!#%-\[\]-z|~]+$", max_length=256)
+]  # without a quote, a backslash, and what makes a ${reference} or a {template}
 _Https = Annotated[
     str,
     Field(pattern=r"^https://[!$-.0-;=A-Z\[\]_a-z~][!$-;=A-Z\[\]_a-z~]*$", max_length=256),
@@ -40,13 +50,13 @@ _Https = Annotated[
 _Image = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]{1,5})?(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
         r"(@sha256:[0-9a-f]{64})?$",
         max_length=512,
     ),
 ]
-_Line = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\r\n\\]+$")]
-_TrustDomain = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]  # a name of objects
+_Line = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\r\n\\]+$"), AfterValidator(without_reference)]
+_TrustDomain = _ObjectName  # as the object is called that federates with it
 _SpiffePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", max_length=1024)]
 _Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi|Ti)$")]
 _Cpu = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}m?$")]
@@ -134,8 +144,11 @@ class External(Section):
 
     store: _ObjectName = "vault"
     """A ClusterSecretStore."""
-    path: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$", max_length=256)] = "databases/pgbearer"
-    """In it; ``service`` and ``client`` are below."""
+    path: (
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", max_length=256)]
+        | None
+    ) = None
+    """In it; ``service`` and ``client`` are below. Left out: as the namespace, and in it the service, are called."""
 
 
 class Resources(Section):

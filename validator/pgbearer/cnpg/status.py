@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
+from pgbearer.cnpg.called import SERVICE, secrets_of, service_of
 from pgbearer.cnpg.finding import Finding
 from pgbearer.cnpg.in_cluster import NAME, Source, ask_instance, get_cluster
 from pgbearer.cnpg.kubectl import RefusedError
@@ -15,9 +16,7 @@ from pgbearer.cnpg.stream import listing, mapping, text
 
 __all__ = ["Certificate", "Replica", "Status", "look"]
 
-_LABEL: Final = "app.kubernetes.io/name=pgbearer"
 _CONTAINER: Final = "pgbearer"
-_SECRETS: Final = ("pgbearer-service-tls", "pgbearer-client-tls")
 _SOON: Final = timedelta(days=7)
 """What ends within it should have been renewed."""
 _ASK: Final = ("pgbearer", "config", "live", "--json")
@@ -103,15 +102,15 @@ def look(source: Source, cluster: str, now: datetime | None = None) -> Status:
     found = get_cluster(source, cluster)
     said = mapping(found.get("status"))
     problems: list[str] = []
-    pods = [*_pods(source, _LABEL, problems), *_pods(source, f"cnpg.io/cluster={cluster}", problems)]
-    replicas = [_replica(source, pod) for pod in pods if _statuses(pod)]
+    beside = [pod for pod in _pods(source, f"cnpg.io/cluster={cluster}", problems) if _statuses(pod)]
+    service, apart = _service(source, [service_of(cluster), *([] if beside else [SERVICE])], problems)
+    replicas = [_replica(source, pod) for pod in (*apart, *beside) if _statuses(pod)]
     if not replicas:
         problems.append("no pod has a container named pgbearer: nobody decides")
     if len({each.digest for each in replicas if each.digest}) > 1:
         problems.append("not all services go by the same policy; a change takes about a minute to reach every pod")
     primary = text(said.get("currentPrimary"))
     moment = now or datetime.now(UTC)
-    apart = any(mapping(mapping(pod.get("metadata")).get("labels")).get("cnpg.io/cluster") is None for pod in pods)
     return Status(
         cluster=cluster,
         phase=text(said.get("phase")),
@@ -120,12 +119,21 @@ def look(source: Source, cluster: str, now: datetime | None = None) -> Status:
         primary=primary,
         replicas=replicas,
         certificates=[
-            *(_secret(source, name, moment) for name in (_SECRETS if apart else ())),
+            *(_secret(source, name, moment) for name in (secrets_of(service) if apart else ())),
             *_of_the_cluster(mapping(said.get("certificates")), moment),
         ],
         findings=_findings(source, primary, problems),
         problems=problems,
     )
+
+
+def _service(source: Source, names: Sequence[str], problems: list[str]) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    """Its name and its pods: of the first of `names` that has some."""
+    for name in dict.fromkeys(names):
+        pods = _pods(source, f"app.kubernetes.io/name={name}", problems)
+        if pods or problems:
+            return name, pods
+    return names[0], ()
 
 
 def _pods(source: Source, selector: str, problems: list[str]) -> Sequence[Mapping[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 __all__ = [
+    "free_cluster",
     "free_database",
     "free_issuer",
     "free_namespace",
@@ -13,6 +14,7 @@ __all__ = [
     "no_truth",
     "some",
     "with_a_host",
+    "without_reference",
 ]
 
 T = TypeVar("T")
@@ -28,8 +30,10 @@ _NOT_TO_BE_HAD: Final = re.compile(
 )
 """Whose members are superusers in effect, may run programs as the server (and so change who gets in), or nobody is."""
 _DATABASE: Final = re.compile(r"template.*|pg_.*|postgres|all|replication|sameuser|samerole|samegroup")
+_SERVICE: Final = re.compile(r"(?:.*-)?pgbearer")
 _NAMESPACE: Final = re.compile(r"kube-.*|default|cnpg-system")
 _ISSUER: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_HOST: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _ISSUERS: Final = frozenset({"corp", "cluster", "people", "workloads", "prod", "partner"})
 
 
@@ -43,6 +47,11 @@ def given_role(name: str) -> str:
     if _NOT_TO_BE_HAD.fullmatch(name):
         raise ValueError(f'"{name}" is not to be given away: whoever has it needs no token any more')
     return name
+
+
+def free_cluster(name: str) -> str:
+    """What a Cluster may be called, whose service is not to be called as another's; raises ValueError."""
+    return _free(name, _SERVICE)
 
 
 def free_database(name: str) -> str:
@@ -71,11 +80,19 @@ def no_truth(value: object) -> object:
     return value
 
 
+def without_reference(line: str) -> str:
+    """A line of pg_hba in which the operator puts nothing; raises ValueError."""
+    if "${" in line:
+        raise ValueError("a spec has no podSelectorRefs, for ${podselector:...} to name")
+    return line
+
+
 def with_a_host(address: str) -> str:
     """An address with a host and a port that there can be; raises ValueError."""
     try:
         parts = urlsplit(address)
-        good = bool(parts.hostname) and parts.port != 0
+        host = parts.hostname or ""
+        good = bool(_HOST.fullmatch(host) or ":" in host) and parts.port != 0
     except ValueError:
         good = False
     if not good:
