@@ -87,7 +87,7 @@ TABLE: list[tuple[Change, list[str]]] = [
     (hba("hostssl all all all cert", OAUTH, REJECT), ["beside_oauth", "oauth_unreachable"]),
     (hba("hostssl all /^a all md5", OAUTH, REJECT), ["beside_oauth"]),
     (postgresql(ldap={"server": "ldap.example"}, pg_hba=[OAUTH]),
-     ["beside_oauth", "hba_plaintext", "operator_line_reached"]),
+     ["beside_oauth", "operator_line_reached"]),
     (hba(OAUTH, "hostssl all app all scram-sha-256", REJECT), ["named_beside_oauth"]),
     (hba(OAUTH, "hostssl replication copier all cert", REJECT), ["replication"]),
     (oauth("hostssl all", "hostssl all,replication"), ["replication"]),
@@ -180,8 +180,7 @@ TABLE: list[tuple[Change, list[str]]] = [
     (lambda cluster: cluster["metadata"].update(name=None), ["name_invalid"]),
     (lambda cluster: cluster["metadata"].update(namespace="-a"), ["name_invalid"]),
     (lambda cluster: cluster.update(spec="x"),
-     ["endpoints_missing", "extension_missing", "hba_no_oauth", "library_missing", "operator_line_reached",
-      "preload_missing", "shape"]),
+     ["hba_no_oauth", "operator_line_reached", "shape"]),
     (postgresql(pg_hba=OAUTH), ["hba_no_oauth", "operator_line_reached", "shape"]),
     (postgresql(pg_hba=[OAUTH, None, 7, REJECT]), ["shape", "shape"]),
 ]  # fmt: skip
@@ -290,6 +289,14 @@ def test_a_finding_says_where() -> None:
     assert str(finding).startswith("db.yaml:16:9 Cluster/pg spec.postgresql.pg_hba[1]: error hba_trust: trust lets")
 
 
+def test_a_line_that_the_operator_makes_is_not_to_be_rewritten() -> None:
+    (finding,) = (each for each in findings(changed(postgresql(ldap={"server": "x"}))) if "ldap" in each.path)
+    assert finding.code == "line_unreachable"
+    found = findings(changed(postgresql(ldap={"server": "x"}, pg_hba=[OAUTH])))
+    (finding,) = (each for each in found if "ldap" in each.path)
+    assert (finding.code, finding.hint.partition(":")[0]) == ("beside_oauth", "take it out")
+
+
 def test_a_line_of_several_in_one_entry_is_named() -> None:
     (finding,) = findings(changed(hba(f"{OAUTH}\nhost all all\n{REJECT}")))
     assert (finding.code, finding.message) == (
@@ -322,6 +329,16 @@ def test_roles_of_their_own_kind_have_no_password_either() -> None:
     assert codes(GOOD, {"apiVersion": "postgresql.cnpg.io/v1", "kind": "DatabaseRole", "spec": own}) == [
         "role_password"
     ]
+
+
+def test_a_cluster_without_pgbearer_is_told_so_once() -> None:
+    """And what is there, as ever: each part that is missing is told of once the first is there."""
+    plain = {**GOOD, "spec": {"instances": 1, "enableSuperuserAccess": True}}
+    found = findings(plain)
+    assert [finding.code for finding in found] == ["hba_no_oauth", "operator_line_reached", "superuser_access"]
+    assert found[0].hint == "begin with docs/cloudnativepg.md, or with pgbearer cnpg render"
+    plain["spec"]["postgresql"] = {"shared_preload_libraries": ["pgbearer"]}
+    assert {"library_missing", "endpoints_missing", "extension_missing"} < set(codes(plain))
 
 
 def test_objects_of_a_list_are_judged_one_by_one() -> None:

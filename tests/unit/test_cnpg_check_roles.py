@@ -167,7 +167,9 @@ def test_a_finding_is_where_the_sql_is() -> None:
     (finding,) = findings(*referred(kept(data={"x.sql": GRANT})))
     assert (finding.what, finding.path) == ("ConfigMap/sql", ("data", "x.sql"))
     (finding,) = findings(*referred())
-    assert finding.message == "runs as postgres, and cannot be seen: x.sql of ConfigMap/sql is not among what was given"
+    assert finding.message == (
+        "this SQL runs as postgres, and cannot be seen: x.sql of ConfigMap/sql is not among what was given"
+    )
 
 
 EVERY_CHECK = [(room, check) for room in (about_roles, about_sql) for check in room.CHECKS]

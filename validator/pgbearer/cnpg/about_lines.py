@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.force import Force, Placed
+from pgbearer.config import KeyPath
 from pgbearer.hba import Line, reach, shadowed
 from pgbearer.hba.reach import EVERYTHING, fits_all, overlaps
 
@@ -39,7 +40,8 @@ def lines_are_reached(force: Force) -> Iterator[Found]:
         message = (
             f"a line above, {named} ({_shown(other)}), fits all that this one does, and the first that fits decides"
         )
-        yield Found(code, placed.path, message, "move this line above it, or take it out")
+        hint = "take it out" if _is_made_of_ldap(placed.path) else "move this line above it, or take it out"
+        yield Found(code, placed.path, message, hint)
 
 
 def nobody_is_trusted(force: Force) -> Iterator[Found]:
@@ -52,7 +54,7 @@ def nobody_is_trusted(force: Force) -> Iterator[Found]:
 def proofs_are_under_tls(force: Force) -> Iterator[Found]:
     """THREATS: a token, or a password, is never shown without TLS; neither the server nor libpq enforces it."""
     for path, line in _of_yours(force):
-        if line.type in ("local", "hostssl") or line.method in ("reject", "trust"):
+        if line.type in ("local", "hostssl") or line.method in ("reject", "trust") or _is_made_of_ldap(path):
             continue
         if line.method == "oauth":
             yield Found("oauth_plaintext", path, f'a "{line.type}" line takes tokens without TLS', "write hostssl")
@@ -79,8 +81,11 @@ def nobody_is_let_in_beside_oauth(force: Force) -> Iterator[Found]:
             continue
         broad = fits_all(line.users) or any(token.text.startswith(("+", "/")) for token in line.users)
         if broad and (not oauth or line.type == "local" or any(overlaps(line, other) for other in oauth)):
-            message = f"{line.method} lets in without a token whom the oauth lines are for ({_shown(line)})"
+            whom = "whom the oauth lines are for" if oauth else "all that the line is for"
+            message = f"{line.method} lets in without a token {whom} ({_shown(line)})"
             hint = "name the roles that must have a way of their own, or reject"
+            if _is_made_of_ldap(path):
+                hint = "take it out: the operator makes the line of it, below all of yours"
             yield Found("beside_oauth", path, message, hint)
         elif line.method != "cert" and line.type != "local":
             names = ", ".join(token.text for token in line.users)
@@ -178,6 +183,11 @@ CHECKS: Final = (
     nobody_else_decides,
     maps_exist,
 )
+
+
+def _is_made_of_ldap(path: KeyPath) -> bool:
+    """Whether the line is one that the operator makes, of which its user says nothing more than that it is to be."""
+    return path[-1:] == ("ldap",)
 
 
 def _of_yours(force: Force) -> Iterator[tuple[tuple[str | int, ...], Line]]:

@@ -103,7 +103,7 @@ def superuser_has_no_password(manifest: Manifest) -> Iterator[Found]:
     if is_cluster(manifest) and mapping(manifest.value.get("spec")).get("enableSuperuserAccess") is True:
         message = "the operator gives postgres a password, in a Secret"
         yield Found(
-            "superuser_access", ("spec", "enableSuperuserAccess"), message, "take it out; kubectl cnpg psql does"
+            "superuser_access", ("spec", "enableSuperuserAccess"), message, "take it out: kubectl cnpg psql needs none"
         )
 
 

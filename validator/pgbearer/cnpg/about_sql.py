@@ -38,15 +38,13 @@ def _all(manifests: Sequence[Manifest]) -> Iterator[Sql]:
 
 def _found(sql: Sql) -> Iterator[Found]:
     if sql.text is None:
-        message = f"runs as postgres, and cannot be seen: {sql.where} is not among what was given"
+        message = f"this SQL runs as postgres, and cannot be seen: {sql.where} is not among what was given"
         yield Found("sql_unseen", sql.path, message, "give that too")
         return
     try:
         did = what_it_does(sql.text)
     except ValueError as error:
-        yield Found(
-            "sql_unseen", sql.path, f"runs as postgres, and cannot be looked through: {error}", "make it shorter"
-        )
+        yield Found("sql_unseen", sql.path, f"this SQL cannot be looked through: {error}", "make it shorter")
         return
     for does in did:
         match does.kind:

@@ -39,6 +39,10 @@ _ROOMS: Final = (
     *(about_patch, about_volumes, about_images, about_service),
 )
 """Whose checks look at one object."""
+_NOTHING_IS_OURS: Final = frozenset(
+    {"hba_no_oauth", "extension_missing", "library_missing", "preload_missing", "endpoints_missing"}
+)
+"""What is found of a Cluster without pgbearer."""
 
 
 def check_files(files: Sequence[str], images: Collection[str] = ()) -> list[Finding]:
@@ -73,7 +77,7 @@ def _judge(streams: Sequence[tuple[str, str]], images: Collection[str]) -> list[
         documents = read(content)
         here = list(objects(documents, file))
         placed += [(number, manifest) for manifest in here]
-        found = [_placed(manifest, each) for manifest in here for each in _about(manifest)]
+        found = [_placed(manifest, each) for manifest in here for each in _begun(list(_about(manifest)))]
         of_streams.append([*_unreadable(documents, file), *found])
     manifests = [manifest for _, manifest in placed]
     stream_of = {id(manifest): number for number, manifest in placed}
@@ -110,6 +114,17 @@ def _about(manifest: Manifest) -> Iterator[Found]:
         cluster = read_cluster(manifest)
         yield from cluster.problems
         yield from check_force(cluster.force)
+
+
+def _begun(found: Sequence[Found]) -> Sequence[Found]:
+    """Of a Cluster in which nothing is ours that one thing, in the place of each that is not there."""
+    if not {each.code for each in found} >= _NOTHING_IS_OURS:
+        return found
+    hint = "begin with docs/cloudnativepg.md, or with pgbearer cnpg render"
+    message = "nobody logs in with a token: no line asks for one, and the module and its service are not there"
+    rest = [each for each in found if each.code not in _NOTHING_IS_OURS]
+    (path,) = {each.path for each in found if each.code == "hba_no_oauth"}
+    return [Found("hba_no_oauth", path, message, hint), *rest]
 
 
 def _placed(manifest: Manifest, found: Found) -> Finding:
