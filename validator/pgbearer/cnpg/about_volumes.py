@@ -9,9 +9,9 @@ from pgbearer.cnpg.patch import ANNOTATION, operations, small
 from pgbearer.cnpg.pods import at
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "SECRETS"]
 
-_SECRETS: Final = ("app", "ca", "pooler", "replication", "server", "superuser")
+SECRETS: Final = ("app", "ca", "pooler", "replication", "server", "superuser")
 """What the operator calls Secrets of a Cluster, below its name (api/v1/cluster_types.go)."""
 _CERTIFICATES: Final = ("clientCASecret", "replicationTLSSecret", "serverCASecret", "serverTLSSecret")
 _FOR_THE_API_SERVER: Final = ("", "https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local")
@@ -101,6 +101,6 @@ def _taken(manifest: Manifest) -> set[str]:
     references += [mapping(how).get("secret") for how in mapping(spec.get("bootstrap")).values()]
     named = [mapping(reference).get("name") for reference in references]
     return {
-        *(f"{text(manifest.metadata.get('name'))}-{suffix}" for suffix in _SECRETS),
+        *(f"{text(manifest.metadata.get('name'))}-{suffix}" for suffix in SECRETS),
         *(text(name) for name in (*named, *(certificates.get(key) for key in _CERTIFICATES))),
     } - {""}
