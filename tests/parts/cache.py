@@ -1,14 +1,18 @@
 """Where what is fetched or built once is kept for later runs: outside the tree, one folder for each version.
 
 A folder appears under its name only when it is complete, so whoever finds it can use it; two runs that want the same
-one build it once. PostgreSQL refuses to run as root, so root's cache stands where another uid can enter it.
+one build it once. What a newer one replaces goes when nobody has asked for it in two weeks. PostgreSQL refuses to run
+as root, so root's cache stands where another uid can enter it.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +20,10 @@ from pathlib import Path
 from tests.parts.progress import step
 
 __all__ = ["CacheError", "cached", "enterable", "home"]
+
+
+_KEPT = 14 * 24 * 3600.0
+"""Seconds after which nobody comes back to the branch that wanted it."""
 
 
 class CacheError(Exception):
@@ -47,6 +55,7 @@ def cached(name: str, key: str, make: Callable[[Path], None]) -> Path:
     """
     folder = home() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     if folder.is_dir():
+        _use(folder)
         return folder
     with _alone(folder.with_name(folder.name + ".lock")):
         if folder.is_dir():
@@ -62,6 +71,7 @@ def cached(name: str, key: str, make: Callable[[Path], None]) -> Path:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         unfinished.rename(folder)
+    _forget(name, time.time() - _KEPT)
     return folder
 
 
@@ -69,6 +79,21 @@ def enterable(folder: Path) -> bool:
     """Whether any uid can enter `folder`: each folder on the way has x for others."""
     way = [folder.resolve(), *folder.resolve().parents]
     return all(each.stat().st_mode & stat.S_IXOTH for each in way)
+
+
+def _use(folder: Path) -> None:
+    """Write down when."""
+    with contextlib.suppress(PermissionError):  # of somebody else, who may well share it
+        os.utime(folder)
+
+
+def _forget(name: str, before: float) -> None:
+    """Delete what was made under `name` from other keys and was last asked for `before`, in seconds since 1970."""
+    ours = re.compile(re.escape(name) + r"-[0-9a-f]{12}")
+    for folder in home().iterdir():
+        if ours.fullmatch(folder.name) and folder.stat().st_mtime < before:
+            with _alone(folder.with_name(folder.name + ".lock")):
+                shutil.rmtree(folder)
 
 
 def _place() -> Path:
