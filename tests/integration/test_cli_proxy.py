@@ -260,7 +260,7 @@ def test_a_service_manager_that_is_gone_keeps_nobody_out(local: Local) -> None:
         (["appdb", "host=localhost", "--tcp-port", "5433"], 2, "one port cannot be several upstreams'"),
         (["appdb", "--peers"], 2, "there are no [peers]"),
         (["host=localhost sslmode=require"], 2, "sslmode=require does not verify"),
-        (["host=127.0.0.1 port=1"], 3, "No token was sent"),
+        (["host=127.0.0.1 port=1 sslrootcert=system"], 3, "No token was sent"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from tests.integration.fix_local import HOLDER, Local
+from tests.parts.authority import Authority
 from tests.proxied import ISSUER, SECRET
 
 LOOK = """
@@ -120,7 +121,8 @@ def test_connections_end_with_the_program(local: Local) -> None:
         (["apdb", "--", "true"], 2, "no upstream is called 'apdb'; did you mean \"appdb\"?"),
         (["host=localhost sslmode=require", "--", "true"], 2, "sslmode=require does not verify"),
         (["host=localhost password=hunter2", "--", "true"], 2, "a password has no place"),
-        (["host=127.0.0.1 port=1", "--", "true"], 3, "No token was sent"),
+        (["host=127.0.0.1 port=1", "--", "true"], 2, "there is no file of authorities to verify the server by"),
+        (["host=127.0.0.1 port=1 sslrootcert=system", "--", "true"], 3, "No token was sent"),
         (["--profile", "robot", "host=localhost oauth_issuer=https://other.test", "--", "true"], 2, "issuers differ"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -139,3 +141,15 @@ def test_a_server_that_asks_for_another_issuers_token_gets_none(local: Local) ->
     assert said.returncode == 2
     assert "The server asks for another issuer's" in said.stderr
     assert "OAuth login" not in local.server.server.log[before:]
+
+
+@pytest.mark.parametrize("option", ["sslrootcert", "sslcrl", "sslcert", "sslkey"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(local: Local, option: str) -> None:
+    pipe = local.folder / "pipe"
+    os.mkfifo(pipe, 0o600)
+    own = Authority(local.folder / "own").client("app")
+    files = {"sslcert": own.cert_file, "sslkey": own.key_file} | {option: pipe}
+    conninfo = f"{local.conninfo} " + " ".join(f"{name}={file}" for name, file in files.items())
+    said = local.run("run", conninfo, "--", "true")
+    assert said.returncode == 2, said.stderr
+    assert f"{pipe}: is no regular file" in said.stderr

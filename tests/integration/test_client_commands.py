@@ -330,6 +330,32 @@ def test_a_login_in_a_real_keyring_is_there_for_the_next_command(
     assert (issuer.logins, issuer.sessions) == (1, [])
 
 
+@pytest.mark.parametrize("every", [["--all"], ["--issuer"]], ids=["all", "all of an issuer"])
+def test_logout_looks_in_files_too_where_there_is_a_keyring(
+    need: Callable[..., None],
+    issuer: SessionIssuer,
+    home: Path,
+    environment: dict[str, str],
+    run: Run,
+    every: list[str],
+) -> None:
+    """The same login was kept in one before the other was there."""
+    need(SECRET_SERVICE)
+    run("login")
+    assert list((home / "state").rglob("*.json"))
+
+    def run_with_keyring(*words: str) -> subprocess.CompletedProcess[str]:
+        return with_secret_service([PROGRAM, *words], home=home, env=environment)
+
+    assert "kept in        the system's keyring" in run_with_keyring("login").stdout
+    assert len(json.loads(run_with_keyring("status", "--json").stdout)) == 2
+    words = [*every, *([issuer.url] if every == ["--issuer"] else []), "--ca-file", str(issuer.ca_file)]
+    done = run_with_keyring("logout", *words)
+    assert (done.returncode, done.stdout) == (0, f"logged out at {issuer.url}\n" * 2)
+    assert issuer.sessions == []
+    assert not list((home / "state").rglob("*.json"))
+
+
 def test_no_token_is_shown_but_where_it_is_asked_for(issuer: SessionIssuer, home: Path, run: Run) -> None:
     """Also not with --debug and a fault in the middle of a renewal."""
     outputs = [run("login"), run("status"), run("status", "--json")]

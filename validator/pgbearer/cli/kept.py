@@ -15,7 +15,7 @@ def every_login(ca_file: Path | None = None) -> "list[PersonSource]":
 
 
 def logins_by_name(ca_file: Path | None = None) -> "list[tuple[str | None, PersonSource]]":
-    """A source for each profile that a person logs in for, with its name, then one for each other key of the store.
+    """A source for each profile that a person logs in for, with its name, then one for each other key of each store.
 
     Nobody is asked by them.
 
@@ -24,18 +24,17 @@ def logins_by_name(ca_file: Path | None = None) -> "list[tuple[str | None, Perso
 
     Raises:
         UsageError: client.toml cannot be used.
-        StoreError: the store cannot be read.
+        StoreError: a store cannot be read.
     """
-    from pgbearer.client import PersonSource, load_client_file, open_store
+    from pgbearer.client import PersonSource, every_store, load_client_file
     from pgbearer.hardening import forbid_dumps
 
     forbid_dumps()
     file = load_client_file()
     found: list[tuple[str | None, PersonSource]] = [*_of_profiles(file)]
-    known = {source.key for _, source in found}
-    store = open_store()
-    others = [key for key in store.keys() if key not in known]  # noqa: SIM118  a store is no dict
-    return found + [(None, PersonSource(*key, how="never", store=store, ca_file=ca_file)) for key in others]
+    known = {(source.where, source.key) for _, source in found}
+    others = [(store, key) for store in every_store() for key in store.keys() if (store.where, key) not in known]  # noqa: SIM118  a store is no dict
+    return found + [(None, PersonSource(*key, how="never", store=store, ca_file=ca_file)) for store, key in others]
 
 
 def _of_profiles(file: "ClientFile") -> "list[tuple[str, PersonSource]]":

@@ -55,7 +55,8 @@ def _all_there(asked: "PersonSource", ca_file: Path | None) -> "list[PersonSourc
     """Every login that is kept for the issuer of `asked`, for whatever client and scopes; `asked` if there is none."""
     from pgbearer.cli.kept import every_login
 
-    others = [source for source in every_login(ca_file) if source.issuer == asked.issuer and source.key != asked.key]
+    here = (asked.where, asked.key)
+    others = [one for one in every_login(ca_file) if one.issuer == asked.issuer and (one.where, one.key) != here]
     return [*([asked] if asked.kept() is not None else []), *others] or [asked]
 
 

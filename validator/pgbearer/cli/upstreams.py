@@ -158,10 +158,14 @@ def check(upstreams: "Sequence[Upstream]") -> None:
     """Ask each server, and then whoever has to log in: what is ready after this serves its first client at once.
 
     Raises:
-        PgbearerError: a server is not there or wants something else, or there is no token.
+        PgbearerError: a connection string cannot be used, which is seen before any server is asked; a server is not
+            there or wants something else, or there is no token.
     """
     from pgbearer.client import check_server
+    from pgbearer.client.proxy.upstream import route_of
 
+    for upstream in upstreams:
+        route_of(upstream)
     for upstream in upstreams:
         check_server(upstream.conninfo, issuer=upstream.behind or upstream.issuer or "")
     for upstream in upstreams:

@@ -55,6 +55,7 @@ from pgbearer.client.store import (
     StoreLock,
     TokenKey,
     TokenStore,
+    every_store,
     open_store,
 )
 from pgbearer.client.token import AccessToken, TokenFormatError
@@ -114,6 +115,7 @@ __all__ = [
     "client_file_path",
     "connect",
     "connect_async",
+    "every_store",
     "issuer_in",
     "load_client_file",
     "login_of_profile",

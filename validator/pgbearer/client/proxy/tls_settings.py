@@ -92,7 +92,7 @@ class Tls:
                 where=str(file),
                 hint="Give sslrootcert=FILE, or sslrootcert=system for the system's.",
             )
-        context.load_verify_locations(cafile=file)
+        context.load_verify_locations(cafile=_waits_for_nobody(file))
         return str(file)
 
     def _revoked(self, context: ssl.SSLContext) -> str:
@@ -100,7 +100,7 @@ class Tls:
         if not file and not folder and _default("root.crl").exists():
             file = str(_default("root.crl"))
         if file or folder:
-            context.load_verify_locations(cafile=file or None, capath=folder or None)
+            context.load_verify_locations(cafile=_waits_for_nobody(Path(file)) if file else None, capath=folder or None)
             context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
         return self._options.get("sslcert") or str(_default("postgresql.crt"))
 
@@ -113,7 +113,7 @@ class Tls:
             return
         key = Path(self._options.get("sslkey") or _default("postgresql.key"))
         password = self._options.get("sslpassword", "")  # an empty one, so that OpenSSL asks no terminal
-        context.load_cert_chain(certificate, key, password)
+        context.load_cert_chain(_waits_for_nobody(certificate), _waits_for_nobody(key), password)
 
     def _signs(self) -> tuple[tuple[str, int, int], ...]:
         """What changes when one of the files does."""
@@ -127,6 +127,17 @@ class Tls:
                 continue
             found.append((str(file), status.st_ino, status.st_mtime_ns))
         return tuple(found)
+
+
+def _waits_for_nobody(file: Path) -> Path:
+    """`file`: a pipe would be waited for until somebody writes to it, and all clients of the proxy with it.
+
+    Raises:
+        UsageError: it is there, and is no regular file.
+    """
+    if file.exists() and not file.is_file():
+        raise UsageError("is no regular file", where=str(file), hint="Name a file: it is read again when it changes.")
+    return file
 
 
 def _default(name: str) -> Path:

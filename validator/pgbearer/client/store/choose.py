@@ -13,7 +13,7 @@ from pgbearer.client.store.private import PrivateFolder
 from pgbearer.client.store.store import StoreError, TokenStore
 from pgbearer.client.store.system_keyring import KeyringStore, find_keyring
 
-__all__ = ["StoreKind", "open_store"]
+__all__ = ["StoreKind", "every_store", "open_store"]
 
 StoreKind = Literal["auto", "keyring-only", "file", "memory"]
 """``auto``: the system's keyring where there is one, else a file, which is then said."""
@@ -47,6 +47,24 @@ def open_store(
             hint='Start one (Secret Service: gnome-keyring, KWallet, KeePassXC), or allow a file: store = "auto".',
         )
     return FileStore(state, announce=kind == "auto", notice=notice)
+
+
+def every_store(*, folder: Path | None = None, notice: Notice = notice_on_stderr) -> tuple[TokenStore, ...]:
+    """Where logins of this user may be kept: the system's keyring where there is one, and files in any case.
+
+    Files may be of a profile that keeps them there, of one that did, or of a time before there was a keyring. All have
+    one folder of locks, so each knows the keys of the others too.
+
+    Args:
+        folder: as for `open_store`.
+        notice: likewise.
+
+    Raises:
+        StoreError: no folder is given, and the user has no home.
+    """
+    files = open_store("file", folder=folder, notice=notice)
+    first = open_store("auto", folder=folder, notice=notice)
+    return (first,) if isinstance(first, FileStore) else (first, files)
 
 
 def _state_path() -> Path:
