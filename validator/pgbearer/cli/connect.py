@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pgbearer.cli import asking, show, upstreams
-from pgbearer.cli.given import TokenCommand, TokenFile, given
+from pgbearer.cli.token_options import with_token_options
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,21 +26,12 @@ Conninfo = Annotated[
 Command = Annotated[str | None, typer.Option("--command", metavar="SQL", help="Run this and print what it returns.")]
 
 
+@with_token_options
 def connect(
-    context: typer.Context,
     *,
     conninfo: Conninfo = "",
     command: Command = None,
-    profile: asking.ProfileName = None,
-    issuer: asking.Issuer = None,
-    client_id: asking.ClientId = None,
-    scope: asking.Scope = None,
-    token_file: TokenFile = None,
-    token_command: TokenCommand = None,
-    device: asking.Device = False,
-    qr: asking.Qr = False,
-    no_browser: asking.NoBrowser = False,
-    ca_file: asking.CaFile = None,
+    options: upstreams.Options,
     json: asking.Json = False,
 ) -> None:
     """Connect to a database, and print who you are there.
@@ -64,9 +55,6 @@ def connect(
     """  # noqa: D301  \b is the character by which click keeps lines as they are
     from pgbearer import client
 
-    manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    token_given = given(context, token_file, token_command)
-    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token_given)
     found = upstreams.find(conninfo, client.load_client_file())
     with upstreams.connected(found, options) as (connection, token):
         if command is not None:

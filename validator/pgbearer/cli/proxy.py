@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from pgbearer.cli import asking, doors, show, upstreams
-from pgbearer.cli.given import TokenCommand, TokenFile, given
+from pgbearer.cli.token_options import with_token_options
 from pgbearer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ _Folder = Annotated[
 
 
 @proxy.command()
+@with_token_options
 def start(
-    context: typer.Context,
     *,
     names: Annotated[
         list[str] | None,
@@ -87,16 +87,7 @@ def start(
     peers: Annotated[
         bool, typer.Option("--peers", help="Serve the local users that [peers] of client.toml names, and nobody else.")
     ] = False,
-    profile: asking.ProfileName = None,
-    issuer: asking.Issuer = None,
-    client_id: asking.ClientId = None,
-    scope: asking.Scope = None,
-    token_file: TokenFile = None,
-    token_command: TokenCommand = None,
-    device: asking.Device = False,
-    qr: asking.Qr = False,
-    no_browser: asking.NoBrowser = False,
-    ca_file: asking.CaFile = None,
+    options: upstreams.Options,
     as_json: asking.Json = False,
 ) -> None:
     """Serve programs that cannot do OAuth, until SIGTERM or Ctrl-C.
@@ -123,11 +114,9 @@ def start(
     from pgbearer.client.proxy import ProxySettings
     from pgbearer.systemd import inherited_sockets
 
-    manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    token = given(context, token_file, token_command)
-    if peers and token is not None:
-        raise UsageError(f"{token.option} is one token for all, and --peers gives each their own", hint="Use profiles.")
-    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token)
+    if peers and options.given is not None:
+        said = options.given.option
+        raise UsageError(f"{said} is one token for all, and --peers gives each their own", hint="Use profiles.")
     layout = Layout(folder, port, tcp_port if tcp or tcp_port else None, peers, inherited_sockets())
     servings = _servings(names or (), options, layout)
     if not layout.handed:

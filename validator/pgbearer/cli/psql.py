@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pgbearer.cli import asking, upstreams
-from pgbearer.cli.given import TokenCommand, TokenFile, given
+from pgbearer.cli import upstreams
+from pgbearer.cli.token_options import with_token_options
 
 __all__ = ["CONTEXT", "psql"]
 
@@ -15,8 +15,8 @@ CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _HINT = "Install PostgreSQL's client programs, or say where psql is: --psql PATH."
 
 
+@with_token_options
 def psql(
-    context: typer.Context,
     *,
     arguments: Annotated[
         list[str] | None,
@@ -27,16 +27,7 @@ def psql(
         ),
     ] = None,
     program: Annotated[str, typer.Option("--psql", metavar="PATH", help="The psql to run.")] = "psql",
-    profile: asking.ProfileName = None,
-    issuer: asking.Issuer = None,
-    client_id: asking.ClientId = None,
-    scope: asking.Scope = None,
-    token_file: TokenFile = None,
-    token_command: TokenCommand = None,
-    device: asking.Device = False,
-    qr: asking.Qr = False,
-    no_browser: asking.NoBrowser = False,
-    ca_file: asking.CaFile = None,
+    options: upstreams.Options,
 ) -> int:
     """Run psql, of any version, without a prompt at each connection.
 
@@ -67,9 +58,6 @@ def psql(
     found = upstreams.find(call.conninfo, file)
     if call.upstream is not None:
         found = upstreams.changed(upstreams.find(call.upstream, file), call.conninfo)
-    manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    token = given(context, token_file, token_command)
-    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token)
     upstream = upstreams.own_upstream(found, options)
     upstreams.check([upstream])
     return run_with_proxy(upstream, [path, *call.rest])

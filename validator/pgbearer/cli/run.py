@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pgbearer.cli import asking, upstreams
-from pgbearer.cli.given import TokenCommand, TokenFile, given
+from pgbearer.cli import upstreams
+from pgbearer.cli.token_options import with_token_options
 from pgbearer.errors import UsageError
 
 __all__ = ["CONTEXT", "run"]
@@ -14,8 +14,8 @@ CONTEXT = {"allow_interspersed_args": False}
 """The program's options are not ours: ours come first."""
 
 
+@with_token_options
 def run(
-    context: typer.Context,
     *,
     upstream: Annotated[
         str,
@@ -29,16 +29,7 @@ def run(
     tcp: Annotated[
         bool, typer.Option("--tcp", help="A port of the loopback, for programs that cannot do Unix sockets.")
     ] = False,
-    profile: asking.ProfileName = None,
-    issuer: asking.Issuer = None,
-    client_id: asking.ClientId = None,
-    scope: asking.Scope = None,
-    token_file: TokenFile = None,
-    token_command: TokenCommand = None,
-    device: asking.Device = False,
-    qr: asking.Qr = False,
-    no_browser: asking.NoBrowser = False,
-    ca_file: asking.CaFile = None,
+    options: upstreams.Options,
 ) -> int:
     """Run a program that speaks PostgreSQL without OAuth.
 
@@ -70,9 +61,6 @@ def run(
         )
     words = [find_program(words[0]), *words[1:]]
     found = upstreams.find(upstream, load_client_file())
-    manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    token = given(context, token_file, token_command)
-    options = upstreams.Options(profile, issuer, client_id, scope, ca_file, manner, token)
     wanted = upstreams.own_upstream(found, options)
     upstreams.check([wanted])
     return run_with_proxy(wanted, words, tcp=tcp)
