@@ -39,7 +39,7 @@ def test_a_cluster_that_runs(operator_stage: OperatorStage, monkeypatch: pytest.
     assert (found.instances, found.ready_instances, found.primary) == (1, 1, "looked-1")
     assert found.certificates
     assert all(each.ends and each.problem is None for each in found.certificates)
-    assert [each.code for each in found.findings if each.code.startswith(("hba", "operator"))] == [
+    assert [each.code for each in found.findings if each.code.startswith(("hba", "operator", "map"))] == [
         "hba_no_oauth",
         "operator_line_reached",
     ]

@@ -8,10 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pgbearer.cli import app
-from pgbearer.cnpg import check_text, render
+from pgbearer.cnpg import check_text
 from tests.cnpg.manifests import CNPG, OVERLAYS, build, rendered, with_components
 from tests.klite.verdict import conform, judge
-from tests.unit.test_cnpg_render import spec
 
 ROOT = CNPG.parent
 PAGE = (ROOT / "docs" / "cloudnativepg.md").read_text()
@@ -97,7 +96,8 @@ def test_one_place_of_two_changed_in_what_ships_is_found(old: str, new: str, cod
 
 
 def test_a_second_cluster_of_a_namespace_takes_the_service_of_the_first() -> None:
-    both = "---\n".join(render(spec(name=name)).text() for name in ("one", "two"))
-    twice = {found.what for found in check_text(both) if found.code == "object_twice"}
-    assert {"ConfigMap/pgbearer", "Certificate/pgbearer-client-tls"} <= twice
-    assert "Cluster/two" not in twice
+    """Where kustomize makes both; what is rendered is called after its Cluster."""
+    first = rendered("service").text
+    second = first.replace("  name: pg\n", "  name: two\n").replace("db:pg", "db:two")
+    twice = {found.what for found in check_text(f"{first}---\n{second}") if found.code == "object_twice"}
+    assert twice == {"ConfigMap/pgbearer"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pgbearer.cnpg import about_certificates, about_elsewhere, about_poolers
+from pgbearer.cnpg import about_certificates, about_elsewhere, about_poolers, about_rights
 from tests.unit.cnpg_samples import GOOD, changed, codes, postgresql, spec
 
 Objects = list[dict[str, Any]]
@@ -46,6 +46,45 @@ def other(**values: object) -> Objects:
     return cluster(externalClusters=[{"name": "x", **values}])
 
 
+GRANTS_EXEC = {"apiGroups": [""], "resources": ["pods", "pods/exec"], "verbs": ["create"]}
+READS_SECRETS = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+
+
+def built_in(name: str, kind: str = "RoleBinding") -> Objects:
+    group = "rbac.authorization.k8s.io"
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": kind,
+        "metadata": {"name": "b", "namespace": "databases"},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "Group", "name": "developers"}],
+    }
+    return [GOOD, binding]
+
+
+def bound(rule: dict[str, Any], kind: str = "Role", namespace: str = "databases") -> Objects:
+    cluster_, binding = built_in("r")
+    binding["roleRef"]["kind"] = kind
+    binding["metadata"]["namespace"] = namespace
+    metadata = {"name": "r", "namespace": namespace}
+    return [
+        cluster_,
+        binding,
+        {"apiVersion": binding["apiVersion"], "kind": kind, "metadata": metadata, "rules": [rule]},
+    ]
+
+
+def issuer(secret: str, kind: str = "Issuer", namespace: str = "databases") -> Objects:
+    metadata = {"name": "i", "namespace": namespace}
+    made = {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": kind,
+        "metadata": metadata,
+        "spec": {"ca": {"secretName": secret}},
+    }
+    return [GOOD, made]
+
+
 PAIRS: list[tuple[Objects, list[str], Objects]] = [
     # Whose certificates
     (certificates(clientCASecret="ours"), ["client_authority"], certificates()),
@@ -63,6 +102,19 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
     (pooler(authQuerySecret={"name": "x"}, authQuery="SELECT 1"), ["pooler", "pooler_reader"], [GOOD]),
     (pooler(authQuery="SELECT 1"), ["pooler", "pooler_reader"], [GOOD]),
     (pooler(template=service("NodePort")), ["pooler", "service_exposed"], [GOOD]),
+    # Rights
+    (bound(GRANTS_EXEC), ["rights_open"], bound({**GRANTS_EXEC, "resources": ["pods/log"]})),
+    (bound({**GRANTS_EXEC, "resources": ["*"], "apiGroups": ["*"]}), ["rights_open"],
+     bound({**GRANTS_EXEC, "resources": ["*"], "apiGroups": ["apps"]})),
+    (bound(READS_SECRETS), ["rights_open"], bound({**READS_SECRETS, "resourceNames": ["other"]})),
+    (bound({**READS_SECRETS, "resourceNames": ["pg-ca"]}), ["rights_open"],
+     bound({**READS_SECRETS, "verbs": ["create"]})),
+    (bound(GRANTS_EXEC, kind="ClusterRole"), ["rights_open"], bound(GRANTS_EXEC, namespace="other")),
+    (built_in("edit"), ["rights_open"], built_in("view")),
+    (built_in("cluster-admin", "ClusterRoleBinding"), ["rights_open"], built_in("system:auth-delegator")),
+    (issuer("pg-ca"), ["client_authority"], issuer("pgbearer-ca")),
+    (issuer("pg-ca", kind="ClusterIssuer", namespace="cert-manager"), ["client_authority"],
+     issuer("pg-ca", namespace="other")),
     # From elsewhere
     (bootstrap(recovery={"source": "x"}), ["roles_copied"], bootstrap(initdb={"database": "recovery"})),
     (bootstrap(pg_basebackup={"source": "x"}), ["roles_copied"], bootstrap(initdb={})),
@@ -105,7 +157,11 @@ def test_a_pooler_that_asks_for_passwords_is_no_more_than_one(values: dict[str, 
     assert codes(*pooler(**values)) == ["pooler"]
 
 
-EVERY_CHECK = [(room, check) for room in (about_certificates, about_elsewhere, about_poolers) for check in room.CHECKS]
+EVERY_CHECK = [
+    (room, check)
+    for room in (about_certificates, about_elsewhere, about_poolers, about_rights)
+    for check in room.CHECKS
+]
 
 
 @pytest.mark.parametrize(("room", "check"), EVERY_CHECK, ids=lambda value: getattr(value, "__name__", ""))

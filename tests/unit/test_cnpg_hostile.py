@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pgbearer.cnpg import CODES, check_text
 from pgbearer.hba import MAX_LINES, parse
-from tests.unit.cnpg_samples import GOOD, OAUTH, changed, codes, hba
+from tests.unit.cnpg_samples import GOOD, OAUTH, changed, codes, findings, hba
 
 CLUSTER = json.dumps(GOOD)
 
@@ -56,6 +56,9 @@ def test_a_name_is_shown_in_bounds(name: str) -> None:
 
 
 KEYS = (
+    *("bootstrap", "initdb", "postInitSQL", "postInitSQLRefs", "configMapRefs", "import", "recovery", "certificates"),
+    *("clientCASecret", "plugins", "envFrom", "externalClusters", "connectionParameters", "services", "additional"),
+    *("serviceTemplate", "pgbouncer", "parameters", "cluster", "ca", "secretName", "resources", "verbs", "apiGroups"),
     *("postgresql", "pg_hba", "parameters", "managed", "roles", "extensions", "ldap", "pg_ident", "name", "volumes"),
     *("containers", "template", "spec", "volumeMounts", "configMap", "passwordSecret"),
 )
@@ -75,16 +78,29 @@ values = st.recursive(
 )
 
 
-@given(st.sampled_from(["Cluster", "Deployment", "DatabaseRole", "List", "CronJob"]), values, values)
-def test_no_shape_breaks_it(kind: str, spec: object, metadata: object) -> None:
+@given(
+    st.sampled_from(
+        [
+            *(f"postgresql.cnpg.io/v1 {kind}" for kind in ("Cluster", "DatabaseRole", "Pooler", "ImageCatalog")),
+            *("apps/v1 Deployment", "v1 List", "batch/v1 CronJob", "v1 Service", "v1 ConfigMap", "v1 Secret"),
+            *(f"rbac.authorization.k8s.io/v1 {kind}" for kind in ("Role", "RoleBinding")),
+            *(f"cert-manager.io/v1 {kind}" for kind in ("Issuer", "Certificate")),
+        ]
+    ),
+    values,
+    values,
+)
+def test_no_shape_breaks_it(what: str, spec: object, metadata: object) -> None:
+    group, kind = what.split()
     manifest = {
-        "apiVersion": "postgresql.cnpg.io/v1",
+        "apiVersion": group,
         "kind": kind,
         "metadata": metadata,
         "spec": spec,
+        **dict.fromkeys(("data", "stringData", "rules", "roleRef", "subjects"), spec),
         "items": [spec],
     }
-    assert {finding.code for finding in check_text(json.dumps(manifest))} <= set(CODES)
+    assert {finding.code for finding in findings(GOOD, manifest)} <= set(CODES)
 
 
 @given(st.text(max_size=300))

@@ -9,7 +9,7 @@ from pgbearer.cnpg.patch import ANNOTATION, operations, small
 from pgbearer.cnpg.pods import at
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
-__all__ = ["CHECKS", "SECRETS"]
+__all__ = ["CHECKS", "SECRETS", "secrets_of"]
 
 SECRETS: Final = ("app", "ca", "pooler", "replication", "server", "superuser")
 """What the operator calls Secrets of a Cluster, below its name (api/v1/cluster_types.go)."""
@@ -38,7 +38,7 @@ def data_are_postgresqls_alone(manifest: Manifest) -> Iterator[Found]:
 
 def secrets_are_the_operators(manifest: Manifest) -> Iterator[Found]:
     """With the key of its authorities, or the certificate of streaming_replica, whoever has it gets in."""
-    taken = _taken(manifest)
+    taken = secrets_of(manifest)
     for index, where, secret in _mounted(manifest):
         if secret in taken:
             message = f"operation {index} hands out the Secret {secret[:100]} of the Cluster, in {where}"
@@ -90,8 +90,8 @@ def _mounted(manifest: Manifest) -> Iterator[tuple[int, str, str]]:
                 yield operation.index, name, text(reference.get("name"))
 
 
-def _taken(manifest: Manifest) -> set[str]:
-    """Secrets by which people, or the operator, log in to a Cluster."""
+def secrets_of(manifest: Manifest) -> set[str]:
+    """Names of Secrets by which people, or the operator, log in to a Cluster; none of another object."""
     if not is_cluster(manifest):
         return set()
     spec = at(manifest, ("spec",))

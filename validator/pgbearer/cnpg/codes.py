@@ -78,6 +78,7 @@ CODES: Final[Mapping[str, About]] = {
     "pooler_trust": _error("A Pooler lets in without any proof."),
     "pooler_reader": _warning("Another role than the operator's own reads everybody's password for a Pooler."),
     "client_authority": _warning("Another authority than the operator's own says who streaming_replica is."),
+    "rights_open": _warning("A right in Kubernetes lets somebody into the pods of a Cluster, or read its Secrets."),
     "server_authority": _notice("Another authority than the operator's own says who the server is, to its clients."),
     "roles_copied": _notice("Roles come from another server, with their passwords and powers."),
     "plugin": _notice("A plugin of the operator may put containers into the pods, which no manifest shows."),
