@@ -81,7 +81,7 @@ def accounts(outside: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
         tmp_path_factory.mktemp("own"),
         outside.site,
         ["overlays/kubernetes-workloads"],
-        policy="components/kubernetes-workloads/pgbearer.yaml",
+        policy="components/kubernetes-workloads/policy/pgbearer.yaml",
         edit=lambda text: text.replace(f"api_server: https://{IN_PODS}\n", f"api_server: {here}\n"),
         patches=[{"target": {"kind": "Deployment", "name": "orders"}, "patch": json.dumps(_IDLE)}],
         namespace=None,

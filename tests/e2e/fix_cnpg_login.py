@@ -235,7 +235,7 @@ def site(keycloak: Keycloak, authority: Authority) -> Site:
 def sidecar(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """The overlay ``sidecar``: the service in the instance's own pod."""
     manifests = own(
-        tmp_path_factory.mktemp("own"), site, ["overlays/sidecar"], policy="components/sidecar/pgbearer.yaml"
+        tmp_path_factory.mktemp("own"), site, ["overlays/sidecar"], policy="components/sidecar/policy/pgbearer.yaml"
     )
     with running_cluster(operator_stage, site, manifests, lambda instance: instance.pod) as running:
         yield running

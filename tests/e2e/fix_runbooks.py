@@ -192,7 +192,7 @@ def runbooks(
         tmp_path_factory.mktemp("own"),
         Site(keycloak.issuer(), authority.ca_file),
         ["overlays/sidecar"],
-        policy="components/sidecar/pgbearer.yaml",
+        policy="components/sidecar/policy/pgbearer.yaml",
     )
     logs = tmp_path_factory.mktemp("network")
     with (

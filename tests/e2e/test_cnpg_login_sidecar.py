@@ -196,7 +196,7 @@ def test_no_token_in_any_log(sidecar: Databases) -> None:
 
 def test_what_runs_is_what_is_shipped(sidecar: Databases) -> None:
     """But for the issuer, its audience, and how many there are."""
-    shipped = (CNPG / "components/sidecar/pgbearer.yaml").read_text().splitlines()
+    shipped = (CNPG / "components/sidecar/policy/pgbearer.yaml").read_text().splitlines()
     ours = sidecar.decider.execute("cat", "/etc/pgbearer/config/pgbearer.yaml").splitlines()
     assert [line for line in ours if line not in shipped] == [
         f"    issuer: {sidecar.site.issuer}",

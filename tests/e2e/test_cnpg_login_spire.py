@@ -54,7 +54,10 @@ class Meshed:
         (known,) = self.manifests.of("ClusterFederatedTrustDomain")
         assert known["spec"]["trustDomain"] == self.partner.name
         self.prod.federate(self.partner)
-        self.prod.give_bundles(SERVICE, registration(self.manifests)["federatesWith"])
+        entry: Json = self.manifests.one("ClusterSPIFFEID", "pgbearer-partner")["spec"]
+        assert entry["spiffeIDTemplate"].endswith("/sa/{{ .PodSpec.ServiceAccountName }}/partner")
+        uid = uid_of_the_service(self.manifests)
+        self.prod.register(f"{SERVICE}/partner", uid=uid, federates_with=entry["federatesWith"])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def meshed(
 ) -> Iterator[Meshed]:
     """The service is registered as components/spire alone says: its trust domain knows of no other."""
     folder = tmp_path_factory.mktemp("own")
-    manifests = own(folder, site, ["overlays/spire"], policy="components/spire/pgbearer.yaml")
+    manifests = own(folder, site, ["overlays/spire"], policy="components/spire/policy/pgbearer.yaml")
     with ExitStack() as stack:
         (domains.folder / "pg").mkdir()
         started = TrustDomain.start(domains.folder / "pg", domains.authority, "prod.example", jwt_issuer=ISS)
@@ -76,12 +79,6 @@ def meshed(
         stack.callback(drivers.pop, DRIVER)
         databases = stack.enter_context(running_service(operator_stage, site, manifests))
         yield Meshed(databases, manifests, prod, domains.partner)
-
-
-def registration(manifests: Rendered) -> Json:
-    """Of the service."""
-    spec: Json = manifests.one("ClusterSPIFFEID", "pgbearer")["spec"]
-    return spec
 
 
 def uid_of_the_service(manifests: Rendered) -> int:
@@ -107,7 +104,7 @@ def test_an_svid_for_another_database_is_refused(meshed: Meshed) -> None:
 
 
 def test_spire_refuses_a_registration_with_a_domain_that_it_does_not_know(meshed: Meshed) -> None:
-    """Which is why components/spire names none; components/spire-federation does."""
+    """Which is why the service has an entry of its own for that, in components/spire-federation; the first stays."""
     with pytest.raises(SpireError, match="unable to find federated bundle"):
         meshed.prod.register("/ns/databases/sa/other", uid=1, federates_with=["nobody.example"])
 

@@ -102,6 +102,16 @@ def test_its_jobs_get_the_labels_that_the_cluster_says(source: Path) -> None:
     )
 
 
+def test_an_authority_of_its_own_is_renewed_with_the_same_key(source: Path) -> None:
+    """So that a client's file from before verifies servers to its own end: 90 days, 7 of them beside the next."""
+    renew = (source / "pkg/certs/k8s.go").read_text().partition("\nfunc renewCACertificate(")[2].partition("\n}")[0]
+    assert "privateKey, err := pair.ParseECPrivateKey()" in renew
+    assert "pair.RenewCertificate(privateKey, nil, nil)" in renew
+    settings = (source / "internal/configuration/configuration.go").read_text()
+    days = dict(re.findall(r"\b(CertificateDuration|ExpiringCheckThreshold) = (\d+)$", settings, re.MULTILINE))
+    assert days == {"CertificateDuration": "90", "ExpiringCheckThreshold": "7"}
+
+
 def test_name_of_the_annotation(source: Path) -> None:
     text = (source / "pkg/utils/labels_annotations.go").read_text()
     assert f'PodPatchAnnotationName = MetadataNamespace + "/{operator.POD_PATCH.partition("/")[2]}"' in text

@@ -95,6 +95,7 @@ CLUSTER_WIDE = {
     "ClusterRoleBinding/databases.pgbearer-token-review": "ClusterRoleBinding/pgbearer-token-review",
     "ClusterSPIFFEID/databases.pg-workloads": "ClusterSPIFFEID/pg-workloads",
     "ClusterSPIFFEID/databases.pgbearer": "ClusterSPIFFEID/pgbearer",
+    "ClusterSPIFFEID/databases.pgbearer-partner": "ClusterSPIFFEID/pgbearer-partner",
     "ClusterFederatedTrustDomain/partner.example": "ClusterFederatedTrustDomain/partner",
 }
 """Objects that every Cluster of a spec has of its own."""

@@ -122,14 +122,6 @@ class TrustDomain:
         else:
             self._await_all(f"/after{path}")
 
-    def give_bundles(self, path: str, federates_with: Sequence[str]) -> None:
-        """Let who is registered with this path have these trust domains' bundles, and wait until the agent knows."""
-        identity = f"spiffe://{self.name}{path}"
-        (entry,) = json.loads(self.command("entry", "show", "-spiffeID", identity))["entries"]
-        (selector,) = (f"{each['type']}:{each['value']}" for each in entry["selectors"])
-        self._entry("update", path, selector, "-entryID", entry["id"], *_federating(federates_with))
-        self._await_all(f"/federated{path}")
-
     def svid(self, path: str, *audiences: str) -> str:
         """A JWT-SVID for the workload with this path, from the Workload API."""
         wanted = [word for audience in audiences for word in ("-audience", audience)]

@@ -84,13 +84,14 @@ def _made(spec: Spec) -> Rendered:
 
 
 def _components(spec: Spec) -> list[str]:
-    made = ["sidecar"] if spec.mode == "sidecar" else ["service", *_CERTIFICATES[spec.certificates]]
+    sidecar = ["sidecar", "sidecar/policy"]
+    made = sidecar if spec.mode == "sidecar" else ["service", *_CERTIFICATES[spec.certificates]]
     if spec.mesh:
         made.append(f"mesh-{spec.mesh}")
     if spec.workloads:
-        made.append("kubernetes-workloads")
+        made += ["kubernetes-workloads", "kubernetes-workloads/policy"]
     if spec.spire:
-        made += ["spire", *(["spire-federation"] if spec.spire.federated else [])]
+        made += ["spire", "spire/policy", *(["spire-federation"] if spec.spire.federated else [])]
     if spec.monitoring:
         made.append("monitoring")
     return made
