@@ -68,6 +68,7 @@ def _kubernetes() -> Iterator[Row]:
         ("SPIRE controller manager", "github.com/spiffe/spire-controller-manager"),
     ):
         yield name, _module(module), "its kinds, at the API server; it does not run"
+    yield "promtool", _suite(debian.PROMETHEUS), "tries the alerts on made-up series; Prometheus itself does not run"
 
 
 def _issuers() -> Iterator[Row]:

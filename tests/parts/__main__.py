@@ -31,6 +31,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "pgx": drivers.pgx_program,
     "older psql, and PgBouncer": lambda: debian.DebianRoot.of(debian.OLD_CLIENTS),
     "psql with the device flow": lambda: debian.DebianRoot.of(debian.CLIENT),
+    "Prometheus' promtool": lambda: debian.DebianRoot.of(debian.PROMETHEUS),
     "Debian's PostgreSQL 18": lambda: debian.DebianRoot.of(debian.COMPILE_18),
     "Debian's PostgreSQL 19": lambda: debian.DebianRoot.of(debian.COMPILE_19),
     "the base of the service's image": image.base,

@@ -23,6 +23,7 @@ __all__ = [
     "COMPILE_19",
     "INSIDE",
     "OLD_CLIENTS",
+    "PROMETHEUS",
     "PYTHON",
     "PYTHON_PIP",
     "DebianError",
@@ -91,6 +92,9 @@ COMPILE_19 = Recipe(
 """The same for the pre-release 19."""
 OLD_CLIENTS = Recipe("bookworm", ("postgresql-client-15", "pgbouncer"))
 """psql and pg_dump from before OAuth, and PgBouncer, which has none either."""
+
+PROMETHEUS = Recipe("forky", ("prometheus",))
+"""promtool, which tries alerts on made-up series."""
 
 PYTHON = Recipe("trixie", ("python3", "ca-certificates"))
 """What the service's image stands on."""
