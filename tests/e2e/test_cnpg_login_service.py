@@ -44,6 +44,7 @@ def test_a_pod_that_is_replaced_between_two_logins_is_not_noticed(outside: Datab
     assert outside.decisions()[-1]["decision"] == "allow"
 
 
+@pytest.mark.story("certificates", "refused", on="operator")
 def test_an_instance_that_is_taken_out_of_servers_is_refused(outside: Databases) -> None:
     with outside.policy(lambda text: text.replace("certificate: pg.databases.svc", "certificate: other.databases.svc")):
         said = outside.log_in("alice", "app_readonly", WHO)

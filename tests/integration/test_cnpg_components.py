@@ -24,6 +24,7 @@ SERIES = {
     for suffix in SUFFIXES[measure.kind]
 }
 """Every series of docs/metrics.md, and its labels."""
+MAKE_CERTIFICATES = CNPG / "components/certificates-secret/make-certificates"
 OF_PODS = {"namespace", "pod"}
 """Labels that a PodMonitor puts on all of them."""
 
@@ -98,27 +99,82 @@ def test_alerts_name_reasons_that_there_are(tmp_path: Path) -> None:
 def test_certificates_of_ones_own(tmp_path: Path) -> None:
     folder = tmp_path / "certificates"
     for _ in range(2):  # the second time renews
-        command = [CNPG / "components/certificates-secret/make-certificates", folder]
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run([MAKE_CERTIFICATES, folder], check=True, capture_output=True)
     own = ["components/service", os.path.relpath(folder, CNPG)]
     manifests = with_components(tmp_path, ["base"], own, namespace="databases")
     judged(manifests, tmp_path)
     for kind in ("service", "client"):
         assert set(manifests.one("Secret", f"pgbearer-{kind}-tls")["data"]) == {"tls.crt", "tls.key", "ca.crt"}
         purpose = "sslserver" if kind == "service" else "sslclient"
-        verify = ["openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile", "ca.crt", f"{kind}.crt"]
-        subprocess.run(verify, cwd=folder / "made", check=True, capture_output=True)
+        assert good(folder / "made", f"{kind}.crt", "trust.crt", "-purpose", purpose)
         shown = ["openssl", "x509", "-in", f"{kind}.crt", "-noout", "-ext", "subjectAltName"]
         said = subprocess.run(shown, cwd=folder / "made", check=True, capture_output=True, text=True).stdout
         (name,) = rendered("service").one("Certificate", f"pgbearer-{kind}-tls")["spec"]["dnsNames"]
         assert re.findall(r"DNS:(\S+)", said) == [name]
 
 
+def good(folder: Path, certificate: str, authority: str, *how: str) -> bool:
+    command = ["openssl", "verify", "-x509_strict", *how, "-CAfile", authority, certificate]
+    return subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
+
+
+def test_an_authority_is_changed_in_three_steps_and_each_fits_the_one_before(tmp_path: Path) -> None:
+    folder, made = tmp_path / "certificates", tmp_path / "certificates" / "made"
+
+    def step(*words: str) -> str:
+        """What it says that refuses; else what the certificate for the service and the trust are is kept as BEFORE."""
+        before = {name: (made / name).read_bytes() for name in ("service.crt", "trust.crt") if made.exists()}
+        done = subprocess.run([MAKE_CERTIFICATES, folder, *words], capture_output=True, text=True)
+        if done.returncode == 0:
+            for name, content in before.items():
+                (made / f"before-{name}").write_bytes(content)
+            return ""
+        assert {name: (made / name).read_bytes() for name in before} == before
+        return done.stderr
+
+    assert "has no authority yet" in step("trust-both")
+    assert step() == ""
+    first_key = (made / "ca.key").read_bytes()
+    assert "first: trust-both" in step("sign-anew")
+    for word, both in (("trust-both", True), ("sign-anew", True), ("trust-new", False)):
+        assert step(word) == ""
+        assert (made / "trust.crt").read_text().count("BEGIN") == 1 + both
+        for certificate in ("service.crt", "before-service.crt"):  # not all pods have the same files at a time
+            for trust in ("trust.crt", "before-trust.crt"):
+                assert good(made, certificate, trust), (word, certificate, trust)
+        assert step(word) != ""
+    assert (made / "ca.key").read_bytes() != first_key
+    assert not list(made.glob("*old*")) + list(made.glob("*next*"))
+
+
+def test_trust_comes_from_a_configmap_of_ones_own(tmp_path: Path) -> None:
+    manifests = with_components(tmp_path, ["overlays/service"], ["components/trust"])
+    judged(manifests, tmp_path)
+    usual = rendered("service")
+    for sources, before in zip(projected(manifests), projected(usual), strict=True):
+        secret, trust = sources
+        name = before[0]["secret"]["name"]
+        assert secret["secret"]["name"] == name
+        assert "ca.crt" not in {item["key"] for item in secret["secret"]["items"]}
+        assert trust["configMap"]["name"] == "pgbearer-trust"
+        assert "optional" not in trust["configMap"]
+        kept = secret["secret"]["items"] + trust["configMap"]["items"]
+        assert sorted(kept, key=str) == sorted(before[0]["secret"]["items"], key=str)  # the paths and modes as before
+
+
+def projected(manifests: Rendered) -> list[list[Json]]:
+    """What the certificates of the Cluster and of the service come from."""
+    pod = manifests.one("Deployment", "pgbearer")["spec"]["template"]["spec"]
+    (tls,) = (volume["projected"]["sources"] for volume in pod["volumes"] if volume["name"] == "tls")
+    return [manifests.one("Cluster", "pg")["spec"]["projectedVolumeTemplate"]["sources"], tls]
+
+
 def test_keys_are_kept_from_others_and_from_git(tmp_path: Path) -> None:
-    command = CNPG / "components/certificates-secret/make-certificates"
-    assert subprocess.run([command], capture_output=True).returncode != 0  # not into the folder that is shipped
-    assert not (command.parent / "made").exists()
-    subprocess.run([command, tmp_path / "mine"], check=True, capture_output=True)
+    assert (
+        subprocess.run([MAKE_CERTIFICATES], capture_output=True).returncode != 0
+    )  # not into the folder that is shipped
+    assert not (MAKE_CERTIFICATES.parent / "made").exists()
+    subprocess.run([MAKE_CERTIFICATES, tmp_path / "mine"], check=True, capture_output=True)
     assert not [file for file in (tmp_path / "mine/made").iterdir() if file.stat().st_mode & 0o077]
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     listed = ["git", "ls-files", "--others", "--exclude-standard"]
