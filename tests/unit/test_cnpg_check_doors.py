@@ -62,6 +62,12 @@ def built_in(name: str, kind: str = "RoleBinding") -> Objects:
     return [GOOD, binding]
 
 
+def by_account(namespace: str) -> Objects:
+    objects = built_in("admin", "ClusterRoleBinding")
+    objects[1]["subjects"] = [{"kind": "ServiceAccount", "name": "cnpg-manager", "namespace": namespace}]
+    return objects
+
+
 def bound(rule: dict[str, Any], kind: str = "Role", namespace: str = "databases") -> Objects:
     cluster_, binding = built_in("r")
     binding["roleRef"]["kind"] = kind
@@ -112,6 +118,7 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
     (bound(GRANTS_EXEC, kind="ClusterRole"), ["rights_open"], bound(GRANTS_EXEC, namespace="other")),
     (built_in("edit"), ["rights_open"], built_in("view")),
     (built_in("cluster-admin", "ClusterRoleBinding"), ["rights_open"], built_in("system:auth-delegator")),
+    (by_account("default"), ["rights_open"], by_account("cnpg-system")),
     (issuer("pg-ca"), ["client_authority"], issuer("pgbearer-ca")),
     (issuer("pg-ca", kind="ClusterIssuer", namespace="cert-manager"), ["client_authority"],
      issuer("pg-ca", namespace="other")),

@@ -55,6 +55,9 @@ PAIRS: list[tuple[Change, list[str], Change]] = [
     (puts("/spec/hostPID", value=True), ["pod_shared"], puts("/spec/hostPID", value=False)),
     (puts("/spec/hostIPC", value=True), ["pod_shared"], puts("/spec/hostIPC", value=False)),
     (puts("/spec/hostNetwork", value=True), ["network_open"], puts("/spec/hostNetwork", value=False)),
+    (puts("/metadata/labels/cnpg.io~1cluster", "other"), ["network_open"], puts("/metadata/labels/team", "orders")),
+    (puts("/metadata/labels/team", "orders", op="replace"), ["network_open"], puts("/metadata/labels/a~1b", "c")),
+    (puts("/metadata/labels", {}), ["network_open"], puts("/metadata/annotations", {})),
     # What the operator's own containers run
     (puts("/spec/containers/0/image", op="replace"), ["pod_replaced"], puts("/spec/containers/0/image", op="test")),
     (puts("/spec/containers/0/command"), ["pod_replaced"], puts("/spec/containers/0/resources", {})),

@@ -124,6 +124,11 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
     (initdb("CREATE FUNCTION f() RETURNS int AS 'x' LANGUAGE 'C'"), ["sql_server"],
      initdb("CREATE FUNCTION f() RETURNS int AS 'SELECT 1' LANGUAGE sql")),
     (initdb("CREATE EXTENSION plpython3u"), ["sql_server"], initdb("CREATE EXTENSION pg_trgm")),
+    (initdb("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'"), ["sql_server"],
+     initdb("CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY INVOKER AS 'SELECT 1'")),
+    (initdb("GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO app"), ["sql_server"],
+     initdb("GRANT EXECUTE ON FUNCTION app.read_file(text) TO app")),
+    (initdb(r'GRANT U&"\0070ostgres" TO app'), ["sql_unseen"], initdb(r'GRANT "\0070ostgres" TO app')),
     # Where it is
     (referred(), ["sql_unseen"], referred(kept(data={"x.sql": "SELECT 1"}))),
     (referred(kept(data={"y.sql": "SELECT 1"})), ["sql_unseen"], referred(kept(data={"x.sql": ""}))),

@@ -23,6 +23,7 @@ _POSTGRES: Final = 26
 """Its uid, which the operator gives the whole pod (postgresUID): a container that says no other has it."""
 _HARMLESS: Final = frozenset({"NET_BIND_SERVICE"})
 """The one capability that restricted pods may add."""
+_LABELS: Final = ("cnpg.io/", "pgbearer.example/")
 _LOADER: Final = frozenset({"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"})  # ld.so(8)
 
 
@@ -79,6 +80,17 @@ def pods_are_behind_policies(manifest: Manifest) -> Iterator[Found]:
             yield Found("network_open", ANNOTATION, message, "take it out")
 
 
+def pods_are_known_by_their_labels(manifest: Manifest) -> Iterator[Found]:
+    """By the operator's and ours the NetworkPolicies choose pods: one that has others is open to all."""
+    for operation in operations(manifest):
+        parts = operation.parts
+        label = "/".join(parts[2:3])
+        is_other = operation.op == "add" and len(parts) == 3 and not label.startswith(_LABELS)
+        if parts[:2] == ("metadata", "labels") and not is_other:
+            message = f"operation {operation.index} changes labels by which NetworkPolicies know the pods"
+            yield Found("network_open", ANNOTATION, message, "add labels of your own, one by one, and change none")
+
+
 def loader_is_left_alone(manifest: Manifest) -> Iterator[Found]:
     """ld.so loads what these name before, or in the place of, what PostgreSQL asks for."""
     if not is_cluster(manifest):
@@ -94,6 +106,7 @@ CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     others_have_a_user_of_their_own,
     postgres_is_the_operators,
     pods_are_behind_policies,
+    pods_are_known_by_their_labels,
     loader_is_left_alone,
 )
 

@@ -7,6 +7,7 @@ password, a certificate or the authority that makes them.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pgbearer.cnpg import operator
 from pgbearer.cnpg.about_volumes import secrets_of
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
@@ -25,10 +26,10 @@ _RUNS: Final = frozenset({"create", "get", "update", "patch", "*"})
 
 
 def nobody_has_the_right_to_be_in(manifests: Sequence[Manifest]) -> _About:
-    """Of those who are bound where a Cluster is; the operator's own bindings are made by it, not given here."""
+    """Of those who are bound where a Cluster is, but for the operator itself."""
     for binding in manifests:
         clusters = [each for each in manifests if is_cluster(each) and _holds_for(binding, each)]
-        said = _says(manifests, binding, clusters) if clusters else None
+        said = _says(manifests, binding, clusters) if clusters and not _is_the_operators(binding) else None
         if said:
             who = ", ".join(text(mapping(each).get("name")) for each in listing(binding.value.get("subjects")))
             message = f"{who[:100]} may {said}, and so is in {clusters[0].what[:100]} without a token"
@@ -64,6 +65,13 @@ def _holds_for(binding: Manifest, cluster: Manifest) -> bool:
         return False
     here = binding.kind == "RoleBinding" and _namespace(binding) == _namespace(cluster)
     return here or binding.kind == "ClusterRoleBinding"
+
+
+def _is_the_operators(binding: Manifest) -> bool:
+    """Whoever has a service account in its namespace has all Clusters."""
+    subjects = [mapping(each) for each in listing(binding.value.get("subjects"))]
+    wanted = ("ServiceAccount", operator.NAMESPACE)
+    return bool(subjects) and all((each.get("kind"), each.get("namespace")) == wanted for each in subjects)
 
 
 def _says(manifests: Sequence[Manifest], binding: Manifest, clusters: Sequence[Manifest]) -> str | None:

@@ -3,9 +3,11 @@
 import re
 from typing import Final
 
-__all__ = ["BLOCKED", "GROUP", "LAST_LINE", "MAX_CLUSTER_NAME", "OWN_LINES", "POD_PATCH", "REFERENCE"]
+__all__ = ["BLOCKED", "GROUP", "LAST_LINE", "MAX_CLUSTER_NAME", "NAMESPACE", "OWN_LINES", "POD_PATCH", "REFERENCE"]
 
 GROUP: Final = "postgresql.cnpg.io"
+NAMESPACE: Final = "cnpg-system"
+"""Where it is installed by its own manifest."""
 POD_PATCH: Final = "cnpg.io/podPatch"
 MAX_CLUSTER_NAME: Final = 50
 """Characters (internal/webhook/v1/cluster_webhook.go)."""

@@ -1,5 +1,6 @@
 """What SQL does to who gets in, as far as its words show it: roles that it makes, passwords, and the server itself."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -18,9 +19,13 @@ _MOST: Final = 10_000
 """Things that one text may do."""
 _TABLES: Final = frozenset({"pg_authid", "pg_auth_members"})
 _LIBRARIES: Final = frozenset({"session_preload_libraries", "local_preload_libraries", "dynamic_library_path"})
+_FILES: Final = frozenset(
+    {"pg_read_file", "pg_read_binary_file", "pg_ls_dir", "lo_import", "lo_export", "pg_file_write"}
+)
+_ESCAPES: Final = re.compile(r"\bu&[\"']", re.IGNORECASE)  # section 4.1.2.3 of PostgreSQL's manual
 _UNTRUSTED: Final = frozenset({"c", "'c", "plpython3u", "plpythonu", "plperlu", "pltclu"})
 _KINDS: Final = frozenset({"role", "user", "group"})
-_NEXT_WORD_SAYS: Final = frozenset({"load", "lo_export", "language", "extension"})
+_NEXT_WORD_SAYS: Final = frozenset({"load", "lo_export", "language", "extension", "security"})
 _MARKS: Final = frozenset(";,().")
 
 
@@ -45,6 +50,8 @@ def what_it_does(sql: str) -> list[Does]:
     """
     if len(sql) > MAX_LENGTH:
         raise ValueError(f"more than {MAX_LENGTH // 1024**2} MiB")
+    if _ESCAPES.search(sql):
+        raise ValueError("names or strings in it are written as U&")
     found = list(islice((does for words in streams(sql) for does in _of(words)), _MOST + 1))
     if len(found) > _MOST:
         raise ValueError(f"it does more than {_MOST} things")
@@ -78,6 +85,8 @@ def _grant(words: Sequence[str]) -> Iterator[Does]:
     if "on" in before:
         if before[before.index("on") + 1 :][:1] == ["parameter"]:
             yield Does("server", "", "who may set parameters")
+        elif not _FILES.isdisjoint(map(name, before)):
+            yield Does("server", "", "who may read or write its files")
         return
     roles = _names(before)
     yield from (Does("member", member, role) for member in _names(after) for role in roles)
@@ -108,6 +117,12 @@ def _copy(words: Sequence[str]) -> Iterator[Does]:
             yield Does("server", "", "its files, by COPY ... TO")
 
 
+def _security(words: Sequence[str]) -> Iterator[Does]:
+    """Made by postgres, it is postgres to whoever calls it, and everybody may call it unless that is revoked."""
+    if words[:1] == ["definer"]:
+        yield Does("server", "", "what everybody may do, by a function that is SECURITY DEFINER")
+
+
 def _load(words: Sequence[str]) -> Iterator[Does]:
     if words[:1] and words[0].startswith("'"):
         yield Does("server", "", "which libraries are loaded, by LOAD")
@@ -132,6 +147,7 @@ _READ: Final = {
     "copy": _copy,
     "load": _load,
     "lo_export": _export,
+    "security": _security,
     "language": _language,
     "extension": _language,
 }
