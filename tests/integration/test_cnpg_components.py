@@ -227,6 +227,28 @@ def test_another_trust_domain_is_named_only_where_spire_is_told_of_it(tmp_path: 
     assert own["spiffeIDTemplate"] != other["spiffeIDTemplate"]
 
 
+@pytest.mark.parametrize(
+    ("below", "component"),
+    [("base", "sidecar"), ("overlays/service", "kubernetes-workloads"), ("overlays/service", "spire")],
+)
+def test_a_policy_of_ones_own_stays_where_a_component_comes_in(below: str, component: str, tmp_path: Path) -> None:
+    """kustomize adds components after what the same file generates, so the policy of one is a part of its own."""
+    (tmp_path / "pgbearer.yaml").write_text("of: mine\n")
+    settings = {"name": "pgbearer", "namespace": "databases", "behavior": "merge", "files": ["pgbearer.yaml"]}
+    generator = [{**settings, "options": {"disableNameSuffixHash": True}}]
+
+    def policy(*more: str) -> str:
+        components = [f"components/{component}", *more]
+        made = with_components(tmp_path, [below], components, configMapGenerator=generator)
+        text: str = made.one("ConfigMap", "pgbearer")["data"]["pgbearer.yaml"]
+        return text
+
+    assert policy() == "of: mine\n"
+    assert (
+        policy(f"components/{component}/policy") == (CNPG / f"components/{component}/policy/pgbearer.yaml").read_text()
+    )
+
+
 def test_every_overlay_takes_the_monitoring(tmp_path: Path) -> None:
     for overlay in OVERLAYS:
         folder = tmp_path / overlay
