@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pgbearer.cnpg import check_text
 from pgbearer.service.metrics import TABLE
 from pgbearer.wire import Reason
 from tests.cnpg.manifests import CNPG, OVERLAYS, Json, Rendered, rendered, with_components
@@ -247,6 +248,11 @@ def test_a_policy_of_ones_own_stays_where_a_component_comes_in(below: str, compo
     assert (
         policy(f"components/{component}/policy") == (CNPG / f"components/{component}/policy/pgbearer.yaml").read_text()
     )
+
+
+def test_a_sidecar_with_the_policy_of_another_service_is_found(tmp_path: Path) -> None:
+    alone = with_components(tmp_path, ["base"], ["components/sidecar"], namespace="databases").text
+    assert [found.code for found in check_text(alone) if found.counts] == ["socket_unknown"]
 
 
 def test_every_overlay_takes_the_monitoring(tmp_path: Path) -> None:

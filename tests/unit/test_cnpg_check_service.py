@@ -1,6 +1,7 @@
 """What `pgbearer cnpg check` finds in the service beside a Cluster: its pods, its policy, who may reach it."""
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +94,17 @@ WHOLE: dict[str, dict[str, Any]] = {
 }
 Change = Callable[[dict[str, dict[str, Any]]], object]
 """Of the whole, in place."""
+
+
+def as_sidecar(whole: dict[str, dict[str, Any]]) -> None:
+    """With the policy of the service in pods of its own."""
+    operation = {
+        "op": "add",
+        "path": "/spec/initContainers/-",
+        "value": CONTAINER | {"image": "registry.corp.example/pgbearer:1"},
+    }
+    whole["cluster"]["metadata"]["annotations"] = {"cnpg.io/podPatch": json.dumps([operation])}
+    whole["cluster"]["spec"]["postgresql"]["parameters"]["pgbearer.endpoints"] = "unix:/run/pgbearer/login/login.sock"
 
 
 def reached_as(label: str) -> Change:
@@ -193,6 +205,7 @@ TABLE: list[tuple[Change, list[str]]] = [
     (lambda whole: whole["to cluster"]["spec"].update(ingress=[{"from": []}]), ["network_open"]),
     (lambda whole: whole.update(more=policy_for("more", {"cnpg.io/cluster": "pg"}, ingress=[{}])), ["network_open"]),
     (lambda whole: whole["to cluster"]["spec"].update(podSelector={"matchLabels": {"a": "b"}}), ["network_open"]),
+    (as_sidecar, ["socket_unknown"]),
     (reached_as("b"), []),
     (reached_as("c"), ["network_open"]),
     (catalog(19), ["catalog_missing", "extension_mismatch"]),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pgbearer.cnpg import operator
 from pgbearer.cnpg.about_settings import NETWORK
 from pgbearer.cnpg.beside import beside, settings_beside
 from pgbearer.cnpg.cluster import is_cluster, read_cluster
@@ -18,6 +19,7 @@ _CERT_MANAGER: Final = "cert-manager.io"
 _CERTIFICATE_KEY: Final = "tls.crt"
 """Of a Secret of type kubernetes.io/tls."""
 _TEMPLATE: Final[KeyPath] = ("spec", "projectedVolumeTemplate")
+_PATCH: Final[KeyPath] = ("metadata", "annotations", operator.POD_PATCH)
 
 
 def servers_are_known(manifests: Sequence[Manifest]) -> _About:
@@ -30,6 +32,20 @@ def servers_are_known(manifests: Sequence[Manifest]) -> _About:
             message = f"the certificate is for {_listed(shown)}, and the policy knows {_listed(known)}"
             hint = "write the same in dnsNames (or uris) of the Certificate and as servers.NAME.certificate"
             yield cluster, Found("server_unknown", _TEMPLATE, message, hint)
+
+
+def sockets_are_served(manifests: Sequence[Manifest]) -> _About:
+    """The policy that comes with a service in pods of its own makes a sidecar listen where the module does not ask."""
+    for cluster in filter(is_cluster, manifests):
+        read = settings_beside(manifests, cluster)
+        servers = [server for settings in read for server in settings.servers.values()]
+        certified = bool(servers) and all(
+            server.certificate is not None for server in servers
+        )  # who has none asks here
+        if certified and read_cluster(cluster).force.endpoint_beside and not any(_network(cluster)):
+            message = "the module asks at a socket beside it, and no server of the policy has one"
+            hint = "write servers: {NAME: {socket: ...}}, as cnpg/components/sidecar/policy has it"
+            yield cluster, Found("socket_unknown", _PATCH, message, hint)
 
 
 def service_has_the_name(manifests: Sequence[Manifest]) -> _About:
@@ -65,6 +81,7 @@ def service_is_where_it_is_asked(manifests: Sequence[Manifest]) -> _About:
 
 CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
     servers_are_known,
+    sockets_are_served,
     service_has_the_name,
     service_is_where_it_is_asked,
 )

@@ -99,6 +99,7 @@ CODES: Final[Mapping[str, About]] = {
     "audience_other": _error("The scope of an oauth line adds another audience than the policy wants of that issuer."),
     "role_unknown": _warning("A rule gives a role that neither the Cluster nor a DatabaseRole makes."),
     "server_unknown": _error("The Cluster's certificate is for a name that no server of the policy has."),
+    "socket_unknown": _error("The module asks at a socket, and no server of the policy has one."),
     "endpoint_name": _error("The service's certificate is not for the name that an endpoint asks for."),
     "endpoint_namespace": _error("An endpoint asks a Service in another namespace than the one that it is in."),
     "object_twice": _error("Two objects are one to Kubernetes, so the second takes the place of the first."),
