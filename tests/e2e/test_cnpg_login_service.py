@@ -69,7 +69,8 @@ def test_a_service_account_logs_in_as_the_role_of_its_rule(accounts: Accounts) -
 
 
 def test_an_account_without_a_rule_is_refused(accounts: Accounts) -> None:
-    assert accounts.refusal(accounts.token("billing")) == "no_rule"
+    """Another rule is for its issuer and this database; that its condition fails is not looked at for another role."""
+    assert accounts.refusal(accounts.token("billing")) == "role_not_allowed"
     assert accounts.databases.decisions()[-1]["display"] == "system:serviceaccount:shop:billing"
 
 
