@@ -8,7 +8,7 @@ from typing import Any
 from pgbearer.cnpg import Finding, check_text
 
 __all__ = ["GOOD", "OAUTH", "Change", "beside", "changed", "codes", "findings", "hba", "module", "patch"]
-__all__ += ["postgresql", "puts", "spec"]
+__all__ += ["operations", "postgresql", "puts", "spec"]
 
 OAUTH = (
     'hostssl all +people all oauth issuer="https://issuer.example/realms/corp" scope="openid db:pg" '
@@ -71,9 +71,15 @@ def module(image: str) -> Change:
 
 
 def beside(**values: object) -> Change:
-    """A patch of the pods that adds another container than ours."""
+    """A patch of the pods that adds another container than ours, and a volume for it."""
     container = {"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}, **values}
-    return patch(json.dumps([{"op": "add", "path": "/spec/containers/-", "value": container}]))
+    volume = {"name": "scratch", "emptyDir": {}}
+    return operations(("/spec/containers/-", container), ("/spec/volumes/-", volume))
+
+
+def operations(*added: tuple[str, object]) -> Change:
+    """A patch of the pods that adds values at paths."""
+    return patch(json.dumps([{"op": "add", "path": path, "value": value} for path, value in added]))
 
 
 def puts(path: str, value: object = "x", op: str = "add") -> Change:

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from pgbearer.cnpg import about_patch, about_volumes, check_text
-from tests.unit.cnpg_samples import Change, beside, changed, codes, module, patch, postgresql, puts, spec
+from tests.unit.cnpg_samples import Change, beside, changed, codes, module, operations, patch, postgresql, puts, spec
 
 OURS = "registry.corp.example/pgbearer-service:1"
+SOCKETS = {"name": "scratch-data", "mountPath": "/shared", "subPath": "pgbearer"}
 
 
 def volume(**source: object) -> Change:
@@ -18,6 +19,11 @@ def volume(**source: object) -> Change:
 
 def projected(**source: object) -> Change:
     return volume(projected={"sources": [{"configMap": {"name": "x"}}, source]})
+
+
+def projects(secret: str) -> Change:
+    """Has PostgreSQL's container mount a Secret, as the module's key is."""
+    return spec(projectedVolumeTemplate={"sources": [{"secret": {"name": secret}}]})
 
 
 def called(name: str, change: Change) -> Change:
@@ -30,9 +36,10 @@ def also(*changes: Change) -> Change:
 
 def sidecar(image: str, **more: object) -> Change:
     """As ours is: with the sockets of PostgreSQL, and its user."""
-    mounts = [{"name": "scratch-data", "mountPath": "/shared", "subPath": "pgbearer"}]
-    container = {"name": "pgbearer", "image": image, "volumeMounts": mounts, "securityContext": {"runAsUser": 26}}
-    return puts("/spec/initContainers/-", {**container, **more})
+    user = {"runAsUser": 26}
+    container = {"name": "pgbearer", "image": image, "volumeMounts": [SOCKETS], "securityContext": user, **more}
+    volume = {"name": "scratch", "emptyDir": {}}
+    return operations(("/spec/initContainers/-", container), ("/spec/volumes/-", volume))
 
 
 PAIRS: list[tuple[Change, list[str], Change]] = [
@@ -51,32 +58,50 @@ PAIRS: list[tuple[Change, list[str], Change]] = [
     (beside(securityContext={"runAsUser": 1000, "Capabilities": {"Add": ["SYS_PTRACE"]}}), ["pod_shared"],
      beside(securityContext={"runAsUser": 1000, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}})),
     (sidecar(OURS, securityContext={"privileged": True}), ["pod_shared"], sidecar(OURS)),
-    (puts("/spec/shareProcessNamespace", value=True), ["pod_shared"], puts("/spec/shareProcessNamespace", value=False)),
-    (puts("/spec/hostPID", value=True), ["pod_shared"], puts("/spec/hostPID", value=False)),
-    (puts("/spec/hostIPC", value=True), ["pod_shared"], puts("/spec/hostIPC", value=False)),
-    (puts("/spec/hostNetwork", value=True), ["network_open"], puts("/spec/hostNetwork", value=False)),
-    (puts("/metadata/labels/cnpg.io~1cluster", "other"), ["network_open"], puts("/metadata/labels/team", "orders")),
-    (puts("/metadata/labels/team", "orders", op="replace"), ["network_open"], puts("/metadata/labels/a~1b", "c")),
-    (puts("/metadata/labels", {}), ["network_open"], puts("/metadata/annotations", {})),
-    # What the operator's own containers run
-    (puts("/spec/containers/0/image", op="replace"), ["pod_replaced"], puts("/spec/containers/0/image", op="test")),
-    (puts("/spec/containers/0/command"), ["pod_replaced"], puts("/spec/containers/0/resources", {})),
-    (puts("/spec/containers/0/Env/-", {"name": "LD_PRELOAD", "value": "/run/x.so"}), ["pod_replaced"],
-     puts("/metadata/annotations/Env", "x")),
-    (puts("/spec/containers/-1/lifecycle"), ["pod_replaced"], puts("/spec/terminationGracePeriodSeconds", 60)),
-    (puts("/spec/containers/0/volumeMounts/-", {"name": "x", "mountPath": "/usr/lib"}), ["pod_replaced"],
-     puts("/spec/containers/0/ports/-", {"containerPort": 1})),
-    (puts("/spec/initContainers/0/image", op="replace"), ["pod_replaced"],
-     puts("/spec/initContainers/0/resources", {}, op="replace")),
-    (puts("/spec/containers/0", {"image": OURS}, op="replace"), ["pod_replaced"],
-     puts("/spec/containers/-", {"image": OURS})),
-    (puts("/spec/containers", []), ["pod_replaced"], puts("/spec/tolerations", [])),
-    (puts("/spec", {}), ["pod_replaced"], puts("/spec/affinity", {})),
-    (puts("/spec", {"HostNetwork": True}), ["network_open", "pod_replaced"], puts("/spec/affinity", {})),
-    (puts("/spec/volumes/0", {"name": "pgdata", "emptyDir": {}}, op="replace"), ["pod_replaced"],
-     puts("/spec/volumes/0", {"name": "more", "emptyDir": {}})),
-    (puts("/spec/volumes/2/projected/sources/-", {"configMap": {"name": "x"}}), ["pod_replaced"],
-     projected(configMap={"name": "y"})),
+    (beside(volumeMounts=[{"name": "projected", "mountPath": "/x"}]), ["pod_shared"],
+     beside(volumeMounts=[{"name": "scratch", "mountPath": "/projected"}])),
+    (beside(volumeMounts=[{"name": "tbs-big", "mountPath": "/x"}]), ["pod_shared"], beside(volumeMounts=[])),
+    (beside(volumeDevices=[{"name": "pgdata", "devicePath": "/x"}]), ["pod_shared"], beside(volumeDevices=[])),
+    (beside(volumeMountſ=[{"name": "pgdata", "mountPath": "/x"}]), ["pod_shared"], beside(volumeMounts=None)),
+    (beside(ports=[{"containerPort": 5432, "hostPort": 5432}]), ["network_open"],
+     beside(ports=[{"containerPort": 9000}])),
+    # What is not ours although it is called so, from where the module is
+    (sidecar(OURS, command=["sh", "-c", "psql"]), ["pod_shared", "pod_user"], sidecar(OURS, command=["pgbearer"])),
+    (sidecar(OURS, command=["sh"], args=["-c", "x #pgbearer"]), ["pod_shared", "pod_user"],
+     sidecar(OURS, command=["pgbearer"], args=["serve", "-c", "/etc/pgbearer/config/pgbearer.yaml"])),
+    (sidecar("registry.corp.example/tools:1", args=["x", "#pgbearer"]), ["pod_shared", "pod_user"],
+     sidecar("registry.corp.example/tools:1", command=["pgbearer"])),
+    (sidecar(OURS, args=["serve", "-c", "/shared/pgbearer.yaml"]), ["pod_shared", "pod_user"],
+     sidecar(OURS, args=["serve", "-c", "/etc/pgbearer/pgbearer.yaml"])),
+    (sidecar(OURS, args=["serve", "-c", "/etc/pgbearer/../../shared/x"]), ["pod_shared", "pod_user"],
+     sidecar(OURS, args=["serve"])),
+    (sidecar(OURS, args=["proxy", "start"]), ["pod_shared", "pod_user"],
+     beside(image=OURS, args=["proxy", "start"])),
+    (sidecar(OURS, env=[{"name": "PYTHONPATH", "value": "/shared"}]), ["pod_shared", "pod_user"],
+     sidecar(OURS, env=[{"name": "TZ", "value": "UTC"}])),
+    (sidecar(OURS, envFrom=[{"configMapRef": {"name": "x"}}]), ["pod_shared", "pod_user"], sidecar(OURS, env=[])),
+    (sidecar(OURS, lifecycle={"postStart": {"exec": {"command": ["sh"]}}}), ["pod_shared", "pod_user"],
+     sidecar(OURS, restartPolicy="Always")),
+    (sidecar(OURS, livenessProbe={"exec": {"command": ["sh"]}}), ["pod_shared", "pod_user"],
+     sidecar(OURS, livenessProbe={"httpGet": {"path": "/healthz", "port": 8080}})),
+    (sidecar(OURS, volumeMounts=[SOCKETS | {"subPath": ""}]), ["pod_shared", "pod_user"],
+     sidecar(OURS, volumeMounts=[SOCKETS])),
+    (sidecar(OURS, volumeMounts=[SOCKETS | {"mountPath": "/etc/pgbearer"}]), ["pod_shared", "pod_user"],
+     sidecar(OURS, volumeMounts=[SOCKETS | {"readOnly": True}])),
+    (sidecar(OURS, volumeMounts=[SOCKETS | {"subPathExpr": "x"}]), ["pod_shared", "pod_user"],
+     sidecar(OURS, volumeMounts=[])),
+    (sidecar(OURS, volumeMounts=[SOCKETS, {"name": "pgdata", "mountPath": "/var/lib/pgbearer"}]),
+     ["pod_shared", "pod_user"],
+     sidecar(OURS, volumeMounts=[SOCKETS, {"name": "scratch", "mountPath": "/var/lib/pgbearer"}])),
+    (sidecar(OURS, volumeMounts=[SOCKETS, {"name": "scratch", "mountPath": "/usr/lib/python3"}]),
+     ["pod_shared", "pod_user"],
+     sidecar(OURS, volumeMounts=[SOCKETS, {"name": "scratch", "mountPath": "/etc/pgbearer/config"}])),
+    (sidecar(OURS, volumeMounts=[SOCKETS, {"name": "scratch", "mountPath": "/run/pgbearer/../../usr"}]),
+     ["pod_shared", "pod_user"],
+     sidecar(OURS, volumeMounts=[SOCKETS, {"name": "scratch", "mountPath": "/run/pgbearer/"}])),
+    # What else a patch does, of which tests/unit/test_cnpg_check_patch.py has all
+    (puts("/metadata/labels", {}), ["pod_replaced"], puts("/metadata/labels", {}, op="test")),
+    (puts("/spec/tolerations", []), ["pod_patched"], puts("/spec/tolerations", [], op="test")),
     (spec(env=[{"name": "LD_PRELOAD", "value": "/run/x.so"}]), ["library_elsewhere"],
      spec(env=[{"name": "TZ", "value": "UTC"}])),
     (postgresql(extensions=[{"name": "pgbearer", "env": [{"name": "LD_AUDIT", "value": "x"}]}]),
@@ -88,7 +113,7 @@ PAIRS: list[tuple[Change, list[str], Change]] = [
      sidecar("registry.corp.example/pgbearer:1")),
     (sidecar("registry.corp.example.evil/pgbearer@sha256:" + "0" * 64), ["image_elsewhere"],
      sidecar("registry.corp.example/pgbearer@sha256:" + "0" * 64)),
-    (sidecar("evil:1", args=["pgbearer"]), ["image_elsewhere"], sidecar(OURS, args=["pgbearer", "serve"])),
+    (sidecar("evil:1", command=["pgbearer"]), ["image_elsewhere"], sidecar(OURS, args=["pgbearer", "serve"])),
     (sidecar("evil:1"), ["pod_shared", "pod_user"], beside(image="evil:1")),
     (also(module("r:5000/m:1"), sidecar("r/pgbearer:1")), ["image_elsewhere"],
      also(module("r:5000/m:1"), sidecar("r:5000/pgbearer:1"))),
@@ -114,6 +139,8 @@ PAIRS: list[tuple[Change, list[str], Change]] = [
      beside(envFrom=[{"configMapRef": {"name": "pg-app"}}])),
     (beside(env=[{"name": "X", "valueFrom": {"secretKeyRef": {"name": "pg-app", "key": "password"}}}]),
      ["pod_volume"], beside(env=[{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "pg-app", "key": "x"}}}])),
+    (also(projects("pgbearer-client-tls"), volume(secret={"secretName": "pgbearer-client-tls"})), ["pod_volume"],
+     also(projects("pgbearer-client-tls"), volume(secret={"secretName": "pgbearer-service-tls"}))),
     (projected(serviceAccountToken={"path": "t"}), ["pod_volume"],
      projected(serviceAccountToken={"path": "t", "audience": "vault"})),
 ]  # fmt: skip

@@ -99,6 +99,8 @@ def secrets_of(manifest: Manifest) -> set[str]:
     roles = map(mapping, listing(mapping(spec.get("managed")).get("roles")))
     references = [spec.get("superuserSecret"), *(role.get("passwordSecret") for role in roles)]
     references += [mapping(how).get("secret") for how in mapping(spec.get("bootstrap")).values()]
+    mounted = listing(mapping(spec.get("projectedVolumeTemplate")).get("sources"))  # the module's key is in one
+    references += [mapping(source).get("secret") for source in mounted]
     named = [mapping(reference).get("name") for reference in references]
     return {
         *(f"{text(manifest.metadata.get('name'))}-{suffix}" for suffix in SECRETS),

@@ -14,6 +14,7 @@ from pgbearer.cnpg import (
     about_maps,
     about_names,
     about_objects,
+    about_operations,
     about_patch,
     about_poolers,
     about_rights,
@@ -37,7 +38,7 @@ __all__ = ["check_files", "check_force", "check_text"]
 
 _ROOMS: Final = (
     *(about_objects, about_certificates, about_elsewhere, about_poolers),
-    *(about_patch, about_volumes, about_images, about_service),
+    *(about_operations, about_patch, about_volumes, about_images, about_service),
 )
 """Whose checks look at one object."""
 _NOTHING_IS_OURS: Final = frozenset(

@@ -108,7 +108,10 @@ CODES: Final[Mapping[str, About]] = {
     "service_not_confined": _warning("The service runs as root, or may change its own image, or gain rights."),
     "pod_shared": _error("Another container has PostgreSQL's volumes or processes, and so decides who gets in."),
     "pod_user": _warning("Another container runs as root, or as the user of PostgreSQL."),
-    "pod_replaced": _error("The patch of the pods changes what the operator's own containers run."),
+    "pod_replaced": _error(
+        "The patch changes what the operator's own containers run, who the pods are, or their network."
+    ),
+    "pod_patched": _warning("The patch of the pods changes something else than to add containers and volumes."),
     "pod_volume": _error("The patch of the pods hands out the node, or the Cluster's data, Secrets or token."),
     "image_elsewhere": _error("An image that stands for the service comes from elsewhere than the module."),
     "library_elsewhere": _error("The server may load a library from elsewhere than from its own folders."),

@@ -51,10 +51,13 @@ def operations(manifest: Manifest) -> Iterator[Operation]:
     for index, operation in enumerate(map(mapping, listing(decoded_patch(manifest)))):
         if operation.get("op") != "test":
             path = text(operation.get("path")).split("/")[1:]
-            parts = tuple(part.replace("~1", "/").replace("~0", "~").lower() for part in path)
+            parts = tuple(part.replace("~1", "/").replace("~0", "~").casefold() for part in path)
             yield Operation(index, text(operation.get("op")), parts, operation.get("value"))
 
 
 def small(value: object) -> dict[str, Any]:
-    """With keys in small letters: the operator decodes a pod as Go does, which takes ``Env`` for ``env``."""
-    return {name.lower(): each for name, each in mapping(value).items()}
+    """With keys in small letters: the operator decodes a pod as Go does, which takes ``Env`` for ``env``.
+
+    It also takes U+017F for s and U+212A for k (foldName of encoding/json), which case folding does too.
+    """
+    return {name.casefold(): each for name, each in mapping(value).items()}
