@@ -4,7 +4,7 @@ Only that is good as such: whatever else a pod has is the operator's to say, and
 somebody is PostgreSQL. So nothing is looked for here; what is not known is told of.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from pgbearer.cnpg.finding import Found
@@ -51,20 +51,28 @@ def _judged(operation: Operation) -> tuple[str, str] | None:
             return None
         case ("spec", name, _) if adds and name in _ADDED:
             return "pod_patched", "what is put before the operator's own may be taken for it; write - at the end"
-        case ("spec", "containers" | "initcontainers", _, "resources", *_):
-            return "pod_patched", "what a container may use"
-        case ("spec", name, *_) if name in _PLACING:
-            return "pod_patched", "where the pods run"
-        case ("metadata", "annotations", _):
-            return "pod_patched", "meshes and others change pods by annotations, their network too"
+        case ("spec", *parts):
+            return _of_spec(parts)
         case ("metadata", "labels", label) if adds and not label.startswith(_LABELS):
             return "pod_patched", "one more label, by which a NetworkPolicy of others may know the pods"
-        case ("spec", name) if name in _NAMESPACES:
-            return "pod_shared", "every container may then read and change PostgreSQL's memory and files"
-        case ("spec", name, *_) if name in CONTAINERS:
-            return "pod_replaced", "what the operator's containers run, as whom, and what reaches them"
-        case ("spec", "volumes", *_):
-            return "pod_replaced", "what PostgreSQL has at its mounts"
+        case ("metadata", "annotations", _):
+            return "pod_patched", "meshes and others change pods by annotations, their network too"
         case ("metadata", *_):
             return "pod_replaced", "by their labels NetworkPolicies, Services and the operator know the pods"
+    return "pod_replaced", "all that the pods are"
+
+
+def _of_spec(parts: Sequence[str]) -> tuple[str, str]:
+    """Of what is there already, at a place below the spec."""
+    match parts:
+        case ("containers" | "initcontainers", _, "resources", *_):
+            return "pod_patched", "what a container may use"
+        case (name, *_) if name in _PLACING:
+            return "pod_patched", "where the pods run"
+        case (name,) if name in _NAMESPACES:
+            return "pod_shared", "every container may then read and change PostgreSQL's memory and files"
+        case (name, *_) if name in CONTAINERS:
+            return "pod_replaced", "what the operator's containers run, as whom, and what reaches them"
+        case ("volumes", *_):
+            return "pod_replaced", "what PostgreSQL has at its mounts"
     return "pod_replaced", "who the pods are, what they may and what reaches them"
