@@ -13,6 +13,7 @@ from pgbearer.cnpg import Images, check_text
 from pgbearer.cnpg.draft import Draft, decode_spec
 from pgbearer.cnpg.render import Rendered, render
 from pgbearer.config import ConfigError
+from pgbearer.config.yaml_file import parse_documents, parse_yaml
 
 SPEC: dict[str, Any] = {
     "version": 1,
@@ -68,7 +69,7 @@ CA: dict[str, Any] = {"issuer_ca": {"config_map": "sso-ca"}}
 TWO: dict[str, Any] = {
     "other_issuers": {
         "vendors": {
-            "issuer": "https://vendors.example.org",
+            "issuer": "https://vendors.example.org:8443/realms/v",
             "clients": ["v"],
             "ca": {"config_map": "v", "key": "v.pem"},
         }
@@ -202,6 +203,85 @@ def test_the_name_that_ships_keeps_the_names_that_ship() -> None:
     assert service == "orders-pgbearer"
 
 
+@pytest.mark.parametrize(
+    ("issuer", "page"),
+    [
+        ("https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0", "entra"),
+        ("https://example.okta.com/oauth2/default", "okta"),
+        ("https://notokta.com", "index"),
+        ("https://token.actions.githubusercontent.com", "github-actions"),
+    ],
+)
+def test_an_issuer_that_is_no_realm_is_told_its_page(issuer: str, page: str) -> None:
+    """The policy goes by roles as Keycloak's tokens have them: nobody of another issuer would get in."""
+    (said,) = refused(issuer=issuer)
+    assert "nobody would get in" in said
+    assert said.endswith(f"docs/profiles/{page}.md")
+    assert (Path(__file__).parents[2] / "docs" / "profiles" / f"{page}.md").is_file()
+    more = {"other_issuers": {"b": {"issuer": issuer, "clients": ["b"]}}}
+    (said,) = refused(**more, roles=[*SPEC["roles"], {"name": "b", "issuer": "b"}])
+    assert " other_issuers.b.issuer: no realm" in said
+
+
+@pytest.mark.parametrize(("mode", "name"), [("service", "orders-pgbearer"), ("sidecar", "orders")])
+def test_an_issuer_at_another_port_is_reached(mode: str, name: str) -> None:
+    change = {**TWO, "issuer": "https://sso.example.org:8443/realms/corp"}
+    other = {"vendors": {**TWO["other_issuers"]["vendors"], "issuer": "https://v.example.org:9443/realms/v"}}
+
+    def reached(**said: Any) -> dict[str, set[int]]:
+        policies = {
+            each["metadata"]["name"]: each["spec"].get("egress", [])
+            for each in made(mode=mode, **said).objects
+            if each["kind"] == "NetworkPolicy"
+        }
+        return {
+            each: {
+                port["port"] for rule in rules if any("ipBlock" in to for to in rule["to"]) for port in rule["ports"]
+            }
+            for each, rules in policies.items()
+        }
+
+    before, after = reached(), reached(**{**change, "other_issuers": other})
+    assert after == {each: ports | ({8443, 9443} if each == name else set()) for each, ports in before.items()}
+    assert reached(issuer="https://sso.example.org:443/realms/corp") == before
+
+
+LOOK_LIKE_OTHERS = (
+    "0123456789",
+    "1e5",
+    "1_000",
+    "1:30",
+    "y",
+    "NO",
+    "0x1f",
+    "2026-01-01",
+    ".5",
+    "12",
+    "true",
+    "null",
+    "~",
+)
+
+
+@pytest.mark.parametrize("text", LOOK_LIKE_OTHERS)
+def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
+    """What is quoted in the spec is quoted in what is made: some reader would take it for a number or a truth."""
+    rendered = made(clients=[text], roles=[{"name": "orders_reader", "given_by": [text]}])
+    policy = parse_yaml(one(rendered, "ConfigMap")["data"]["pgbearer.yaml"])
+    assert policy.problems == []
+    assert policy.value["issuers"]["corp"]["clients"] == (text,)
+    assert policy.value["rules"][0]["any_role"] == (text,)
+
+
+@pytest.mark.parametrize("name", ["y", "n", "on"])
+def test_a_name_that_looks_like_a_truth_stays_text(name: str) -> None:
+    rendered = made(name=name, namespace="1e5")
+    assert parse_yaml(one(rendered, "ConfigMap")["data"]["pgbearer.yaml"]).problems == []
+    documents = parse_documents(rendered.text(), depth=64)
+    assert [str(problem) for document in documents for problem in document.problems] == []
+    assert {each.value["metadata"].get("namespace", "1e5") for each in documents} == {"1e5"}
+
+
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"issuer": ..., "roles": ...}, ["issuer", "roles"]),
     ({"nmae": "x"}, ["nmae"]),
@@ -254,6 +334,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
      ["other_issuers.b", "other_issuers.b.issuer"]),
     ({"mesh": "istio", **WORKLOADS}, ["mesh", "workloads"]),
     ({"mesh": "cilium"}, ["mesh"]),
+    *(({"issuer": each}, ["issuer"]) for each in (
+        "https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0", "https://accounts.google.com",
+        "https://example.okta.com/oauth2/default", "https://sso.example.org/realms/", "https://sso.example.org/realms/a/b",
+        "https://sso.example.org/realms")),
     ({"mesh_clients": ["shop/orders"]}, ["mesh_clients"]),
     *(({"mesh_clients": [each]}, ["mesh_clients[0]"]) for each in ("shop", "shop-/a", "shop/a..b", "../a", "shop/..")),
     ({"external": {"store": "x"}}, ["external"]),

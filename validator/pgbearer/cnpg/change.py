@@ -9,6 +9,7 @@ from pgbearer.cnpg import operator
 from pgbearer.cnpg.access import accesses
 from pgbearer.cnpg.called import CLUSTER, SERVICE, new_names, refers, service_of
 from pgbearer.cnpg.change_policy import authorities, changed_policy
+from pgbearer.cnpg.issuers import ports
 from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Images, Spec
 
@@ -146,6 +147,15 @@ def _policy(made: Object, spec: Spec) -> None:
     made["data"]["pgbearer.yaml"] = changed_policy(made["data"]["pgbearer.yaml"], spec)
 
 
+def _network(made: Object, spec: Spec) -> None:
+    """Of those who ask the issuers: the service's pods, or the instances' with the service in them."""
+    asking = spec.name if spec.mode == "sidecar" else service_of(spec.name)
+    if made["metadata"]["name"] != asking:
+        return
+    (outside,) = (each for each in made["spec"]["egress"] if any("ipBlock" in to for to in each["to"]))
+    outside["ports"] += [{"port": port} for port in ports(spec)]
+
+
 def _autoscaler(made: Object, spec: Spec) -> None:
     made["spec"]["minReplicas"] = spec.replicas
 
@@ -213,6 +223,7 @@ _CHANGES: Final[Mapping[str, Callable[[Object, Spec], None]]] = {
     "Cluster": _cluster,
     "ConfigMap": _policy,
     "Deployment": _deployment,
+    "NetworkPolicy": _network,
     "HorizontalPodAutoscaler": _autoscaler,
     "PeerAuthentication": _peers,
     "AuthorizationPolicy": _istio,

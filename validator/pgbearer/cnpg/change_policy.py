@@ -8,6 +8,7 @@ import yaml
 
 from pgbearer.cnpg.access import CORP, accesses
 from pgbearer.cnpg.spec import Authority, Spec
+from pgbearer.cnpg.written import written
 
 __all__ = ["authorities", "changed_policy"]
 
@@ -30,7 +31,7 @@ def changed_policy(text: str, spec: Spec) -> str:
     settings["servers"] = {spec.name: server}
     settings["issuers"] = _issuers(settings["issuers"], spec)
     settings["rules"] = [dict(rule) for each in accesses(spec) for rule in each.rules]
-    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=False, width=1000)
+    return written(settings)
 
 
 def _issuers(shipped: dict[str, Any], spec: Spec) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
 
+from pgbearer.cnpg.issuers import judge_issuers
 from pgbearer.cnpg.spec import External, Identity, Spec
 from pgbearer.config import ConfigError, KeyPath, Problem
 from pgbearer.config.decode import decode
@@ -100,7 +101,7 @@ def judge_spec(spec: Spec) -> Iterator[Problem]:
     """What its parts are that do not go together. Pure."""
     yield from _of_mode(spec)
     yield from _of_roles(spec)
-    yield from _of_issuers(spec)
+    yield from judge_issuers(spec)
 
 
 def identities(spec: Spec) -> Iterator[tuple[KeyPath, Identity]]:
@@ -151,23 +152,6 @@ def _of_roles(spec: Spec) -> Iterator[Problem]:
     except CycleError as error:
         message = f"members of each other: {', '.join(error.args[1][:10])}"
         yield Problem(path=("roles",), message=message)
-
-
-def _of_issuers(spec: Spec) -> Iterator[Problem]:
-    addresses = {spec.issuer}
-    for name, other in spec.other_issuers.items():
-        if other.issuer in addresses:
-            yield Problem(path=("other_issuers", name, "issuer"), message="stands here twice")
-        addresses.add(other.issuer)
-        if not any(role.issuer == name for role in spec.roles):
-            message = "no role says issuer: " + name
-            yield Problem(path=("other_issuers", name), message=message, hint="give it a role, or take it out")
-    for index, role in enumerate(spec.roles):
-        if role.issuer is not None and role.issuer not in spec.other_issuers:
-            path = ("roles", index, "issuer")
-            yield Problem(path=path, message=f'other_issuers has no "{role.issuer[:100]}"')
-    if all(role.issuer is not None for role in spec.roles):
-        yield Problem(path=("roles",), message="none is of the first issuer", hint="leave issuer out of one of them")
 
 
 def _refusal(problems: Iterable[Problem], document: Document, file: str) -> ConfigError:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from pgbearer.cnpg import shipped
 from pgbearer.cnpg.change import changed
 from pgbearer.cnpg.check import check_text
@@ -21,6 +19,7 @@ from pgbearer.cnpg.finding import Finding
 from pgbearer.cnpg.policy_text import KEY, judge_policy
 from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Spec
+from pgbearer.cnpg.written import written
 from pgbearer.config import KeyPath, Problem
 from pgbearer.errors import UsageError
 from pgbearer.hba import parse
@@ -52,8 +51,7 @@ class Rendered:
 
     def text(self) -> str:
         """One stream, as ``kubectl apply -f -`` takes it."""
-        dumped = (yaml.safe_dump(each, sort_keys=False, allow_unicode=False, width=1000) for each in self.objects)
-        return "---\n".join(dumped)
+        return "---\n".join(map(written, self.objects))
 
 
 def render(draft: Draft) -> Rendered:
@@ -137,7 +135,7 @@ def _kustomization(made: Rendered) -> str:
         "components": [f"cnpg/components/{name}" for name in made.components],
         "patches": list(made.patches),
     }
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=False, width=1000)
+    return written(value)
 
 
 def _patch(old: Object, new: Object) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ __all__ = [
     "Budget",
     "Document",
     "Position",
+    "is_text",
     "parse_documents",
     "parse_yaml",
 ]
@@ -116,6 +117,11 @@ def parse_documents(text: str, budget: Budget | None = None, *, depth: int = MAX
     if not documents and reader.document.problems:  # not even the first one began
         documents.append(reader.document)
     return documents
+
+
+def is_text(plain: str) -> bool:
+    """Whether `plain`, not quoted, is read as the text that it is, by every reader alike. Pure."""
+    return isinstance(value := _plain(plain), str) and value == plain
 
 
 def _read(reader: "_Reader", text: str, read: Callable[[Iterator[Any]], None]) -> None:
