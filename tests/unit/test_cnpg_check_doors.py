@@ -91,6 +91,19 @@ def issuer(secret: str, kind: str = "Issuer", namespace: str = "databases") -> O
     return [GOOD, made]
 
 
+def may(verb: str, resource: str, group: str = "", **more: object) -> Objects:
+    return bound({"apiGroups": [group], "resources": [resource], "verbs": [verb], **more})
+
+
+def put_together(label: str) -> Objects:
+    """A ClusterRole that another one's rules become part of."""
+    cluster_, binding, part = may("create", "pods/exec")
+    part |= {"kind": "ClusterRole", "metadata": {"name": "part", "labels": {"into": "r"}}}
+    rule = {"clusterRoleSelectors": [{"matchLabels": {"into": label}}]}
+    whole = {**part, "metadata": {"name": "r"}, "rules": [], "aggregationRule": rule}
+    return [cluster_, {**binding, "roleRef": {**binding["roleRef"], "kind": "ClusterRole"}}, part, whole]
+
+
 PAIRS: list[tuple[Objects, list[str], Objects]] = [
     # Whose certificates
     (certificates(clientCASecret="ours"), ["client_authority"], certificates()),
@@ -111,11 +124,26 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
     # Rights
     (bound(GRANTS_EXEC), ["rights_open"], bound({**GRANTS_EXEC, "resources": ["pods/log"]})),
     (bound({**GRANTS_EXEC, "resources": ["*"], "apiGroups": ["*"]}), ["rights_open"],
-     bound({**GRANTS_EXEC, "resources": ["*"], "apiGroups": ["apps"]})),
+     bound({**GRANTS_EXEC, "resources": ["*"], "apiGroups": ["policy"]})),
     (bound(READS_SECRETS), ["rights_open"], bound({**READS_SECRETS, "resourceNames": ["other"]})),
     (bound({**READS_SECRETS, "resourceNames": ["pg-ca"]}), ["rights_open"],
      bound({**READS_SECRETS, "verbs": ["create"]})),
     (bound(GRANTS_EXEC, kind="ClusterRole"), ["rights_open"], bound(GRANTS_EXEC, namespace="other")),
+    (may("create", "*/exec"), ["rights_open"], may("create", "*/log")),
+    (may("create", "pods"), ["rights_open"], may("delete", "pods")),
+    (may("patch", "deployments", "apps"), ["rights_open"], may("get", "deployments", "apps")),
+    (may("create", "jobs", "batch"), ["rights_open"], may("create", "jobs", "apps.example")),
+    (may("patch", "configmaps"), ["rights_open"], may("get", "configmaps")),
+    (may("update", "clusters", "postgresql.cnpg.io"), ["rights_open"], may("get", "clusters", "postgresql.cnpg.io")),
+    (may("patch", "clusters", "postgresql.cnpg.io", resourceNames=["pg"]), ["rights_open"],
+     may("patch", "clusters", "postgresql.cnpg.io", resourceNames=["other"])),
+    (may("create", "serviceaccounts/token"), ["rights_open"], may("create", "serviceaccounts")),
+    (may("create", "certificates", "cert-manager.io"), ["rights_open"], may("get", "certificates", "cert-manager.io")),
+    (may("bind", "roles", "rbac.authorization.k8s.io"), ["rights_open"],
+     may("get", "roles", "rbac.authorization.k8s.io")),
+    (may("escalate", "clusterroles", "rbac.authorization.k8s.io"), ["rights_open"],
+     may("list", "clusterroles", "rbac.authorization.k8s.io")),
+    (put_together("r"), ["rights_open"], put_together("other")),
     (built_in("edit"), ["rights_open"], built_in("view")),
     (built_in("cluster-admin", "ClusterRoleBinding"), ["rights_open"], built_in("system:auth-delegator")),
     (by_account("default"), ["rights_open"], by_account("cnpg-system")),

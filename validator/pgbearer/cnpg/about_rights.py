@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pgbearer.cnpg import operator
 from pgbearer.cnpg.about_volumes import secrets_of
+from pgbearer.cnpg.beside import is_policy
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.pods import at
@@ -20,9 +21,31 @@ _About = Iterator[tuple[Manifest, Found]]
 _GROUP: Final = "rbac.authorization.k8s.io"
 _BUILT_IN: Final = frozenset({"cluster-admin", "admin", "edit"})
 """ClusterRoles that come with Kubernetes and may do both."""
-_INTO_PODS: Final = ("pods/exec", "pods/attach", "pods/ephemeralcontainers")
-_READS: Final = frozenset({"get", "list", "watch", "*"})
-_RUNS: Final = frozenset({"create", "get", "update", "patch", "*"})
+_CHANGES: Final = frozenset({"create", "update", "patch"})
+_RUNS: Final = _CHANGES | {"get"}  # a websocket is opened by GET
+_WORKLOADS: Final = frozenset({"daemonsets", "deployments", "replicasets", "statefulsets", "jobs", "cronjobs"})
+_CORE: Final = frozenset({""})
+_POWERS: Final[tuple[tuple[frozenset[str], frozenset[str], frozenset[str], str], ...]] = (
+    (
+        _CORE,
+        frozenset(f"{of}/{to}" for of in ("pods", "*") for to in ("exec", "attach", "ephemeralcontainers", "*")),
+        _RUNS,
+        "run programs in its pods",
+    ),
+    (_CORE, frozenset({"secrets"}), frozenset({"get", "list", "watch"}), "read its Secrets"),
+    (_CORE, frozenset({"pods"}), frozenset({"create"}), "make pods that mount its Secrets"),
+    (frozenset({"apps", "batch"}), _WORKLOADS, _CHANGES, "make pods that mount its Secrets"),
+    (_CORE, frozenset({"configmaps"}), frozenset({"update", "patch"}), "change the policy"),
+    (_CORE, frozenset({"serviceaccounts/token"}), frozenset({"create"}), "be any service account beside it"),
+    (frozenset({operator.GROUP}), frozenset({"clusters"}), _CHANGES, "change the Cluster"),
+    (frozenset({"cert-manager.io"}), frozenset({"certificates"}), _CHANGES, "have certificates made"),
+    (frozenset({_GROUP}), frozenset({"roles", "clusterroles"}), frozenset({"bind", "escalate"}), "take any right"),
+)
+"""Groups, resources and verbs of a rule, any of each, and what they come to."""
+
+
+_OF_RULE: Final = ("apiGroups", "resources", "verbs")
+_NAMED: Final = frozenset({"secrets", "configmaps", "clusters"})
 
 
 def nobody_has_the_right_to_be_in(manifests: Sequence[Manifest]) -> _About:
@@ -80,25 +103,36 @@ def _says(manifests: Sequence[Manifest], binding: Manifest, clusters: Sequence[M
     kind, name = text(wanted.get("kind")), text(wanted.get("name"))
     if kind == "ClusterRole" and name in _BUILT_IN:
         return f"do what {name} may"
-    secrets = {secret for cluster in clusters for secret in secrets_of(cluster)}
+    known = {secret for cluster in clusters for secret in secrets_of(cluster)}
+    known |= {text(each.metadata.get("name")) for each in [*clusters, *filter(is_policy, manifests)]}
     for role in manifests:
         near = kind == "ClusterRole" or _namespace(role) == _namespace(binding)
         if (role.group, role.kind, role.metadata.get("name")) == (_GROUP, kind, name) and near:
-            for rule in map(mapping, listing(role.value.get("rules"))):
-                if said := _allows(rule, secrets):
+            for rule in _rules(manifests, role):
+                if said := _allows(rule, known):
                     return said
     return None
 
 
-def _allows(rule: Mapping[str, Any], secrets: set[str]) -> str | None:
-    verbs, resources = ({text(each) for each in listing(rule.get(key))} for key in ("verbs", "resources"))
+def _rules(manifests: Sequence[Manifest], role: Manifest) -> Iterator[Mapping[str, Any]]:
+    """Its own, and those of the ClusterRoles that it is put together of, of which its own are a copy."""
+    yield from map(mapping, listing(role.value.get("rules")))
+    for selector in map(mapping, listing(mapping(role.value.get("aggregationRule")).get("clusterRoleSelectors"))):
+        wanted = mapping(selector.get("matchLabels"))
+        for each in manifests:
+            fits = wanted.items() <= mapping(each.metadata.get("labels")).items()
+            if fits and (each.group, each.kind) == (_GROUP, "ClusterRole"):
+                yield from map(mapping, listing(each.value.get("rules")))
+
+
+def _allows(rule: Mapping[str, Any], known: set[str]) -> str | None:
+    """What of `_POWERS`; a rule with names counts for Secrets, policies and Clusters that are known alone."""
+    groups, resources, verbs = ({text(each) for each in listing(rule.get(key))} for key in _OF_RULE)
     named = {text(each) for each in listing(rule.get("resourceNames"))}
-    if not {"", "*"} & {text(each) for each in listing(rule.get("apiGroups"))}:
-        return None
-    if resources & {*_INTO_PODS, "pods/*", "*", "*/*"} and verbs & _RUNS:
-        return "run programs in its pods"
-    if resources & {"secrets", "*"} and verbs & _READS and (not named or named & secrets):
-        return "read its Secrets"
+    for of, what, how, said in _POWERS:
+        fits = resources & {"*", "*/*", *what} and verbs & {"*", *how} and groups & {"*", *of}
+        if fits and not (named and what <= _NAMED and not named & known):
+            return said
     return None
 
 
