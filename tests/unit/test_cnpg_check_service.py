@@ -180,6 +180,20 @@ def twice(which: str, **values: Any) -> Change:
     return lambda whole: whole.update(again=whole[which] | values)
 
 
+def lets_in(*rules: dict[str, Any]) -> Change:
+    return lambda whole: whole["to cluster"]["spec"].update(ingress=list(rules))
+
+
+def istio(*rules: dict[str, Any], app: str = "pgbearer", **more: Any) -> Change:
+    spec = {"selector": {"matchLabels": {"app": app}}, "rules": list(rules), **more}
+    return lambda whole: whole.update(mesh=named("AuthorizationPolicy", "m", "security.istio.io/v1", spec=spec))
+
+
+def cilium(*rules: dict[str, Any], kind: str = "CiliumNetworkPolicy") -> Change:
+    spec = {"endpointSelector": {"matchLabels": {"k8s:cnpg.io/cluster": "pg"}}, "ingress": list(rules)}
+    return lambda whole: whole.update(mesh=named(kind, "c", "cilium.io/v2", spec=spec))
+
+
 SPIFFE = "spiffe://prod.example/ns/databases/sa/pgbearer"
 ROLE = named("DatabaseRole", "r", "postgresql.cnpg.io/v1", spec={"name": "reader", "cluster": {"name": "pg"}})
 TABLE: list[tuple[Change, list[str]]] = [
@@ -206,6 +220,20 @@ TABLE: list[tuple[Change, list[str]]] = [
     (lambda whole: whole.update(more=policy_for("more", {"cnpg.io/cluster": "pg"}, ingress=[{}])), ["network_open"]),
     (lambda whole: whole["to cluster"]["spec"].update(podSelector={"matchLabels": {"a": "b"}}), ["network_open"]),
     (as_sidecar, ["socket_unknown"]),
+    (lets_in({"ports": [{"port": 5432}]}), ["network_open"]),
+    (lets_in({"ports": [{"port": 9187}, {"port": 5432}]}), ["network_open"]),
+    (lets_in({"ports": [{"port": 8080, "endPort": 9187}]}), ["network_open"]),
+    (lets_in({"from": [{"namespaceSelector": {}}]}), ["network_open"]),
+    (lets_in({"from": [{"namespaceSelector": {"matchLabels": {}}, "podSelector": {}}]}), ["network_open"]),
+    (lets_in({"from": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["192.0.2.0/24"]}}]}), ["network_open"]),
+    (lets_in({"from": [{"ipBlock": {"cidr": "::/0"}}], "ports": [{"port": 5432}]}), ["network_open"]),
+    (istio({}), ["network_open"]),
+    (istio({"to": [{"operation": {"ports": ["8443"]}}]}), ["network_open"]),
+    (istio({"from": [{"source": {"principals": ["*"]}}]}, action="ALLOW"), ["network_open"]),
+    (cilium({"fromEntities": ["world"]}), ["network_open"]),
+    (cilium({"fromEntities": ["cluster", "all"]}, kind="CiliumClusterwideNetworkPolicy"), ["network_open"]),
+    (cilium({"fromCIDR": ["0.0.0.0/0"]}), ["network_open"]),
+    (cilium({"toPorts": [{"ports": [{"port": "5432"}]}]}), ["network_open"]),
     (reached_as("b"), []),
     (reached_as("c"), ["network_open"]),
     (catalog(19), ["catalog_missing", "extension_mismatch"]),
@@ -233,6 +261,16 @@ TABLE: list[tuple[Change, list[str]]] = [
 ]  # fmt: skip
 WELL: list[Change] = [
     lambda _: None,
+    lets_in({"ports": [{"port": 9187}]}),
+    lets_in({"from": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]}),
+    lets_in({"from": [{"podSelector": {}}]}),
+    lets_in({"from": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 5432}]}),
+    istio({"to": [{"operation": {"ports": ["8080"]}}]}),
+    istio({"from": [{"source": {"principals": ["cluster.local/ns/databases/sa/pg"]}}]}),
+    istio({}, action="DENY"),
+    istio({}, app="other"),
+    cilium({"fromEntities": ["cluster"]}),
+    cilium({"fromEntities": ["world"], "toPorts": [{"ports": [{"port": "9187"}]}]}),
     catalog(18),
     catalog(18, "elsewhere"),
     lambda whole: (whole.pop("service"), whole.pop("policy"), whole.pop("to cluster"), whole.pop("to service")),

@@ -8,6 +8,7 @@ from pgbearer.cnpg.beside import beside, is_policy
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.pods import TEMPLATES, at, containers, serves
+from pgbearer.cnpg.reach import lets_everybody_in, mesh_selector
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
 __all__ = ["CHECKS"]
@@ -26,12 +27,25 @@ def networks_are_closed(manifests: Sequence[Manifest]) -> _About:
         if labels is None:
             continue
         policies = [policy for policy in manifests if _selects(policy, each, labels)]
-        if policies and not any(map(_lets_everybody_in, policies)):  # they add up (networking/v1, NetworkPolicySpec)
+        if policies and not any(map(lets_everybody_in, policies)):  # they add up (networking/v1, NetworkPolicySpec)
             continue
         what = "the Cluster's pods" if is_cluster(each) else "the service"
         message = f"no NetworkPolicy says who may reach {what}, so every pod may"
         hint = "write one with policyTypes: [Ingress]; cnpg/base has them"
         yield each, Found("network_open", ("metadata", "name"), message, hint)
+
+
+def others_open_nothing(manifests: Sequence[Manifest]) -> _About:
+    """Policies of a mesh or of Cilium add to what is let in: the widest counts."""
+    for policy in filter(lets_everybody_in, manifests):
+        wanted = mesh_selector(policy)
+        for each in manifests if wanted is not None else ():
+            labels = _labels_of_instances(each) if is_cluster(each) else _labels_of_service(each)
+            near = policy.kind == "CiliumClusterwideNetworkPolicy" or beside(policy, each)
+            if labels is not None and near and wanted is not None and wanted.items() <= labels.items():
+                message = f"it lets everybody reach {each.what[:100]}"
+                yield policy, Found("network_open", ("spec",), message, "name who may come, for each port")
+                break
 
 
 def catalogs_have_it(manifests: Sequence[Manifest]) -> _About:
@@ -64,6 +78,7 @@ def nothing_is_replaced(manifests: Sequence[Manifest]) -> _About:
 
 CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
     networks_are_closed,
+    others_open_nothing,
     catalogs_have_it,
     nothing_is_replaced,
 )
@@ -89,12 +104,6 @@ def _labels_of_service(manifest: Manifest) -> Mapping[str, Any] | None:
     ):
         return None
     return mapping(at(manifest, (*path[:-1], "metadata")).get("labels"))
-
-
-def _lets_everybody_in(policy: Manifest) -> bool:
-    """Whether it has a rule that names neither peers nor ports."""
-    rules = map(mapping, listing(at(policy, ("spec",)).get("ingress")))
-    return any(not rule.get("from") and not rule.get("ports") for rule in rules)
 
 
 def _selects(policy: Manifest, other: Manifest, labels: Mapping[str, Any]) -> bool:

@@ -78,7 +78,9 @@ CODES: Final[Mapping[str, About]] = {
     "pooler_trust": _error("A Pooler lets in without any proof."),
     "pooler_reader": _warning("Another role than the operator's own reads everybody's password for a Pooler."),
     "client_authority": _warning("Another authority than the operator's own says who streaming_replica is."),
-    "rights_open": _warning("A right in Kubernetes lets somebody into the pods of a Cluster, or read its Secrets."),
+    "rights_open": _warning(
+        "A right in Kubernetes lets somebody into a Cluster: to its pods, Secrets, settings or names."
+    ),
     "server_authority": _notice("Another authority than the operator's own says who the server is, to its clients."),
     "roles_copied": _notice("Roles come from another server, with their passwords and powers."),
     "plugin": _notice("A plugin of the operator may put containers into the pods, which no manifest shows."),
@@ -123,6 +125,6 @@ CODES: Final[Mapping[str, About]] = {
     "sql_power": _warning("A statement that runs once makes a role a superuser, or one in effect."),
     "sql_server": _warning("A statement that runs once changes the server's files, settings, programs or libraries."),
     "sql_unseen": _warning("Statements that run once are in what was not given, or are too long to be looked through."),
-    "network_open": _warning("No NetworkPolicy says who may reach the Cluster or the service."),
+    "network_open": _warning("Nothing says who may reach the Cluster or the service, or something lets everybody."),
 }
 """By code. Codes are only ever added."""
