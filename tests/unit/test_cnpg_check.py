@@ -1,5 +1,6 @@
 """What `pgbearer cnpg check` finds: a change to a Cluster that is well, and the codes that must come of it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -341,10 +342,39 @@ def test_a_cluster_without_pgbearer_is_told_so_once() -> None:
     assert {"library_missing", "endpoints_missing", "extension_missing"} < set(codes(plain))
 
 
-def test_objects_of_a_list_are_judged_one_by_one() -> None:
-    other = changed(lambda cluster: (cluster["metadata"].update(name="other"), hba(OAUTH)(cluster)))
-    (finding,) = findings({"kind": "List", "items": [GOOD, other]})
+NAMELESS = {key: value for key, value in GOOD.items() if key not in ("apiVersion", "kind")}
+OTHER = changed(lambda cluster: (cluster["metadata"].update(name="other"), hba(OAUTH)(cluster)))
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"apiVersion": "v1", "kind": "List", "items": [GOOD, OTHER]},
+        {"apiVersion": GOOD["apiVersion"], "kind": "ClusterList", "items": [GOOD, OTHER]},
+        {"kind": "List", "items": [GOOD, {"kind": "List", "items": [{"kind": "x", "items": [OTHER]}]}]},
+        {"apiVersion": GOOD["apiVersion"], "kind": "ClusterList",
+         "items": [NAMELESS, {**NAMELESS, "metadata": OTHER["metadata"], "spec": OTHER["spec"]}]},
+        {**GOOD, "items": [OTHER]},
+        {**OTHER, "items": [GOOD]},
+    ],
+)  # fmt: skip
+def test_objects_of_a_list_are_judged_one_by_one(listed: object) -> None:
+    (finding,) = findings(listed)
     assert (finding.code, finding.what) == ("operator_line_reached", "Cluster/other")
+    assert finding.line is not None
+
+
+@pytest.mark.parametrize("word", ["true", "True", "yes", "on", "y"])
+def test_what_kubernetes_takes_for_true_is_true(word: str) -> None:
+    text = json.dumps(changed(spec(enableSuperuserAccess=word)))
+    assert not check_text(text)
+    found = {finding.code for finding in check_text(text.replace(f'"{word}"', word))}
+    assert found == {"superuser_access", *(["yaml_ambiguous"] if word != "true" else [])}
+
+
+def test_what_kubernetes_takes_for_false_is_false() -> None:
+    text = json.dumps(changed(role(name="people", passwordSecret={"name": "x"}, login="X"))).replace('"X"', "Off")
+    assert [finding.code for finding in check_text(text)] == ["yaml_ambiguous"]
 
 
 def test_settings_are_those_of_the_module() -> None:

@@ -28,6 +28,7 @@ CLUSTER = json.dumps(GOOD)
         (CLUSTER + "\n---\na: !!python/object:os.system 1", ["yaml"]),
         (CLUSTER + "\n---\na: {<<: {b: 1}}", ["yaml"]),
         (CLUSTER + "\n---\na: on\nmode: 0440\n5432: x", ["yaml_ambiguous"] * 3),
+        (CLUSTER + "\n---\n" + '{"items": [' * 40 + "]}" * 40, ["yaml"]),
         (CLUSTER + "\n---\n" + "[" * 100 + "]" * 100, ["yaml"]),
         (CLUSTER + "\n---\n" + "- 1\n" * 12_001, ["yaml"]),
         (CLUSTER + "\n---\n? [a]\n: b", ["yaml"]),

@@ -57,14 +57,27 @@ def read(text: str) -> list[Document]:
 
 
 def objects(documents: Sequence[Document], file: str) -> Iterator[Manifest]:
-    """The objects in a stream, those in a List (as ``kubectl get`` prints it) one by one; other documents left out."""
+    """The objects in a stream, those in a list (as ``kubectl get`` prints it) one by one; other documents left out."""
     for number, document in enumerate(documents, start=1):
-        value = mapping(document.value)
-        if text(value.get("kind")) == "List":
-            for index, item in enumerate(listing(value.get("items"))):
-                yield Manifest(file, number, mapping(item), document, ("items", index))
-        elif value:
-            yield Manifest(file, number, value, document)
+        yield from _objects(Manifest(file, number, mapping(document.value), document))
+
+
+def _objects(manifest: Manifest) -> Iterator[Manifest]:
+    """Kubernetes takes for a list whatever has ``items`` (helpers.go of apimachinery's unstructured), within one too.
+
+    What has no kind there is of the list's: a ``PodList`` has Pods. What has items and is called no list is judged as
+    what it is called as well. It ends where the document does, which is at most `MAX_DEPTH` deep.
+    """
+    items = manifest.value.get("items")
+    if manifest.value and not (isinstance(items, list | tuple) and manifest.kind.endswith("List")):
+        yield manifest
+    for index, item in enumerate(map(mapping, listing(items))):
+        value = item
+        if item and not (item.get("kind") or item.get("apiVersion")):
+            kind = manifest.kind.removesuffix("List")
+            value = {**item, "kind": kind, "apiVersion": manifest.value.get("apiVersion")}
+        top = (*manifest.top, "items", index)
+        yield from _objects(Manifest(manifest.file, manifest.number, value, manifest.document, top))
 
 
 def mapping(value: object) -> Mapping[str, Any]:

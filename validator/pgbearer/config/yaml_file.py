@@ -14,6 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from pgbearer.config.problems import KeyPath, Problem
+from pgbearer.config.yaml_kubernetes import as_kubernetes, key_of
 
 __all__ = [
     "MAX_DEPTH",
@@ -101,10 +102,11 @@ def parse_yaml(text: str, budget: Budget | None = None) -> Document:
 
 
 def parse_documents(text: str, budget: Budget | None = None, *, depth: int = MAX_DEPTH) -> list[Document]:
-    """Read a stream of YAML documents which others write and other programs read, such as Kubernetes' manifests.
+    """Read a stream of Kubernetes' manifests, which others write and other programs read.
 
-    As `parse_yaml`, but what readers could understand differently is a notice instead of an error, and its value the
-    text of it. What follows a document that cannot be read to its end is not read.
+    As `parse_yaml`, but what readers could understand differently is a notice instead of an error, and its value what
+    Kubernetes takes it for; dates are text, and floats are there. What follows a document that cannot be read to its
+    end is not read.
 
     Args:
         text: of the stream; one without a document gives none.
@@ -248,8 +250,12 @@ class _Reader:
         key: str = event.value
         if key == "<<" and event.implicit[0]:
             self.refuse((*path, key), position, "merge keys (<<) are not allowed", "write the keys out")
-        elif not isinstance(self._scalar((*path, key), position, event), str):
-            self.refuse((*path, key), position, f'the key "{key}" is not text', "quote it", self._ambiguous)
+            return key
+        said = len(self.document.problems)
+        if not isinstance(value := self._scalar((*path, key), position, event), str):
+            if len(self.document.problems) == said:
+                self.refuse((*path, key), position, f'the key "{key}" is not text', "quote it", self._ambiguous)
+            return key_of(value, key) if self._ambiguous == "notice" else key
         return key
 
     def _scalar(self, path: KeyPath, position: Position, event: Any) -> Any:
@@ -257,11 +263,12 @@ class _Reader:
         if not event.implicit[0]:  # quoted, or a block: text, whatever it looks like
             return text
         value = _plain(text)
-        if value is _REFUSED:
+        taken = as_kubernetes(text) if self._ambiguous == "notice" else text
+        if value is _REFUSED or (isinstance(value, str) and not isinstance(taken, str)):
             message = f"bare {text!r} means different things to different YAML readers"
             self.refuse(path, position, message, 'quote it: "..."', self._ambiguous)
-            return text
-        return value
+            return taken
+        return taken if self._ambiguous == "notice" else value
 
 
 _REFUSED = object()
