@@ -89,6 +89,7 @@ MODES: list[dict[str, Any]] = [
     {"spire": {**SPIRE, "federated": PARTNER}, "mesh": "linkerd"},
     TWO,
     {**TWO, **WORKLOADS, "mode": "service"},
+    {"namespace_exists": True},
 ]
 """Specs that have all that there is to be said."""
 
@@ -244,6 +245,47 @@ def test_an_issuer_at_another_port_is_reached(mode: str, name: str) -> None:
     before, after = reached(), reached(**{**change, "other_issuers": other})
     assert after == {each: ports | ({8443, 9443} if each == name else set()) for each, ports in before.items()}
     assert reached(issuer="https://sso.example.org:443/realms/corp") == before
+
+
+NOTED: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    ({"images": {"service": "r/p:1"}}, ["images.module"]),
+    ({"images": ...}, ["images.service", "images.module"]),
+    ({"issuer": "https://keycloak.sso.svc:8443/realms/corp"}, ["issuer"]),
+    ({"issuer": "https://keycloak.sso.svc.cluster.local/realms/corp"}, ["issuer"]),
+    ({"issuer": "https://keycloak/realms/corp"}, ["issuer"]),
+    ({"issuer": "https://svc.example.org/realms/corp"}, []),
+    ({"mode": "sidecar", "replicas": 3, "certificates": "secret"}, ["replicas", "certificates"]),
+]
+"""What is rendered, and which keys something is said of."""
+
+
+@pytest.mark.parametrize(("change", "paths"), NOTED)
+def test_what_is_to_be_known_is_said(change: dict[str, Any], paths: list[str]) -> None:
+    said = list(map(str, made(**{"images": {"service": "r/p:1", "module": "r/m:1-18-trixie"}, **change}).notes))
+    assert sorted(map(_path, said)) == sorted(paths), said
+    assert all(" notice: " in each and each.startswith("s.yaml:") for each in said)
+
+
+def test_a_namespace_that_exists_is_left_alone() -> None:
+    with_it, without = made(), made(namespace_exists=True)
+    assert [each for each in with_it.objects if each["kind"] != "Namespace"] == without.objects
+    assert one(with_it, "Namespace")
+
+
+@pytest.mark.parametrize(("mode", "image"), [("sidecar", "service"), ("service", "service"), ("service", "module")])
+def test_what_is_wrong_with_an_image_is_told_where_the_spec_has_it(mode: str, image: str) -> None:
+    said = refused(mode=mode, images={image: "r/x:latest"})
+    assert set(map(_path, said)) == {f"images.{image}"}, said
+
+
+def test_errors_are_in_the_order_of_the_lines() -> None:
+    text = "version: 1\nstorage: lots\nissuer: https://x\nroles: [{name: a}]\ninstances: 0\naudience: a b\n"
+    with pytest.raises(ConfigError) as caught:
+        render(decode_spec(text, "s.yaml"))
+    lines = [problem.line for problem in caught.value.problems]
+    assert lines == sorted(lines, key=lambda line: line or 0)
+    assert len(lines) >= 3
 
 
 LOOK_LIKE_OTHERS = (

@@ -147,6 +147,8 @@ def render(
         from pgbearer.cnpg import read_spec, write
         from pgbearer.cnpg import render as render_spec
     made = render_spec(read_spec(file))
+    for note in made.notes:
+        typer.echo(str(note), err=True)
     if output is None:
         typer.echo(made.text(), nl=False)
         return

@@ -10,14 +10,14 @@ from pgbearer.cnpg.pods import TEMPLATES, at, containers, decoded_patch, in_patc
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 
-__all__ = ["CHECKS", "FIRST_WITH_OAUTH"]
+__all__ = ["CHECKS", "EXAMPLE", "FIRST_WITH_OAUTH"]
 
 FIRST_WITH_OAUTH: Final = 18
 """Of PostgreSQL."""
 _TAG: Final = re.compile(r":([A-Za-z0-9_][A-Za-z0-9._-]*)(?:@[^/]*)?$")
 _MAJOR: Final = re.compile(r"(1[0-9]|2[0-9])(?:\.[0-9]+)*(?:beta[0-9]+|rc[0-9]+)?")
 _DEBIANS: Final = frozenset({"bullseye", "bookworm", "trixie", "forky"})
-_EXAMPLE: Final = "registry.example/"
+EXAMPLE: Final = "registry.example/"
 """In the images of what ships."""
 _EXTENSIONS: Final[KeyPath] = ("spec", "postgresql", "extensions")
 
@@ -72,7 +72,7 @@ def images_say_a_version(manifest: Manifest) -> Iterator[Found]:
 def images_are_published(manifest: Manifest) -> Iterator[Found]:
     """A name below .example (RFC 2606) is nobody's: it stands for the registry that you push to."""
     for path, image in _images(manifest):
-        if image.startswith(_EXAMPLE):
+        if image.startswith(EXAMPLE):
             message = f"{image[:200]} is an example, which nobody has published"
             hint = "build it (cnpg/image), and name your registry"
             yield Found("image_example", path, message, hint)

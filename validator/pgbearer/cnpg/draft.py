@@ -48,6 +48,10 @@ class Draft:
         wrong = {each.path[0] for each in self.problems}
         return not wrong or wrong.isdisjoint({problem.path[0]}.union(*_compared_with(problem.path[0])))
 
+    def placed(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Each of `problems` with its place in the file, in the order of the lines."""
+        return _placed_all(problems, self.document, self.file)
+
     def refusal(self, problems: Iterable[Problem]) -> ConfigError:
         """The error with `problems`, each with its place in the file."""
         return _refusal(problems, self.document, self.file)
@@ -155,7 +159,12 @@ def _of_roles(spec: Spec) -> Iterator[Problem]:
 
 
 def _refusal(problems: Iterable[Problem], document: Document, file: str) -> ConfigError:
-    return ConfigError(file, [_placed(problem, document, file) for problem in problems])
+    return ConfigError(file, _placed_all(problems, document, file))
+
+
+def _placed_all(problems: Iterable[Problem], document: Document, file: str) -> list[Problem]:
+    placed = [_placed(problem, document, file) for problem in problems]
+    return sorted(placed, key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
 def _placed(problem: Problem, document: Document, file: str) -> Problem:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pgbearer.cnpg.spec import Spec
 from pgbearer.config import KeyPath, Problem
 
-__all__ = ["judge_issuers", "ports"]
+__all__ = ["hosts", "judge_issuers", "ports"]
 
 _REALM: Final = re.compile(r"(?:/[^/]+)*/realms/[^/]+")
 """The end of every issuer of Keycloak's: the realm (services/Urls.java of its source, realmIssuer)."""
@@ -60,6 +60,12 @@ def _are_realms(spec: Spec) -> Iterator[Problem]:
 def ports(spec: Spec) -> list[int]:
     """At which they are asked, but 443, in order."""
     return sorted({urlsplit(address).port or 443 for _, address in _addresses(spec)} - {443})
+
+
+def hosts(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
+    """Of each, and where it is written."""
+    for path, address in _addresses(spec):
+        yield path, urlsplit(address).hostname or ""
 
 
 def _addresses(spec: Spec) -> Iterator[tuple[KeyPath, str]]:

@@ -7,7 +7,7 @@ import errno
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from pgbearer.cnpg.change import changed
 from pgbearer.cnpg.check import check_text
 from pgbearer.cnpg.draft import Draft, identities, judge_spec
 from pgbearer.cnpg.finding import Finding
+from pgbearer.cnpg.notes import notes
 from pgbearer.cnpg.policy_text import KEY, judge_policy
 from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Spec
@@ -31,6 +32,10 @@ _ADMITS: Final = frozenset({"hba_trust", "hba_plaintext", "beside_oauth", "named
 _OF_POLICY: Final = frozenset({"policy_refused", "policy_warning"})
 """Which are told with paths of the policy, or keep nobody from applying it."""
 _NAMESPACE: Final = "/metadata/namespace"
+_WITHOUT_NAMESPACE: Final[Mapping[str, Any]] = {
+    "target": {"kind": "Namespace"},
+    "patch": "$patch: delete\napiVersion: v1\nkind: Namespace\nmetadata: {name: any}\n",
+}
 _DECIDE_WHAT_IS_MADE: Final = frozenset({"mesh", "workloads", "spire"})
 """Keys that say what is put together: if they do not go together, nothing is."""
 _CERTIFICATES: Final[Mapping[str, Sequence[str]]] = {
@@ -48,6 +53,8 @@ class Rendered:
     components: Sequence[str]
     patches: Sequence[Mapping[str, Any]]
     """As kustomize takes them."""
+    notes: Sequence[Problem] = ()
+    """What is to be known of the spec, with its place."""
 
     def text(self) -> str:
         """One stream, as ``kubectl apply -f -`` takes it."""
@@ -70,14 +77,19 @@ def render(draft: Draft) -> Rendered:
     problems += [*_of_policy(made.objects), *_of_lines(spec), *_of_cluster(made.text(), spec)]
     if problems:
         raise draft.refusal(problems)
-    return made
+    return replace(made, notes=draft.placed(notes(spec)))
 
 
 def _made(spec: Spec) -> Rendered:
     components = _components(spec)
     before = shipped.assemble(components)
     after = changed(before, spec)
-    patches = [patch for old, new in zip(before, after, strict=True) if (patch := _patch(old, new))]
+    patches: list[Mapping[str, Any]] = [
+        patch for old, new in zip(before, after, strict=True) if (patch := _patch(old, new))
+    ]
+    if spec.namespace_exists:
+        after = [each for each in after if each["kind"] != "Namespace"]
+        patches = [*(each for each in patches if each["target"]["kind"] != "Namespace"), _WITHOUT_NAMESPACE]
     return Rendered(after, components, [*patches, _in_namespace(after, spec.namespace)])
 
 
@@ -187,7 +199,7 @@ def _of_cluster(text: str, spec: Spec) -> Iterator[Problem]:
         index = _index(finding.path, first)
         if index is None or not 0 <= index < insecure + len(spec.lines):
             if finding.counts:
-                yield _problem(finding, finding.path, finding.hint)
+                yield _problem(finding, _in_spec(finding), finding.hint)
         elif index >= insecure:
             hint = "write it under insecure_lines if that is meant" if finding.code in _ADMITS else finding.hint
             yield _problem(finding, ("lines", index - insecure), hint)
@@ -220,6 +232,18 @@ def _index(path: KeyPath, first: int) -> int | None:
         case ("spec", "postgresql", "pg_hba", int(index)):
             return index - first
     return None
+
+
+def _in_spec(finding: Finding) -> KeyPath:
+    """Where the spec has an image that something was found of; for everything else the path in what is made."""
+    match finding.path:
+        case ("spec", "imageName"):
+            return ("images", "postgres")
+        case ("spec", "postgresql", "extensions", int(), "image", "reference"):
+            return ("images", "module")
+        case ("metadata", "annotations", _) | (*_, "image") if finding.code in ("image_floating", "image_elsewhere"):
+            return ("images", "service")
+    return finding.path
 
 
 def _problem(finding: Finding, path: KeyPath, hint: str) -> Problem:

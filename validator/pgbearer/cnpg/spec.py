@@ -173,6 +173,8 @@ class Spec(Section):
     name: _ClusterName = "pg"
     """Of the Cluster."""
     namespace: _Namespace = "databases"
+    namespace_exists: bool = False
+    """Whether somebody else makes the namespace, and says what its pods may be."""
     issuer: _Https
     """Of people's tokens, as it writes itself."""
     issuer_ca: Authority | None = None
