@@ -62,16 +62,21 @@ CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
 
 
 def _members(cluster: Manifest, roles: _Roles) -> _Roles:
-    """Roles that an oauth line lets in, by name or by a group that they are in, and the group itself."""
+    """Roles that an oauth line lets in, by name or by a group that they are in, and the group itself.
+
+    With ``all`` or a regular expression, which only PostgreSQL's own engine can say whom it fits, all that can log in.
+    """
     if not roles:
         return {}
     lines = [placed.line for placed in read_cluster(cluster).force.written if placed.line.method == "oauth"]
-    users = {token.text for line in lines for token in line.users}
+    tokens = {token for line in lines for token in line.users}
+    users = {token.text for token in tokens}
     groups = {user[1:] for user in users if user.startswith("+")}
+    patterns = any(token.is_keyword("all") or token.text.startswith("/") for token in tokens)
     return {
         name: role
         for name, role in roles.items()
-        if name in users | groups or (role.can_login and not groups.isdisjoint(reached(name, roles)))
+        if name in users | groups or (role.can_login and (patterns or not groups.isdisjoint(reached(name, roles))))
     }
 
 
