@@ -342,6 +342,19 @@ def test_a_cluster_without_pgbearer_is_told_so_once() -> None:
     assert {"library_missing", "endpoints_missing", "extension_missing"} < set(codes(plain))
 
 
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [
+        ('"name": "other", "name": "pgbearer"', ["pod_patch"]),
+        ('"Image": "x:1", "name": "pgbearer"', ["pod_patch"]),
+        ('"tty": NaN, "name": "pgbearer"', ["pod_patch"]),
+        ('"name": "pgbearer"', []),
+    ],
+)
+def test_no_member_of_a_patch_stands_twice(member: str, expected: list[str]) -> None:
+    assert codes(changed(patch(SIDECAR.replace('"name": "pgbearer"', member)))) == expected
+
+
 NAMELESS = {key: value for key, value in GOOD.items() if key not in ("apiVersion", "kind")}
 OTHER = changed(lambda cluster: (cluster["metadata"].update(name="other"), hba(OAUTH)(cluster)))
 

@@ -104,6 +104,8 @@ PAIRS: list[tuple[Change, list[str], Change]] = [
     (puts("/spec/tolerations", []), ["pod_patched"], puts("/spec/tolerations", [], op="test")),
     (spec(env=[{"name": "LD_PRELOAD", "value": "/run/x.so"}]), ["library_elsewhere"],
      spec(env=[{"name": "TZ", "value": "UTC"}])),
+    *((spec(env=[{"name": name, "value": "x"}]), ["library_elsewhere"], spec(env=[{"name": f"X_{name}", "value": "x"}]))
+      for name in ("OPENSSL_CONF", "OPENSSL_MODULES", "GCONV_PATH", "PGSERVICEFILE")),
     (postgresql(extensions=[{"name": "pgbearer", "env": [{"name": "LD_AUDIT", "value": "x"}]}]),
      ["library_elsewhere"],
      postgresql(extensions=[{"name": "pgbearer", "env": [{"name": "PROJ_DATA", "value": "x"}]}])),

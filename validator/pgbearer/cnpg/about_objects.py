@@ -169,7 +169,7 @@ def _wrong_patch(value: object, patch: object) -> Iterator[str]:
         yield "must be text"
         return
     if not isinstance(patch, list):
-        yield "is no JSON" if patch is None else "is no list of operations"
+        yield "is no JSON, or has a member twice" if patch is None else "is no list of operations"
         return
     for index, operation in enumerate(patch):
         members = mapping(operation)

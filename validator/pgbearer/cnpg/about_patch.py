@@ -3,6 +3,7 @@
 Who shares a volume, the processes or the environment of PostgreSQL reads what it reads and decides who gets in.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -20,7 +21,8 @@ _POSTGRES: Final = 26
 """Its uid, which the operator gives the whole pod (postgresUID): a container that says no other has it."""
 _HARMLESS: Final = frozenset({"NET_BIND_SERVICE"})
 """The one capability that restricted pods may add."""
-_LOADER: Final = frozenset({"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT"})  # ld.so(8)
+_LOADER: Final = re.compile(r"LD_.*|GLIBC_TUNABLES|GCONV_PATH|OPENSSL_.*|PG.*")
+"""ld.so(8), iconv(3), openssl-env(7), and libpq's, which the server's own connections and commands go by."""
 
 
 def nobody_is_let_into_the_pod(manifest: Manifest) -> Iterator[Found]:
@@ -60,12 +62,12 @@ def pods_are_behind_policies(manifest: Manifest) -> Iterator[Found]:
 
 
 def loader_is_left_alone(manifest: Manifest) -> Iterator[Found]:
-    """ld.so loads what these name before, or in the place of, what PostgreSQL asks for."""
+    """What they name is loaded before, or in the place of, what PostgreSQL asks for, or says where libpq connects."""
     if not is_cluster(manifest):
         return
     for path, variable in _environment(manifest):
-        if variable in _LOADER:
-            message = f"{variable} loads libraries into PostgreSQL, or others in the place of its own"
+        if _LOADER.fullmatch(variable):
+            message = f"{variable} loads libraries into PostgreSQL, or sets what those go by"
             yield Found("library_elsewhere", path, message, "take it out")
 
 

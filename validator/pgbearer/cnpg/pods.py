@@ -1,8 +1,8 @@
 """Where manifests say what runs in pods, and which of it is our service."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NoReturn
 
 from pgbearer.cnpg import operator
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
@@ -34,9 +34,10 @@ def containers(pod: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, A
 
 
 def decoded_patch(manifest: Manifest) -> object:
-    """What the annotation ``cnpg.io/podPatch`` of a Cluster holds; None if it cannot be read."""
+    """What the annotation ``cnpg.io/podPatch`` of a Cluster holds; None if it cannot be read, or not by all alike."""
     try:
-        return json.loads(text(at(manifest, ("metadata", "annotations")).get(operator.POD_PATCH)))
+        patch = text(at(manifest, ("metadata", "annotations")).get(operator.POD_PATCH))
+        return json.loads(patch, object_pairs_hook=_each_once, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
 
@@ -59,6 +60,18 @@ def serves(container: Mapping[str, Any]) -> bool:
     """Whether it looks as if it ran our service, which is what our image runs unless it is told otherwise."""
     words = _words(container)
     return is_ours(container) and ("serve" in words or not any(word in ("proxy", "run", "psql") for word in words))
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    """The operator decodes a pod as Go does, to which ``Image`` is ``image``: of two, either may hold."""
+    members = dict(pairs)
+    if len({name.lower() for name in members}) != len(pairs):
+        raise ValueError("a member stands twice")
+    return members
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is none of JSON's")
 
 
 def _words(container: Mapping[str, Any]) -> list[str]:
