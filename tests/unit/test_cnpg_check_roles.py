@@ -64,8 +64,22 @@ def with_line(line: str, objects: Objects) -> Objects:
     return objects
 
 
+def person_of(users: str, **values: object) -> Objects:
+    """A role, and an oauth line that is for these."""
+    objects = person(**values)
+    hba(OAUTH.replace("+people", users), REJECT)(objects[0])
+    return objects
+
+
 def encoded(sql: str) -> dict[str, str]:
     return {"x.sql": base64.b64encode(sql.encode()).decode()}
+
+
+def nested(tags: str, sql: str) -> str:
+    """SQL within quotes within quotes."""
+    for tag in tags:
+        sql = f"DO ${tag}$ {sql} ${tag}$"
+    return sql
 
 
 GRANT = "GRANT pg_execute_server_program TO app"
@@ -81,6 +95,10 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
             inRoles=["people", "a"]), ["role_powerful"],
      person({"name": "a", "inRoles": ["alice"]}, inRoles=["people", "a"])),
     (group("pg_read_server_files"), ["role_powerful"], group("pg_read_all_data")),
+    (person_of("all", inRoles=[], superuser=True), ["role_powerful"],
+     person_of("all", inRoles=[], superuser=True, login=False)),
+    (person_of("/^a", inRoles=[], superuser=True), ["role_powerful"],
+     person_of("bob", inRoles=[], superuser=True)),
     (with_line("hostssl all alice all cert", person()), ["beside_oauth"],
      with_line("hostssl all alison all cert", person())),
     # Objects of their own
@@ -129,6 +147,26 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
     (initdb("GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO app"), ["sql_server"],
      initdb("GRANT EXECUTE ON FUNCTION app.read_file(text) TO app")),
     (initdb(r'GRANT U&"\0070ostgres" TO app'), ["sql_unseen"], initdb(r'GRANT "\0070ostgres" TO app')),
+    (initdb("-- x\rALTER ROLE app SUPERUSER"), ["sql_power"], initdb("-- x ALTER ROLE app SUPERUSER")),
+    (initdb("CREATE ROLE evil IN ROLE alter SUPERUSER"), ["sql_power"], initdb("CREATE ROLE evil IN ROLE alter")),
+    (initdb('UPDATE ONLY pg_catalog."pg_authid" SET rolsuper = true'), ["sql_server"],
+     initdb('INSERT INTO t SELECT rolname FROM ONLY pg_catalog."pg_authid"')),
+    (initdb("DELETE FROM pg_auth_members"), ["sql_server"], initdb("SELECT FROM pg_auth_members")),
+    (initdb('ALTER ROLE app SET "session_preload_libraries" = \'x\''), ["sql_server"],
+     initdb('ALTER ROLE app SET "work_mem" = \'x\'')),
+    (initdb("CREATE EXTENSION IF NOT EXISTS plpython3u"), ["sql_server"],
+     initdb("CREATE EXTENSION IF NOT EXISTS pg_trgm")),
+    (initdb("CREATE FUNCTION f() RETURNS int AS 'x' LANGUAGE \"c\""), ["sql_server"],
+     initdb("CREATE FUNCTION f() RETURNS int AS 'x' LANGUAGE \"sql\"")),
+    (initdb("SELECT \"lo_export\"(1, '/x')"), ["sql_server"], initdb('SELECT "lo_export" FROM t')),
+    (initdb("CREATE USER MAPPING FOR app SERVER s OPTIONS (password_required 'false')"), ["sql_server"],
+     initdb("CREATE USER MAPPING FOR app SERVER s OPTIONS (password_required 'true')")),
+    (initdb(nested("abcde", GRANT)), ["sql_power"], initdb(nested("abcde", "SELECT 1"))),
+    (initdb(nested("abcdefghij", "SELECT 1")), ["sql_unseen"], initdb(nested("abcdefgh", "SELECT 1"))),
+    (initdb("DO $$ BEGIN EXECUTE 'ALTER ROLE app ' || what; END $$"), ["sql_unseen"],
+     initdb("DO $$ BEGIN EXECUTE 'ANALYZE t'; END $$")),
+    (initdb("DO $$ BEGIN EXECUTE format('%s', what); END $$"), ["sql_unseen"],
+     initdb("GRANT EXECUTE ON FUNCTION f TO app")),
     # Where it is
     (referred(), ["sql_unseen"], referred(kept(data={"x.sql": "SELECT 1"}))),
     (referred(kept(data={"y.sql": "SELECT 1"})), ["sql_unseen"], referred(kept(data={"x.sql": ""}))),

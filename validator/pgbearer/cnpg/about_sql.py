@@ -56,6 +56,9 @@ def _found(sql: Sql) -> Iterator[Found]:
             case "member" if not _is_to_be_had(does.what):
                 message = f"makes {does.role[:63]} a member of {does.what[:63]}"
                 yield Found("sql_power", sql.path, message, _NOBODYS)
+            case "unseen":
+                message = f"this SQL cannot be looked through: {does.what}"
+                yield Found("sql_unseen", sql.path, message, "write the statement out")
             case "server":
                 message = f"changes {does.what[:100]}"
                 yield Found("sql_server", sql.path, message, "take it out: what the Cluster says is to hold")

@@ -124,7 +124,7 @@ CODES: Final[Mapping[str, About]] = {
     "sql_password": _warning("A statement that runs once gives a role a password."),
     "sql_power": _warning("A statement that runs once makes a role a superuser, or one in effect."),
     "sql_server": _warning("A statement that runs once changes the server's files, settings, programs or libraries."),
-    "sql_unseen": _warning("Statements that run once are in what was not given, or are too long to be looked through."),
+    "sql_unseen": _warning("Statements that run once are in what was not given, or cannot be looked through."),
     "network_open": _warning("Nothing says who may reach the Cluster or the service, or something lets everybody."),
 }
 """By code. Codes are only ever added."""

@@ -23,9 +23,13 @@ _FILES: Final = frozenset(
     {"pg_read_file", "pg_read_binary_file", "pg_ls_dir", "lo_import", "lo_export", "pg_file_write"}
 )
 _ESCAPES: Final = re.compile(r"\bu&[\"']", re.IGNORECASE)  # section 4.1.2.3 of PostgreSQL's manual
-_UNTRUSTED: Final = frozenset({"c", "'c", "plpython3u", "plpythonu", "plperlu", "pltclu"})
+_UNTRUSTED: Final = frozenset({"c", "plpython3u", "plpythonu", "plperlu", "pltclu"})
 _KINDS: Final = frozenset({"role", "user", "group"})
-_NEXT_WORD_SAYS: Final = frozenset({"load", "lo_export", "language", "extension", "security"})
+_NEXT_WORDS_SAY: Final = frozenset({"load", "lo_export", "language", "extension", "security"})
+_BEFORE_NAMES: Final = frozenset({"role", "user", "group", "admin", "to", ","})
+_NAMED_AS_WORDS: Final = 8
+"""Names in one statement that are words which begin one."""
+_FALSE: Final = frozenset({"'false", "'f", "'off", "'of", "'no", "'n", "'0"})
 _MARKS: Final = frozenset(";,().")
 
 
@@ -35,9 +39,10 @@ class Does:
 
     ``password``: gives `role` one. ``power``: gives `role` the attribute `what`. ``member``: makes `role` a member of
     the role `what`. ``server``: changes files, settings, programs or libraries of the server, `what` says which.
+    ``unseen``: runs what does not stand there, `what` says how.
     """
 
-    kind: Literal["password", "power", "member", "server"]
+    kind: Literal["password", "power", "member", "server", "unseen"]
     role: str
     what: str = ""
 
@@ -60,21 +65,47 @@ def what_it_does(sql: str) -> list[Does]:
 
 def _of(words: Sequence[str]) -> Iterator[Does]:
     for index, word in enumerate(words):
-        if (read := _READ.get(word)) is not None:
+        if (read := _READ.get(name(word) if word == '"lo_export"' else word)) is not None:
             yield from read(_statement(words, index))
-        elif word in _TABLES and not {"update", "into"}.isdisjoint(words[max(index - 3, 0) : index]):
-            yield Does("server", "", f"the table {word}")
-        elif word in _LIBRARIES and not {"set", "system"}.isdisjoint(words[max(index - 2, 0) : index]):
-            yield Does("server", "", f"which libraries are loaded, by {word}")
+        elif name(word) in _TABLES and _is_written(words, index):
+            yield Does("server", "", f"the table {name(word)}")
+        elif name(word).lower() in _LIBRARIES and not {"set", "system"}.isdisjoint(words[max(index - 2, 0) : index]):
+            yield Does("server", "", f"which libraries are loaded, by {name(word).lower()}")
+        elif word == "execute" and not _is_constant(words, index + 1):
+            yield Does("unseen", "", "EXECUTE runs what is put together, or not here")
+
+
+def _is_written(words: Sequence[str], index: int) -> bool:
+    """Whether the table at `index` is the one that a statement changes."""
+    place = index - 1
+    while place >= 0 and name(words[place]) in ("pg_catalog", ".", "only", "("):
+        place -= 1
+    before = words[max(place - 1, 0) : place + 1]
+    return before[-1:] in (["update"], ["into"]) or before == ["delete", "from"]
+
+
+def _is_constant(words: Sequence[str], place: int) -> bool:
+    """Whether EXECUTE has one string, which is looked into; a right, a trigger or what was prepared is none of it."""
+    if not words[place : place + 1] or words[place] in ("on", "function", "procedure", ",", ";"):
+        return True
+    begin = place
+    while place < len(words) and words[place].startswith("'"):
+        place += 1
+    return place > begin and (place == len(words) or words[place] in (";", "using", "into"))
 
 
 def _statement(words: Sequence[str], begin: int) -> Sequence[str]:
     """What follows the word at `begin`, to where it ends or another begins: so none is looked at over and over."""
-    if words[begin] in _NEXT_WORD_SAYS:
-        return words[begin + 1 : begin + 2]
+    if name(words[begin]) in _NEXT_WORDS_SAY:
+        return words[begin + 1 : begin + 5]
     stops = (";", "grant") if words[begin] == "grant" else (";", "grant", "create", "alter", "copy")
-    end = next((place for place in range(begin + 1, len(words)) if words[place] in stops), len(words))
-    return words[begin + 1 : end]
+    found = (place for place in range(begin + 1, len(words)) if words[place] in stops)
+    for count, end in enumerate(found):
+        if words[end] == ";" or words[end - 1] not in _BEFORE_NAMES:
+            return words[begin + 1 : end]
+        if count == _NAMED_AS_WORDS:
+            raise ValueError("too many names in it are words that begin a statement")
+    return words[begin + 1 :]
 
 
 def _grant(words: Sequence[str]) -> Iterator[Does]:
@@ -96,6 +127,8 @@ def _make(words: Sequence[str]) -> Iterator[Does]:
     """CREATE or ALTER: of a role, or of the server."""
     if words[:1] == ["system"] and words[1:2] != ["on"]:  # GRANT ALTER SYSTEM ON PARAMETER is none
         yield Does("server", "", "settings, by ALTER SYSTEM")
+    if words[:2] == ["user", "mapping"]:
+        yield from _map(words)
     if not words or words[0] not in _KINDS or words[1:2] in ([], ["mapping"]):
         return
     role, said = name(words[1]), words[2:]
@@ -107,6 +140,13 @@ def _make(words: Sequence[str]) -> Iterator[Does]:
             yield from (Does("member", role, other) for other in _names(said, index + 1))
         elif word in ("role", "user", "admin") and before != "drop":
             yield from (Does("member", other, role) for other in _names(said, index + 1))
+
+
+def _map(words: Sequence[str]) -> Iterator[Does]:
+    """Without it, who uses the mapping is whoever the server's user is elsewhere (postgres_fdw, dblink)."""
+    for word, following in pairwise(words):
+        if name(word) == "password_required" and following in _FALSE:
+            yield Does("server", "", "who connects elsewhere as its own user, by password_required")
 
 
 def _copy(words: Sequence[str]) -> Iterator[Does]:
@@ -135,8 +175,8 @@ def _export(words: Sequence[str]) -> Iterator[Does]:
 
 def _language(words: Sequence[str]) -> Iterator[Does]:
     """Functions in these do what the server's user may do."""
-    if words[:1] and words[0] in _UNTRUSTED:
-        shown = words[0].removeprefix("'")
+    named = words[3:] if list(words[:3]) == ["if", "not", "exists"] else words
+    if named and (shown := name(named[0]).removeprefix("'")) in _UNTRUSTED:
         yield Does("server", "", f"what runs there, in the language {shown}")
 
 

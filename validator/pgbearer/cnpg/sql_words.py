@@ -8,13 +8,13 @@ from typing import Final
 
 __all__ = ["name", "streams"]
 
-_DEPTH: Final = 4
+_DEPTH: Final = 8
 """Quotes within quotes that are looked into."""
 _STRING: Final = 64
 """Characters of a string that its word has."""
 _TOKEN: Final = re.compile(
     r"""
-      --[^\n]*
+      --[^\r\n]*
     | (?P<comment> /\* )
     | [eE]'(?P<escaped> (?:[^'\\]|\\.)*+ )(?:'|\Z)
     | '(?P<string> [^']* )(?:'|\Z)
@@ -32,7 +32,10 @@ def streams(sql: str) -> list[list[str]]:
     """The words of `sql`, and apart from them those within each of its strings and bodies.
 
     Words are in small letters, but for names in quotes, which keep theirs (`name`); a string is a word that begins with
-    a single quote. Never raises: what does not end, ends with the text.
+    a single quote. What does not end, ends with the text.
+
+    Raises:
+        ValueError: quotes stand too deep within each other to be looked into.
     """
     found: list[list[str]] = []
     texts = [(sql, 0)]
@@ -40,8 +43,9 @@ def streams(sql: str) -> list[list[str]]:
         text, depth = texts.pop()
         words, inner = _words(text)
         found.append(words)
-        if depth < _DEPTH:
-            texts += [(each, depth + 1) for each in inner if each]
+        if inner and depth == _DEPTH:
+            raise ValueError(f"quotes are within quotes more than {_DEPTH} deep")
+        texts += [(each, depth + 1) for each in inner if each]
     return found
 
 
