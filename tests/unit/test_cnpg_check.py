@@ -143,6 +143,9 @@ TABLE: list[tuple[Change, list[str]]] = [
     (parameters(pgbearer__endpoints="tcp://pgbearer:99999?hostname=pgbearer"), ["endpoint_invalid"]),
     (parameters(pgbearer__endpoints="unix:login.sock"), ["endpoint_invalid"]),
     (parameters(pgbearer__tls_ca_file=None), ["ca_missing"]),
+    (parameters(pgbearer__tls_ca_file="/etc/ssl/certs/ca-certificates.crt"), ["authority_public"]),
+    (parameters(pgbearer__tls_ca_file="//projected/../etc/pki/tls/cert.pem"), ["authority_public"]),
+    (parameters(pgbearer__tls_ca_file="/projected/etc/ssl/certs/ca.crt"), []),
     (parameters(pgbearer__forbid_passwords=" "), ["passwords_allowed"]),
     (parameters(max_connections=200), ["shape"]),
     # The object

@@ -1,5 +1,6 @@
 """Checks on the settings of the server and of the module."""
 
+import posixpath
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -21,6 +22,11 @@ SETTINGS: Final = tuple(
 """The module's own (validator/pgmodule/pgbearer.c)."""
 _TLS: Final = ("pgbearer.tls_ca_file", "pgbearer.tls_certificate_file", "pgbearer.tls_key_file")
 _PRELOADS: Final = frozenset({"session_preload_libraries", "local_preload_libraries"})
+_PUBLIC: Final = re.compile(
+    r"//?(?:etc/(?:ssl/(?:certs/|cert\.pem|ca-bundle\.pem)|pki/(?:tls|ca-trust)/|ca-certificates/)"
+    r"|usr/(?:local/)?(?:share/(?:ca-certificates|pki)|lib/ssl)/).*"
+)
+"""Where distributions have the authorities that browsers believe."""
 _SOCKET_PATH: Final = 107
 """Bytes (unix(7))."""
 NETWORK: Final = re.compile(
@@ -77,6 +83,16 @@ def service_is_found(force: Force) -> Iterator[Found]:
             yield Found("ca_missing", path, message, hint)
 
 
+def authority_is_of_this_alone(force: Force) -> Iterator[Found]:
+    """Who has a public certificate for the service's name would decide who gets in."""
+    name = "pgbearer.tls_ca_file"
+    file = posixpath.normpath(force.parameters.get(name, "").strip())
+    if _PUBLIC.fullmatch(file):
+        message = f"{file[:200]!r} has the authorities of the public: one of them may certify another service"
+        hint = "mount one for this alone by projectedVolumeTemplate, and name that"
+        yield Found("authority_public", (*force.parameters_path, name), message, hint)
+
+
 def passwords_are_forbidden(force: Force) -> Iterator[Found]:
     """THREATS: a role sets itself a password, and comes back by it when a line for passwords is reached."""
     name = "pgbearer.forbid_passwords"
@@ -116,6 +132,7 @@ CHECKS: Final = (
     module_is_preloaded,
     settings_are_known,
     service_is_found,
+    authority_is_of_this_alone,
     passwords_are_forbidden,
     groups_are_forbidden,
     libraries_are_the_servers,

@@ -70,6 +70,7 @@ CODES: Final[Mapping[str, About]] = {
     "endpoints_missing": _error("Nothing says where the service is, and nothing puts it beside the server."),
     "endpoint_invalid": _error("An endpoint is not of a form that the module takes."),
     "ca_missing": _error("The service is reached over the network without an authority or certificate of its own."),
+    "authority_public": _error("The module believes authorities of the public about who the service is."),
     "passwords_allowed": _warning("pgbearer.forbid_passwords is empty: a role can give itself a password."),
     "role_password": _warning("The operator keeps a password on a role."),
     "superuser_access": _error("The operator gives the superuser a password."),
