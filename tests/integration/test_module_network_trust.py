@@ -46,6 +46,19 @@ def linked(link: Path, to: Path, *, folder_mode: int = 0o755) -> Path:
     return link
 
 
+def shared(file: Path) -> Path:
+    """The file, in a folder that the server's own group can write."""
+    os.chown(file.parent, -1, pwd.getpwuid(server_uid()).pw_gid)
+    file.parent.chmod(0o775)
+    return file
+
+
+def behind(link: Path, to: str) -> Path:
+    """A link to that text as it stands."""
+    os.symlink(to, link)  # noqa: PTH211 - Path would take the slash away
+    return link
+
+
 @pytest.mark.parametrize(
     ("place", "said"),
     [
@@ -68,6 +81,9 @@ def linked(link: Path, to: Path, *, folder_mode: int = 0o755) -> Path:
             lambda ca, folder: linked(folder / "open" / "x", copied(ca, folder).parent, folder_mode=0o757) / "copy.pem",
             EXCHANGED,
         ),
+        (lambda ca, folder: f"{shared(copied(ca, folder))}/", EXCHANGED),
+        (lambda ca, folder: f"{shared(copied(ca, folder))}//./", EXCHANGED),
+        (lambda ca, folder: behind(folder / "x", f"{shared(copied(ca, folder))}/"), EXCHANGED),
     ],
     ids=[
         "file open to all",
@@ -81,6 +97,9 @@ def linked(link: Path, to: Path, *, folder_mode: int = 0o755) -> Path:
         "link in a folder open to a group",
         "link behind a link",
         "link to a folder",
+        "slash after the name",
+        "dot after the name",
+        "link with a slash after the name",
     ],
 )
 def test_what_others_could_have_put_there_is_not_believed(

@@ -143,6 +143,25 @@ def test_own_password_is_refused(guarded: BearerServer, bearer: BearerServer, li
         connection.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
 
 
+def test_nor_is_one_for_a_role_that_they_have_become(
+    guarded: BearerServer, bearer: BearerServer, liar: LyingService
+) -> None:
+    guarded.sql("GRANT robot TO app")
+    liar.allow()
+    with bearer.login() as connection:
+        connection.execute("SET ROLE robot")
+        with pytest.raises(psycopg.errors.InvalidPassword, match='in a session of role "app"'):
+            connection.execute("ALTER ROLE robot PASSWORD 'mine'")
+        connection.rollback()
+        connection.execute("SET ROLE robot")
+        connection.execute("ALTER ROLE robot PASSWORD NULL")
+    guarded.sql("REVOKE robot FROM app")
+
+
+def test_others_give_it_to_a_role_that_they_have_become(guarded: BearerServer, bearer: BearerServer) -> None:
+    guarded.sql("SET ROLE robot; ALTER ROLE robot PASSWORD 'again'")
+
+
 @pytest.mark.parametrize(
     "statement",
     ["ALTER ROLE app PASSWORD NULL", "ALTER ROLE robot PASSWORD 'x'", "ALTER ROLE app VALID UNTIL 'infinity'"],

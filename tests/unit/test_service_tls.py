@@ -11,7 +11,7 @@ from pgbearer.service.judge import Judgement
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.recording import login_record
 from pgbearer.service.tls_connection import TlsConnection, names_of
-from pgbearer.service.tls_listener import MAX_HANDSHAKES, Refusals, TlsListener
+from pgbearer.service.tls_listener import A_CROWD, MAX_HANDSHAKES, Refusals, TlsListener
 from pgbearer.wire import Reason
 from tests.parts.login import login_request
 
@@ -101,6 +101,27 @@ def test_who_has_said_something_that_is_not_read_yet_does_not_make_room() -> Non
     for one in (first, *others, Shaking(door, "192.0.2.2")):
         door.came(one)
     assert (first.why, others[0].why, others[1].why) == (None, "crowded", None)
+
+
+def test_who_comes_from_many_addresses_crowds_out_nobody_else() -> None:
+    """A network has as many as it likes; a server has a few handshakes at a time, and they soon end."""
+    door = listener()
+    many = [Shaking(door, f"2001:db8:0:{number:x}::") for number in range(MAX_HANDSHAKES)]
+    server = [Shaking(door, "192.0.2.1") for _ in range(A_CROWD)]
+    for one in (*many, *server):
+        door.came(one)
+    assert [one.why for one in server] == [None] * A_CROWD
+    assert [one.why for one in many[: A_CROWD + 1]] == [*["crowded"] * A_CROWD, None]
+
+
+def test_one_address_with_a_crowd_makes_room_before_older_ones() -> None:
+    door = listener()
+    older = [Shaking(door, f"2001:db8:0:{number:x}::") for number in range(MAX_HANDSHAKES - A_CROWD - 1)]
+    crowd = [Shaking(door, "192.0.2.1") for _ in range(A_CROWD + 1)]
+    for one in (*older, *crowd, Shaking(door, "192.0.2.2")):
+        door.came(one)
+    assert [one.why for one in crowd[:2]] == ["crowded", None]
+    assert {one.why for one in older} == {None}
 
 
 def test_where_all_have_the_oldest_makes_room() -> None:

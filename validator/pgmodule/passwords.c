@@ -9,7 +9,9 @@
  * members of a role, * for everybody.
  *
  * The check sees every CREATE or ALTER ROLE ... PASSWORD, hashed or not, by
- * superusers too; PASSWORD NULL is always allowed.  It sees neither passwords
+ * superusers too; PASSWORD NULL is always allowed.  Nor may whom it concerns
+ * give one to a role that it has become, by SET ROLE: that role, say the owner
+ * of a schema, is not among them.  The check sees neither passwords
  * that are there already nor how a role with one comes to be among those named
  * (CREATE ROLE ... IN ROLE, GRANT, RENAME): whoever may create roles gets
  * around it.
@@ -21,6 +23,7 @@
 #include "postgres.h"
 
 #include "commands/user.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -31,6 +34,7 @@ static check_password_hook_type prev_check_password_hook = NULL;
 
 static void refuse_password(const char *username, const char *shadow_pass, PasswordType password_type,
 							Datum validuntil_time, bool validuntil_null);
+static bool has_become(const char *username);
 static bool is_forbidden(const char *username);
 static bool names_role(const char *entry, const char *username);
 
@@ -72,6 +76,23 @@ refuse_password(const char *username, const char *shadow_pass, PasswordType pass
 				errmsg("role \"%s\" must not have a password", username),
 				errdetail("It logs in through OAuth only: \"pgbearer.forbid_passwords\" names it."),
 				errhint("Log in with a token. PASSWORD NULL removes a password that is there."));
+	if (has_become(username) && is_forbidden(GetUserNameFromId(GetSessionUserId(), false)))
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PASSWORD),
+				errmsg("role \"%s\" must not be given a password in a session of role \"%s\"",
+					   username, GetUserNameFromId(GetSessionUserId(), false)),
+				errdetail("\"pgbearer.forbid_passwords\" names the role that logged in."),
+				errhint("Log in as somebody whose right it is to give passwords."));
+}
+
+/*
+ * Does somebody change a role by being it, after SET ROLE?  Then PostgreSQL
+ * asks for no right over it (AlterRole in user.c).
+ */
+static bool
+has_become(const char *username)
+{
+	return GetUserId() != GetSessionUserId() && GetUserId() == get_role_oid(username, true);
 }
 
 static bool

@@ -115,7 +115,8 @@ find(Way *way, const char *path)
 }
 
 /*
- * Look up the next name, of `len` bytes.
+ * Look up the next name, of `len` bytes.  It is the last one although slashes
+ * and dots come after it.
  */
 static Outcome
 take_step(Way *way, size_t len)
@@ -130,7 +131,7 @@ take_step(Way *way, size_t len)
 		*(strrchr(way->here, '/') ? strrchr(way->here, '/') : way->here) = '\0';
 	else if (strcmp(way->ahead, ".") != 0)
 	{
-		Outcome		outcome = folder_is_kept(way, rest[0] == '\0');
+		Outcome		outcome = folder_is_kept(way, strspn(rest, "/.") == strlen(rest));
 
 		if (outcome != OUTCOME_ANSWERED)
 			return outcome;

@@ -13,10 +13,12 @@ from pgbearer.service.exchange import Exchange, Exchanges, Handler, Peer
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.tls_connection import TlsConnection
 
-__all__ = ["MAX_HANDSHAKES", "Refusals", "TlsListener"]
+__all__ = ["A_CROWD", "MAX_HANDSHAKES", "Refusals", "TlsListener"]
 
 MAX_HANDSHAKES: Final = 256
 """One more, and the oldest of the address that has most is cut: who only connects crowds out itself."""
+A_CROWD: Final = 8
+"""More of one address are. Where there is none, many addresses share in it, and the oldest of all makes room."""
 _TELL_SECONDS: Final = 10.0
 
 _log = logging.getLogger(__name__)
@@ -69,7 +71,8 @@ class TlsListener:
         self._live = Exchanges()
         self._shaking: dict[str, dict[TlsConnection, None]] = {}
         """By where they are from, the oldest first."""
-        self._handshakes = 0
+        self._handshakes: dict[TlsConnection, None] = {}
+        """All of them, the oldest first."""
         self._none_shaking = asyncio.Event()
         self._none_shaking.set()
         self._server: asyncio.AbstractServer | None = None
@@ -107,14 +110,17 @@ class TlsListener:
         """Make room, if there is none.
 
         What has sent something that has not been read yet may be a request that came with the end of its handshake; it
-        is cut only if all the others of its address have too. It does not stay so: it is read within a moment.
+        is cut only if all the others among which one is chosen have too. It does not stay so: it is read within a
+        moment. A handshake that comes to an end is a young one, so whoever holds many open is found by their age too.
         """
-        if self._handshakes >= MAX_HANDSHAKES:
+        if len(self._handshakes) >= MAX_HANDSHAKES:
             most = max(self._shaking.values(), key=len)
-            why = f"{MAX_HANDSHAKES} handshakes are under way, {len(most)} of them from there"
-            next((one for one in most if not one.unread), next(iter(most))).fail("crowded", why)
+            crowd = most if len(most) > A_CROWD else self._handshakes
+            chosen = next((one for one in crowd if not one.unread), next(iter(crowd)))
+            there = len(self._shaking[chosen.whence])
+            chosen.fail("crowded", f"{MAX_HANDSHAKES} handshakes are under way, {there} of them from there")
         self._shaking.setdefault(connection.whence, {})[connection] = None
-        self._handshakes += 1
+        self._handshakes[connection] = None
         self._none_shaking.clear()
 
     def passed(self, connection: TlsConnection, peer: Peer) -> Exchange:
@@ -130,7 +136,7 @@ class TlsListener:
         those = self._shaking.get(connection.whence, {})
         if connection in those:
             del those[connection]
-            self._handshakes -= 1
+            del self._handshakes[connection]
             if not those:
                 del self._shaking[connection.whence]
             if not self._handshakes:
