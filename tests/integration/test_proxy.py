@@ -346,6 +346,35 @@ async def test_a_query_is_let_finish_however_long_it_takes(
         assert [kind for kind, _ in await client.until(b"E")] == [b"E"]
 
 
+@pytest.mark.parametrize(
+    "settings", [ProxySettings(idle_seconds=0.2, drain_seconds=0), ProxySettings(lifetime_seconds=0.2, drain_seconds=0)]
+)
+async def test_queries_that_were_sent_at_once_are_all_let_finish(
+    tls_postgres_server: TlsServer, folder: Path, settings: ProxySettings
+) -> None:
+    """The answer to the first is the last thing that passes for long, and looks as if the server had no more to do."""
+    server = tls_postgres_server.server
+    async with (
+        proxied(folder, tls_postgres_server.conninfo, settings=settings) as proxy,
+        await RawClient.to(proxy.socket) as client,
+        await psycopg.AsyncConnection.connect(
+            host=str(server.folder), port=server.port, user="postgres", dbname="appdb", autocommit=True
+        ) as holder,
+    ):
+        await holder.execute("SELECT pg_advisory_lock(7)")
+        await client.log_in()
+        client.query("SELECT 1")
+        client.query("SELECT pg_advisory_lock(7)")
+        await seen(tls_postgres_server, 1, "wait_event = 'advisory'")
+        assert [kind for kind, _ in await client.until(b"Z")] == [b"T", b"D", b"C", b"Z"]
+        async with await RawClient.to(proxy.socket) as other:  # once it has been ended, the first was looked at too
+            await other.log_in()
+            await other.until(b"E")
+        await holder.execute("SELECT pg_advisory_unlock(7)")
+        assert [kind for kind, _ in await client.until(b"Z")] == [b"T", b"D", b"C", b"Z"]
+        assert [kind for kind, _ in await client.until(b"E")] == [b"E"]
+
+
 async def test_who_has_just_asked_is_not_idle_by_any_clock(tls_postgres_server: TlsServer, proxy: Proxied) -> None:
     async with await RawClient.to(proxy.socket) as client:
         await client.log_in()

@@ -144,6 +144,9 @@ class Somebody:
     def end(self, sqlstate: str, text: str) -> None:
         raise NotImplementedError
 
+    def retire(self, sqlstate: str, text: str) -> None:
+        raise NotImplementedError
+
 
 async def test_the_oldest_that_says_nothing_is_dropped() -> None:
     guests = Guests(most_unfinished=2)

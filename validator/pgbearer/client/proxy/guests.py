@@ -26,6 +26,9 @@ class Guest(Protocol):
     def end(self, sqlstate: str, text: str) -> None:
         """End it, with an ErrorResponse where one can stand."""
 
+    def retire(self, sqlstate: str, text: str) -> None:
+        """Have its server end it once all is answered, and say this then; it is idle as far as can be seen."""
+
 
 class Guests:
     """All clients of a proxy. Of one event loop.

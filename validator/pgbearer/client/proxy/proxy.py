@@ -174,9 +174,9 @@ class Proxy:
                 if not guest.is_idle:
                     continue  # a query takes as long as it takes, and so does a person's login
                 if idle is not None and now - guest.last_byte >= idle:
-                    guest.end("57P05", "pgbearer: terminating connection due to idle timeout")
+                    guest.retire("57P05", "pgbearer: terminating connection due to idle timeout")
                 elif lifetime is not None and now - guest.began >= lifetime:
-                    guest.end(TERMINATED, "pgbearer: terminating connection at the end of its lifetime")
+                    guest.retire(TERMINATED, "pgbearer: terminating connection at the end of its lifetime")
 
 
 def _check_places(upstream: Upstream, places: Sequence[Place]) -> None:

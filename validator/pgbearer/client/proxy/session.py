@@ -56,6 +56,7 @@ class Session:
         self._target: Target | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.TimerHandle | None = None
+        self._farewell: bytes | None = None
 
     # before the login
 
@@ -232,6 +233,16 @@ class Session:
             self._task.cancel()
         self.turn_away(fatal(sqlstate, text))
 
+    def retire(self, sqlstate: str, text: str) -> None:
+        """Have the server end it once it has answered all that it was sent, and tell the client why then.
+
+        The server may be at work although it spoke last: a client may send its next queries before the answers to the
+        first (pipelining), and what passes is not read. A Terminate comes after them all.
+        """
+        if self.upstream is not None and self._farewell is None:
+            self._farewell = fatal(sqlstate, text)
+            self.upstream.write(TERMINATE)
+
     def _local_lost(self, _wire: Wire) -> None:
         """The client has gone."""
         if self._task is not None:
@@ -256,7 +267,8 @@ class Session:
         if wire is not self.upstream or self.local.lost:
             return
         if wire.is_between_queries and not self.local.has_terminated:
-            self.local.write(fatal(CONNECTION_FAILURE, "pgbearer: the connection to the server was lost"))
+            lost = fatal(CONNECTION_FAILURE, "pgbearer: the connection to the server was lost")
+            self.local.write(self._farewell or lost)
         self.local.close()
         self._await_end(self.local, self._desk.house.settings.linger_seconds)
 
