@@ -84,4 +84,4 @@ def test_a_cluster_is_asked_by_kubectl(tmp_path: Path) -> None:
     words = ["cnpg", "check", "--cluster", "orders", "-n", "shop", "--context", "c", "--json"]
     path = f"{tmp_path}:{os.environ['PATH']}"
     said = subprocess.run([PGBEARER, *words], env={**os.environ, "PATH": path}, capture_output=True, text=True)
-    assert "role_password" in found(said)
+    assert "password_unused" in found(said)

@@ -231,8 +231,8 @@ def test_what_is_well(change: Change) -> None:
     assert findings(changed(change)) == []
 
 
-ELSEWHERE = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster"}
-"""Codes that other tests see, here and in tests/unit/test_cnpg_hostile.py."""
+ELSEWHERE = {"not_yaml", "yaml", "yaml_ambiguous", "no_cluster", "password_unused"}
+"""Codes that other tests see, here, in tests/unit/test_cnpg_hostile.py and in tests/unit/test_cnpg_live.py."""
 OF_SERVICE = {code for _, found in test_cnpg_check_service.TABLE for code in found}
 OF_PODS = {code for _, found, _ in test_cnpg_check_pods.PAIRS for code in found}
 OF_ROLES = {code for _, found, _ in test_cnpg_check_roles.PAIRS for code in found}

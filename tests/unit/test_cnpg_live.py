@@ -131,4 +131,12 @@ def test_a_line_of_a_map_that_is_refused_is_told_of() -> None:
 
 def test_passwords_are_told_of() -> None:
     found = judge_rules(OPERATED, SETTINGS, MAPS, ["app", "postgres"])
-    assert [finding.code for finding in found] == ["role_password", "superuser_access"]
+    assert [(each.code, each.counts) for each in found] == [("password_unused", False), ("superuser_access", True)]
+
+
+@pytest.mark.parametrize(
+    ("method", "code"), [("scram-sha-256", "role_password"), ("md5", "role_password"), ("ldap", "password_unused")]
+)
+def test_a_password_opens_something_where_a_line_asks_for_it(method: str, code: str) -> None:
+    rules = [*OPERATED[:4], *rows(("hostssl all other all", method, None)), *OPERATED[4:]]
+    assert code in [finding.code for finding in judge_rules(rules, SETTINGS, MAPS, ["app"])]

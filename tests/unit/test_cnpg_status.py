@@ -172,7 +172,7 @@ TROUBLE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "a primary that does not answer": (lambda answers: answers.pop("pg-1"), "pg-1 not found"),
     "lines": (lambda answers: answers["pg-1"].update(rules=OPERATED[:3] + OPERATED[4:]), "hba_no_oauth"),
-    "a password": (lambda answers: answers["pg-1"].update(passwords=["app"]), "role_password"),
+    "a password": (lambda answers: answers["pg-1"].update(passwords=["postgres"]), "superuser_access"),
     "an operator's certificate without an end": (
         lambda answers: answers["clusters"]["status"].update(certificates={"expirations": {"x": 7}}), "cannot be read"
     ),
@@ -190,16 +190,24 @@ def test_trouble_is_told(what: str) -> None:
 @pytest.mark.parametrize("what", TROUBLE)
 def test_nothing_to_mend_is_said_only_when_all_is_well(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     _tell(told(TROUBLE[what][0]))
-    assert "nothing to mend" not in capsys.readouterr().out
-    _tell(told(lambda _: None))
-    assert capsys.readouterr().out.endswith("nothing to mend\n")
+    assert capsys.readouterr().out.endswith("not all is well, see above\n")
+
+
+@pytest.mark.parametrize("passwords", [None, ["app"]])
+def test_nothing_to_mend_is_said_with_a_notice_too(
+    passwords: list[str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _tell(told(lambda answers: answers["pg-1"].update(passwords=passwords)))
+    said = capsys.readouterr().out
+    assert ("password_unused" in said) == bool(passwords)
+    assert said.endswith("nothing to mend\n")
 
 
 def test_the_primary_alone_is_judged() -> None:
     cluster = FakeCluster()
     assert ask_cluster(cluster, "pg") == []
     cluster.answers["pg-1"].update(passwords=["app"])
-    assert [each.code for each in ask_cluster(cluster, "pg")] == ["role_password"]
+    assert [each.code for each in ask_cluster(cluster, "pg")] == ["password_unused"]
 
 
 @pytest.mark.parametrize("answer", [None, [], 7, "x"])

@@ -208,8 +208,7 @@ def _tell(found: "Status") -> None:
         show.line(problem)
     if found.findings:
         _print(found.findings, as_json=False)
-    else:
-        show.line("nothing to mend" if found.well else "not all is well, see above")
+    show.line("nothing to mend" if found.well else "not all is well, see above")
 
 
 def _yes(value: bool | None) -> str:

@@ -10,10 +10,12 @@ from pgbearer.config import KeyPath
 from pgbearer.hba import Line, reach, shadowed
 from pgbearer.hba.reach import EVERYTHING, fits_all, overlaps
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "asks_for_passwords"]
 
 _OPERATORS_ROLE: Final = "streaming_replica"
 _DECIDES_NOBODY: Final = frozenset({"reject"})
+_BY_PASSWORD: Final = frozenset({"password", "md5", "scram-sha-256"})
+"""What looks into pg_authid.rolpassword (CheckPasswordAuth and CheckPWChallengeAuth of auth.c)."""
 
 
 def oauth_is_asked_for(force: Force) -> Iterator[Found]:
@@ -166,6 +168,14 @@ def maps_exist(force: Force) -> Iterator[Found]:
             yield Found(
                 "map_missing", path, f"pg_ident has no map {name[:100]!r}", "add it to spec.postgresql.pg_ident"
             )
+
+
+def asks_for_passwords(force: Force) -> bool:
+    """Whether somebody may come to a line, be it the operator's, that asks for the password of a role."""
+    lines = [placed.line for placed in force.lines]
+    return any(
+        line.method in _BY_PASSWORD and shadowed(line, lines[:index]) is None for index, line in enumerate(lines)
+    )
 
 
 CHECKS: Final = (

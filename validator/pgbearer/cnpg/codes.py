@@ -73,6 +73,7 @@ CODES: Final[Mapping[str, About]] = {
     "authority_public": _error("The module believes authorities of the public about who the service is."),
     "passwords_allowed": _warning("pgbearer.forbid_passwords is empty: a role can give itself a password."),
     "role_password": _warning("The operator keeps a password on a role."),
+    "password_unused": About("notice", "A role has a password, which no line asks for."),
     "superuser_access": _error("The operator gives the superuser a password."),
     "version_too_old": _error("PostgreSQL before 18 has no OAuth."),
     "pooler": _warning("A Pooler asks for passwords: nobody comes through it with a token."),

@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 
 from pgbearer.cnpg import operator
+from pgbearer.cnpg.about_lines import asks_for_passwords
 from pgbearer.cnpg.check import check_force
 from pgbearer.cnpg.finding import Finding, Found
 from pgbearer.cnpg.force import Force, Placed, libraries
@@ -103,7 +104,8 @@ def judge_rules(
         endpoint_beside=True,
     )
     maps = judge_maps(idents, files, operated=operated)
-    found = [*_refused(rules, places), *check_force(force), *maps, *_with_password(passwords)]
+    unwanted = _with_password(passwords, asked=asks_for_passwords(force))
+    found = [*_refused(rules, places), *check_force(force), *maps, *unwanted]
     return [_finding(each, places) for each in found]
 
 
@@ -174,10 +176,17 @@ def _is_refused(rule: Mapping[str, Any]) -> bool:
     return rule["error"] is not None or rule["type"] is None
 
 
-def _with_password(names: Sequence[str]) -> Iterator[Found]:
+def _with_password(names: Sequence[str], *, asked: bool) -> Iterator[Found]:
+    """Where no line asks for it, it opens nothing: the operator gives the owner of every database one."""
     for name in names:
-        code = "superuser_access" if name == "postgres" else "role_password"
-        yield Found(code, ("pg_authid", name), f"{name} has a password", "ALTER ROLE ... PASSWORD NULL")
+        path: KeyPath = ("pg_authid", name)
+        if name == "postgres":
+            yield Found("superuser_access", path, f"{name} has a password", "ALTER ROLE ... PASSWORD NULL")
+        elif asked:
+            yield Found("role_password", path, f"{name} has a password", "ALTER ROLE ... PASSWORD NULL")
+        else:
+            hint = "leave it to the operator if it is the owner of a database"
+            yield Found("password_unused", path, f"{name} has a password, which no line asks for", hint)
 
 
 def _finding(found: Found, places: Mapping[KeyPath, _Place]) -> Finding:
