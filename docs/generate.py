@@ -149,8 +149,9 @@ def runbooks() -> str:
         "## What was tried here",
         "Read from the tests, which name the step that they try. A step without a test is *not tried here*, and says\n"
         f"why. Tried means on {stories.WHERE['operator']}, unless it says otherwise. The operator,\n"
-        "PostgreSQL, the module, the service and Keycloak are real; there is no kubelet, so that `kubectl exec` and\n"
-        "`kubectl logs` are not run.",
+        "PostgreSQL, the module, the service and Keycloak are real, and so are `kubectl` and its plugins. What\n"
+        "`kubectl exec`, `logs` and `port-forward` ask of a kubelet, a program of the tests answers, with the\n"
+        "kubelet's own library.",
         *(part for name, each in every.items() for part in (f"### {each.title}", _steps(name))),
     )
 

@@ -47,7 +47,7 @@ def _kubernetes() -> Iterator[Row]:
     yield (
         "Kubernetes",
         _module("k8s.io/kubernetes"),
-        "API server, controllers and `kubectl` run; kubelet and scheduler do not",
+        "API server, controllers and `kubectl` run, and the library that a kubelet answers `kubectl` with",
     )
     yield "etcd", _module("go.etcd.io/etcd/server/v3"), "beside the API server"
     yield (

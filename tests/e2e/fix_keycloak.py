@@ -15,7 +15,7 @@ import pytest
 
 from tests.parts import keycloak as keycloak_part
 from tests.parts.authority import Authority
-from tests.parts.device_pages import Person
+from tests.parts.device_pages import Person, approve
 from tests.parts.keycloak import Keycloak
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "authority",
     "device",
     "hasty_device",
+    "issue",
     "keycloak",
     "person",
 ]
@@ -88,6 +89,17 @@ class Device:
 def person(username: str) -> Person:
     """One of the demo realm's people."""
     return Person(username, f"demo-password-{username}")
+
+
+def issue(keycloak: Keycloak, who: str = "alice") -> IssuedToken:
+    """A fresh token for the database, which one of the people gets by a device."""
+    device = Device(keycloak.issuer(), keycloak.ca_file)
+    codes = device.begin("openid db:demo")
+    approve(codes.verification_uri_complete, person(who), ca_file=keycloak.ca_file)
+    issued = device.poll(codes)
+    device.close()
+    assert isinstance(issued, IssuedToken)
+    return issued
 
 
 @pytest.fixture(scope="session")

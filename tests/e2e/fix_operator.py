@@ -9,6 +9,7 @@ import pytest
 from tests.klite.cert_manager import CertManager
 from tests.klite.cluster import Cluster
 from tests.klite.instances import images
+from tests.klite.node import Node
 from tests.klite.operator import Operator
 from tests.klite.pods import Kubelet
 from tests.parts.authority import Authority
@@ -38,11 +39,12 @@ def operator_stage(
     """The operator and cert-manager with their webhooks; no Cluster yet."""
     need(ROOT, DEBOOTSTRAP)
     folder = tmp_path_factory.mktemp("operator")
-    for part in ("own", "cert-manager", "images", "kubelet"):
+    for part in ("own", "cert-manager", "images"):
         (folder / part).mkdir()
     with (
         Operator.start(cluster, folder / "own", authority) as operator,
         CertManager.start(cluster, folder / "cert-manager", authority) as cert_manager,
+        Node.start(cluster, "machine", folder / "kubelet") as node,
     ):
-        kubelet = Kubelet(cluster, images(folder / "images", POSTGRES_IMAGE), folder / "kubelet")
+        kubelet = Kubelet(node, images(folder / "images", POSTGRES_IMAGE))
         yield OperatorStage(cluster, operator, cert_manager, kubelet, folder)

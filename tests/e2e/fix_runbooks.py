@@ -6,9 +6,7 @@ It begins as many do, with passwords and without pgbearer. Each fixture takes it
 import base64
 import copy
 import json
-import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,20 +22,20 @@ from psycopg.conninfo import make_conninfo
 from tests import oauth_token
 from tests.cnpg.manifests import CNPG, Json
 from tests.cnpg.own import Site, own
-from tests.e2e.fix_keycloak import Device, IssuedToken, person
+from tests.e2e.fix_keycloak import IssuedToken, issue
 from tests.e2e.fix_operator import OperatorStage
-from tests.klite import our_images, programs
+from tests.e2e.reader import Reader
+from tests.klite import our_images
 from tests.klite.fleet import Fleet
 from tests.klite.network import Network
+from tests.klite.node import Node
 from tests.klite.pods import Kubelet
 from tests.parts.authority import Authority
-from tests.parts.device_pages import approve
 from tests.parts.keycloak import Keycloak
 from tests.parts.needs import IPROUTE
 from tests.parts.processes import wait_until
 
 __all__ = [
-    "PAGES",
     "Connection",
     "Runbooks",
     "await_roles",
@@ -51,10 +49,14 @@ __all__ = [
     "with_password",
 ]
 
-PAGES: Final = CNPG.parent / "docs" / "runbooks"
 _NAMESPACE: Final = "databases"
 _SECONDS: Final = 30.0
 _PASSWORDS: Final = {"app_readonly": "of-the-reader", "app_readwrite": "of-the-writer"}
+_ROLES: Final = """
+    SELECT json_object_agg(rolname, json_build_array(rolpassword IS NOT NULL, ARRAY(
+      SELECT roleid::regrole::text FROM pg_auth_members WHERE member = pg_authid.oid ORDER BY 1))) FROM pg_authid
+"""
+"""Each role, with whether it has a password, and whose member it is."""
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -66,7 +68,7 @@ class Runbooks:
     keycloak: Keycloak
     network: Network
     kubelet: Kubelet
-    folder: Path
+    reader: Reader
     shipped: tuple[Json, ...] = field(repr=False)
     """overlays/sidecar, with the run's Keycloak and one instance."""
     _fleet: Fleet | None = None
@@ -77,56 +79,33 @@ class Runbooks:
         assert self._fleet is not None
         return self._fleet
 
-    def run(self, commands: str, *, stdin: str = "") -> str:
-        """What the commands of a page print, run as its reader would in a shell; psql finds the primary.
-
-        Raises:
-            AssertionError: one failed; with what it said.
-        """
-        tools = [programs.kubectl().parent, programs.kubectl_cnpg().parent]
-        path = os.pathsep.join([*map(str, tools), os.environ["PATH"]])
-        ours = {"PATH": path, "KUBECONFIG": str(self.stage.cluster.kubeconfig), "PGHOSTADDR": self.address()}
-        words = ["bash", "-euo", "pipefail", "-c", commands]
-        done = subprocess.run(
-            words, cwd=self.folder, env={**os.environ, **ours}, input=stdin, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def page(self, name: str) -> list[str]:
-        """The blocks of commands of a page."""
-        return re.findall(r"```sh\n(.*?)```", (PAGES / name).read_text(), re.DOTALL)
-
-    def address(self) -> str:
-        """The primary's."""
-        return self.fleet.running[self.fleet.primary].address
-
-    def apply(self, change: Callable[[dict[str, Any]], object] = lambda cluster: None, *, deny: str = "") -> None:
-        """Apply the shipped manifests, with a change of the Cluster's, and a key id for ``keys.deny``."""
+    def apply(
+        self,
+        change: Callable[[dict[str, Any]], object] = lambda cluster: None,
+        *,
+        policy: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        """Apply the shipped manifests, with a change of the Cluster's, and one of the policy's."""
         objects = copy.deepcopy([dict(each) for each in self.shipped])
         for each in objects:
             if each["kind"] == "Cluster":
                 change(each)
-            if each["kind"] == "ConfigMap" and deny:
-                line = "    audience: "
-                each["data"]["pgbearer.yaml"] = each["data"]["pgbearer.yaml"].replace(
-                    line, f"    keys: {{deny: [{deny}]}}\n{line}"
-                )
+            if each["kind"] == "ConfigMap":
+                each["data"]["pgbearer.yaml"] = policy(each["data"]["pgbearer.yaml"])
         self.stage.cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def refresh(self) -> None:
+        """Let the pods see a changed policy, as they do within a minute or so."""
+        for pod in self.fleet.running.values():
+            pod.refresh()
 
     def token(self) -> IssuedToken:
         """A fresh token of Alice's from Keycloak."""
-        device = Device(self.keycloak.issuer(), self.keycloak.ca_file)
-        codes = device.begin("openid db:demo")
-        approve(codes.verification_uri_complete, person("alice"), ca_file=self.keycloak.ca_file)
-        issued = device.poll(codes)
-        device.close()
-        assert isinstance(issued, IssuedToken)
-        return issued
+        return issue(self.keycloak)
 
     def where(self, role: str, cluster: str = "pg", fleet: Fleet | None = None) -> dict[str, str]:
         """How `role` connects to the primary, the server verified by the Cluster's own authority."""
-        ca_file = self.folder / f"{cluster}-authority.crt"
+        ca_file = self.reader.folder / f"{cluster}-authority.crt"
         if not ca_file.exists():
             ca_file.write_bytes(self.secret(f"{cluster}-ca")["ca.crt"])
         there = fleet or self.fleet
@@ -197,12 +176,12 @@ def runbooks(
     logs = tmp_path_factory.mktemp("network")
     with (
         Network.start(logs, [api, issuer]) as network,
+        Node.start(operator_stage.cluster, "pods", tmp_path_factory.mktemp("kubelet") / "node") as node,
         tempfile.TemporaryDirectory(prefix="pgbearer-runbooks-", dir="/tmp") as folder,
     ):
-        kubelet = Kubelet(
-            operator_stage.cluster, operator_stage.kubelet.images, tmp_path_factory.mktemp("kubelet"), network
-        )
-        yield Runbooks(operator_stage, keycloak, network, kubelet, Path(folder), made.objects)
+        kubelet = Kubelet(node, operator_stage.kubelet.images, network)
+        reader = Reader(Path(folder), operator_stage.cluster.kubeconfig, network.join())
+        yield Runbooks(operator_stage, keycloak, network, kubelet, reader, made.objects)
         kept = [dict(each) for each in made.objects if each["kind"] != "Namespace"]
         operator_stage.cluster.kubectl(
             "delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=yaml.safe_dump_all(kept)
@@ -254,13 +233,18 @@ def pair(closed: Runbooks) -> Runbooks:
 
 
 def await_roles(fleet: Fleet) -> None:
-    """Follow until the operator has made the roles what the newest Cluster says."""
+    """Follow until the operator has made the roles what the newest Cluster says.
+
+    The server is asked: the operator may call a role that it has made pending until something else happens.
+    """
 
     def reconciled() -> bool:
-        found = fleet.get()
-        status = found["status"].get("managedRolesStatus", {})
-        named = {each["name"] for each in found["spec"]["managed"]["roles"]}
-        return named <= set(status.get("byStatus", {}).get("reconciled", ()))
+        wanted = {
+            each["name"]: ["passwordSecret" in each, sorted(each.get("inRoles", ()))]
+            for each in fleet.get()["spec"]["managed"]["roles"]
+        }
+        found: dict[str, Any] = json.loads(fleet.query(fleet.primary, _ROLES))
+        return wanted.items() <= found.items()
 
     fleet.follow(reconciled, "roles to be as they should")
 

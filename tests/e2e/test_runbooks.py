@@ -6,6 +6,7 @@ What a page asks for is done by its own commands, where it has any. The fixtures
 import copy
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,18 +16,39 @@ import yaml
 
 from tests.e2e.admin_api import ask_admin
 from tests.e2e.fix_keycloak import IssuedToken
-from tests.e2e.fix_runbooks import PAGES, Connection, Runbooks, await_roles, beside_passwords, two, with_password
+from tests.e2e.fix_runbooks import Connection, Runbooks, await_roles, beside_passwords, two, with_password
+from tests.e2e.reader import Page
 from tests.klite import our_images
 from tests.klite.fleet import Fleet
 from tests.parts import image
-from tests.parts.needs import PSQL
+from tests.parts.needs import CURL, PSQL
 
 pytestmark = pytest.mark.timeout(400)
 
+DOWN, AWAY, KEYS, MODULE, PASSWORDS, RESTORE, SWITCHOVER = (
+    Page(f"runbooks/{name}.md")
+    for name in (
+        "keycloak-down",
+        "service-down",
+        "keycloak-keys",
+        "module-version",
+        "passwords-to-oauth",
+        "restore",
+        "switchover",
+    )
+)
+EXPLAIN = Page("explain.md")
+CHECK = PASSWORDS.command("pgbearer cnpg check --cluster")
+STATUS = AWAY.command("pgbearer cnpg status pg")
 NEXT = "registry.example/pgbearer-module:0.2.0-18-trixie"
 """As in docs/runbooks/module-version.md."""
 MEMBER = "SELECT pg_has_role('app_readonly', 'pgbearer_people', 'member')"
 HAS_PASSWORD = "SELECT rolpassword IS NOT NULL FROM pg_authid WHERE rolname = 'app_readonly'"
+AUDIENCE = "    audience: "
+"""How the line of the policy begins before which keys are denied."""
+SAMPLE = "1f0a7c5b3d2e49f88a61"
+"""The decision in docs/explain.md."""
+WHO_AM_I = "\\pset tuples_only\nSELECT current_user;\n"
 STARTED = "SELECT pg_postmaster_start_time()"
 Json = dict[str, Any]
 
@@ -41,7 +63,7 @@ def reader(cluster: Json) -> Json:
 def as_the_page_says(cluster: Json, block: int) -> None:
     """With the reader as a block of passwords-to-oauth.md has it, beside passwords for the other."""
     beside_passwords(cluster)
-    (wanted,) = yaml.safe_load(blocks("passwords-to-oauth.md", "yaml")[block])
+    (wanted,) = yaml.safe_load(PASSWORDS.blocks("yaml")[block])
     role = reader(cluster)
     role.clear()
     role.update(wanted)
@@ -52,11 +74,6 @@ def forbid(cluster: Json) -> None:
     postgresql = cluster["spec"]["postgresql"]
     postgresql["parameters"]["pgbearer.forbid_passwords"] = "+pgbearer_people"
     postgresql["pg_hba"] = [line for line in postgresql["pg_hba"] if not line.endswith("all all reject")]
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The blocks of a page that are written in this."""
-    return re.findall(rf"```{language}\n(.*?)```", (PAGES / page).read_text(), re.DOTALL)
 
 
 def query(books: Runbooks, sql: str) -> str:
@@ -95,10 +112,23 @@ def goes_on(session: Connection) -> bool:
 
 def break_glass(books: Runbooks) -> str:
     """Who gets in by the commands of keycloak-down.md, all of which are undone as it says."""
-    get_in, undo = books.page("keycloak-down.md")
-    said = books.run(get_in, stdin="\\pset tuples_only\nSELECT current_user;\n")
-    books.run(undo)
+    get_in, undo = DOWN.blocks()
+    with books.reader.beside(DOWN.command("port-forward", "svc/pg-rw"), "Forwarding from 127.0.0.1:5432"):
+        said = books.reader.run(get_in, stdin=WHO_AM_I, PGHOSTADDR="127.0.0.1")
+    books.reader.run(undo)
     return said.split()[-1]
+
+
+def readyz(books: Runbooks) -> tuple[int, Json]:
+    """What the service says of itself, with the HTTP status, by the commands of keycloak-down.md for a sidecar."""
+    forward = DOWN.command("port-forward", "deploy/pgbearer").replace("deploy/pgbearer", DOWN.command("pod/pg-1"))
+    with books.reader.beside(forward, "Forwarding from 127.0.0.1:8080"):
+        report, status = books.reader.run(f"{DOWN.command('curl')} -w '\\n%{{http_code}}'").rsplit("\n", 1)
+    return int(status), json.loads(report)
+
+
+def test_a_cluster_with_passwords_alone_is_found_so(passwords: Runbooks) -> None:
+    assert "hba_no_oauth" in passwords.reader.run(CHECK, status=1)
 
 
 @pytest.mark.story("passwords-to-oauth", "beside", on="operator")
@@ -107,8 +137,9 @@ def test_the_module_comes_in_and_passwords_go_on(beside: Runbooks) -> None:
     assert [who(beside.by_password(name)) for name in names] == names
     with pytest.raises(psycopg.OperationalError, match="SCRAM-SHA-256"):
         beside.log_in(beside.token())
-    (status,) = beside.page("passwords-to-oauth.md")
-    assert "cannotReconcile" not in json.loads(beside.run(status))
+    (status,) = PASSWORDS.blocks()
+    assert "cannotReconcile" not in json.loads(beside.reader.run(status))
+    assert "operator_line_reached" in beside.reader.run(CHECK, status=1)
 
 
 @pytest.mark.story("passwords-to-oauth", "role", on="operator")
@@ -155,6 +186,8 @@ def test_in_the_end_no_password_is_good(closed: Runbooks) -> None:
     is_refused_a_password(closed, "app_readwrite")
     assert query(closed, "SELECT count(*) FROM pg_authid WHERE rolname ~ '^app_' AND rolpassword IS NOT NULL") == "0"
     assert who(closed.log_in(closed.token())) == "app_readonly"
+    assert "operator_line_reached" not in closed.reader.run(CHECK)
+    assert "nothing to mend" in closed.reader.run(STATUS)
 
 
 @pytest.mark.story("keycloak-down", "known", on="operator")
@@ -163,7 +196,7 @@ def test_in_the_end_no_password_is_good(closed: Runbooks) -> None:
 @pytest.mark.story("keycloak-down", "break-glass", on="operator")
 @pytest.mark.story("keycloak-down", "again", on="operator")
 def test_keycloak_is_away_and_comes_back(closed: Runbooks, need: Any) -> None:
-    need(PSQL)
+    need(PSQL, CURL)
     token, primary, port = closed.token(), closed.fleet.primary, urlsplit(closed.keycloak.url).port
     assert port is not None
     session, started = closed.log_in(token), query(closed, STARTED)
@@ -175,14 +208,34 @@ def test_keycloak_is_away_and_comes_back(closed: Runbooks, need: Any) -> None:
             lambda: "serving logins" in closed.fleet.container(primary, "pgbearer").log(), "the service"
         )
         assert closed.refusal(token) == "keys_unavailable"
+        assert readyz(closed)[0] == 503
         assert goes_on(session)
         assert break_glass(closed) == "breakglass"
     finally:
         closed.network.mend(port)
     closed.fleet.follow(lambda: gets_in(closed, token), "logins to be good again")
+    assert readyz(closed)[0] == 200
     assert goes_on(session)
     session.close()
     assert query(closed, STARTED) == started
+
+
+def test_a_superuser_in_the_primary_needs_no_certificate(closed: Runbooks) -> None:
+    with closed.reader.terminal(DOWN.command("kubectl cnpg psql")) as terminal:
+        terminal.until("appdb=#")
+        terminal.type("SET ROLE app; SELECT 'now as ' || current_user;")
+        terminal.until("now as app")
+        terminal.type("\\q")
+        assert terminal.ends() == 0
+
+
+def test_why_a_login_was_refused_is_found_in_the_logs(closed: Runbooks) -> None:
+    """By docs/explain.md, from the instance's log, and in the sidecar."""
+    assert closed.refusal(closed.token(), "app_readwrite") == "role_not_allowed"
+    last = closed.reader.run(EXPLAIN.command("grep 'login refused'")).splitlines()[-1]
+    (decision,) = re.findall(r"Decision (\w+)", json.loads(last)["record"]["detail"])
+    (ask,) = (each for each in EXPLAIN.blocks() if "exec pg-1" in each)
+    assert "role_not_allowed" in closed.reader.run(ask.replace(SAMPLE, decision))
 
 
 @pytest.mark.story("service-down", "refused", on="operator")
@@ -195,12 +248,31 @@ def test_the_service_is_away_and_comes_back(closed: Runbooks, need: Any) -> None
     session, started = closed.log_in(token), query(closed, STARTED)
     closed.fleet.container(primary, "pgbearer").stop()
     assert closed.refusal(token) == "service_unreachable"
+    assert 'container not found ("pgbearer")' in closed.reader.run(STATUS, status=1)
     assert goes_on(session)
     assert break_glass(closed) == "breakglass"
     closed.fleet.follow(lambda: gets_in(closed, token), "logins to be good again")
     assert goes_on(session)
     session.close()
     assert query(closed, STARTED) == started
+
+
+def test_a_policy_that_is_wrong_keeps_the_old_one_and_starts_no_service(closed: Runbooks) -> None:
+    """The last line of the log says where, by the command of service-down.md for a sidecar."""
+    logs = AWAY.command("kubectl", "logs pg-1")
+    token, container = closed.token(), closed.fleet.container(closed.fleet.primary, "pgbearer")
+    closed.apply(policy=lambda text: text.replace("audience:", "audiance:"))
+    closed.refresh()
+    refused = re.compile(r"stays in force.*pgbearer\.yaml", re.DOTALL)
+    closed.fleet.follow(lambda: bool(refused.search(closed.reader.run(logs))), "the service to refuse it")
+    assert gets_in(closed, token)
+    container.stop()
+    place = re.compile(r"pgbearer\.yaml:\d+:\d+ .*audiance")
+    closed.fleet.follow(lambda: bool(place.search(closed.reader.run(f"{logs} --tail=1"))), "another service to say it")
+    assert closed.refusal(token) == "service_unreachable"
+    closed.apply()
+    closed.refresh()
+    closed.fleet.follow(lambda: gets_in(closed, token), "logins to be good again")
 
 
 @pytest.mark.story("keycloak-keys", "new", on="operator")
@@ -228,31 +300,42 @@ def test_keycloak_signs_with_another_key(closed: Runbooks, admin_password: str) 
         assert new.header["kid"] != old.header["kid"]
         assert gets_in(closed, new)
         assert gets_in(closed, old)
-        closed.apply(deny=new.header["kid"])
-        for pod in closed.fleet.running.values():
-            pod.refresh()
+        closed.apply(
+            policy=lambda text: text.replace(AUDIENCE, f"    keys: {{deny: [{new.header['kid']}]}}\n{AUDIENCE}")
+        )
+        closed.refresh()
         closed.fleet.follow(lambda: not gets_in(closed, new), "the key to be denied")
         assert closed.refusal(new) == "key_denied"
+        unknown = KEYS.command("kubectl", "exec pg-1")
+        assert "(0 rows)" in closed.reader.run(unknown)
+        assert "| deny " in closed.reader.run(unknown.replace("key_unknown", "key_denied"))
         assert gets_in(closed, old)
     finally:
         (made,) = admin("GET", "/components", params={"type": kind, "name": "next"})
         admin("DELETE", f"/components/{made['id']}")
         closed.apply()
-        for pod in closed.fleet.running.values():
-            pod.refresh()
+        closed.refresh()
+
+
+def copied(shipped: Sequence[Mapping[str, Any]]) -> Json:
+    """The Cluster with another name, made from the running one."""
+    cluster: Json = copy.deepcopy(next(dict(each) for each in shipped if each["kind"] == "Cluster"))
+    (page,) = map(yaml.safe_load, RESTORE.blocks("yaml"))
+    cluster["metadata"]["name"] = "restored"
+    cluster["spec"] |= page["spec"]
+    return cluster
 
 
 @pytest.mark.story("restore", "copy", on="operator")
 def test_a_new_cluster_from_the_running_one(closed: Runbooks) -> None:
-    cluster = copy.deepcopy(next(dict(each) for each in closed.shipped if each["kind"] == "Cluster"))
-    (page,) = map(yaml.safe_load, blocks("restore.md", "yaml"))
-    cluster["metadata"]["name"] = "restored"
-    cluster["spec"] |= page["spec"]
     query(closed, "CHECKPOINT")  # which a copy would begin with, and take its time for
-    closed.stage.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(cluster))
+    (closed.reader.folder / "manifests.yaml").write_text(yaml.safe_dump(copied(closed.shipped)))
+    (look,) = RESTORE.blocks()
+    closed.reader.run(look)
+    closed.reader.run("kubectl apply -f manifests.yaml")
     with Fleet.start(closed.stage.operator, closed.kubelet, "databases", "restored") as restored:
         await_roles(restored)
-        (statement,) = blocks("restore.md", "sql")
+        (statement,) = RESTORE.blocks("sql")
         assert restored.query(restored.primary, statement) == "0"
         connection = closed.log_in(closed.token(), cluster="restored", fleet=restored)
         assert who(connection) == "app_readonly"
@@ -282,10 +365,10 @@ def test_the_module_is_rolled_and_back(pair: Runbooks) -> None:
         return seen
 
     pair.stage.kubelet.images.register(NEXT, image.module(18))
-    roll, phase = pair.page("module-version.md")
-    pair.run(roll)
+    roll, phase = MODULE.blocks()
+    pair.reader.run(roll)
     assert await_module(NEXT)[-1] == primary
-    assert pair.run(phase) == "Cluster in healthy state"
+    assert pair.reader.run(phase) == "Cluster in healthy state"
     assert gets_in(pair, pair.token())
     pair.apply(two)
     await_module(our_images.MODULE)
@@ -296,11 +379,14 @@ def test_the_module_is_rolled_and_back(pair: Runbooks) -> None:
 def test_a_planned_switchover(pair: Runbooks) -> None:
     token = pair.token()
     assert pair.fleet.primary == "pg-1"
-    promote, primary = pair.page("switchover.md")
-    pair.run(promote)
-    pair.fleet.follow(lambda: pair.run(primary) == "pg-2", "the switchover")
+    promote, primary = SWITCHOVER.blocks()
+    pair.reader.run(promote)
+    pair.fleet.follow(lambda: pair.reader.run(primary) == "pg-2", "the switchover")
     pair.fleet.await_healthy()
     assert gets_in(pair, token)
+    assert re.search(
+        r"^pg .* pg-2$", pair.reader.run(f"{SWITCHOVER.command('get cluster')} -n databases"), re.MULTILINE
+    )
 
 
 @pytest.mark.story("switchover", "failover", on="operator")

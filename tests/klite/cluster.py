@@ -1,6 +1,7 @@
 """A real Kubernetes API server with its etcd on the loopback: service accounts, pods and their tokens.
 
 No kubelet, no scheduler, no controllers: what is created stays as it was created, and what is deleted is gone at once.
+What a kubelet is asked by it, `tests.klite.node` answers.
 """
 
 import json
@@ -19,17 +20,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.klite.programs import apiserver, etcd, kubectl
-from tests.parts.authority import LOOPBACK, Authority
+from tests.parts.authority import LOOPBACK, Authority, Certificate
 from tests.parts.ports import free_port
 from tests.parts.processes import Running, launch, wait_until
 from tests.parts.progress import step
 
-__all__ = ["IN_PODS", "ISSUER", "Cluster", "ClusterError"]
+__all__ = ["AS_CLIENT", "IN_PODS", "ISSUER", "Cluster", "ClusterError"]
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 """What most clusters call themselves, and so many of them that it tells nobody which one."""
 IN_PODS = "kubernetes.default.svc"
 """What pods call it; where they are on this machine's network, it is at the port of `Cluster.url` all the same."""
+AS_CLIENT = "kube-apiserver-kubelet-client"
+"""What the API server is to kubelets, by its certificate; kubeadm calls it so."""
 _READY_SECONDS = 120.0
 
 
@@ -42,7 +45,7 @@ class Cluster:
     """A running control plane. A context manager that stops it.
 
     `url` is where it answers, with a certificate of the authority's; `issuer` is what its tokens say; `admin` is the
-    token of an administrator.
+    token of an administrator; `kubelet` is a certificate for whoever answers in a kubelet's place.
     """
 
     folder: Path
@@ -51,6 +54,7 @@ class Cluster:
     admin: str = field(repr=False)
     etcd: Running
     apiserver: Running
+    kubelet: Certificate
     issuer: str = ISSUER
 
     @classmethod
@@ -78,7 +82,8 @@ class Cluster:
                 [programs[1], *_options(folder, authority, address, port, admin, issuer)], log=folder / "apiserver.log"
             )
             undo.callback(server.stop)
-            cluster = cls(folder, f"https://127.0.0.1:{port}", authority.ca_file, admin, store, server, issuer)
+            url, kubelet = f"https://127.0.0.1:{port}", authority.server("kubelet")
+            cluster = cls(folder, url, authority.ca_file, admin, store, server, kubelet, issuer)
             _secret(cluster.kubeconfig, _kubeconfig(cluster).encode())
             wait_until(lambda: cluster.ready() or not server.alive(), _READY_SECONDS, "the API server to be ready")
             if not server.alive():
@@ -220,7 +225,7 @@ def _start_etcd(program: Path, folder: Path) -> tuple[Running, str]:
 
 def _options(folder: Path, authority: Authority, store: str, port: int, admin: str, issuer: str) -> list[str]:
     """RBAC as everywhere; an administrator by a token from a file, which needs no certificate."""
-    certificate = authority.server("apiserver", (*LOOPBACK, IN_PODS))
+    certificate, to_kubelets = authority.server("apiserver", (*LOOPBACK, IN_PODS)), authority.client(AS_CLIENT)
     tokens = _secret(folder / "tokens.csv", f"{admin},admin,admin,system:masters\n".encode())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem, pkcs8, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -231,6 +236,9 @@ def _options(folder: Path, authority: Authority, store: str, port: int, admin: s
         f"--tls-cert-file={certificate.cert_file}",
         f"--tls-private-key-file={certificate.key_file}",
         f"--cert-dir={folder}",
+        f"--kubelet-client-certificate={to_kubelets.cert_file}",
+        f"--kubelet-client-key={to_kubelets.key_file}",
+        f"--kubelet-certificate-authority={authority.ca_file}",
         f"--token-auth-file={tokens}",
         "--authorization-mode=RBAC",
         f"--service-account-issuer={issuer}",

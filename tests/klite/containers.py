@@ -57,7 +57,7 @@ class Container:
 
     def pid(self) -> int:
         """Its first process, as this machine counts."""
-        return int((self.folder / "pid").read_text())
+        return int((self.folder / "pid").read_text().split()[0])
 
     def execute(self, *words: str) -> str:
         """What a command prints that is run inside, as its first process's user and with its environment.
@@ -124,7 +124,7 @@ def _script(spec: Json, source: Source, root: Path, volumes: Mapping[str, Volume
     lines = [
         "set -e",
         "read -r -a st < /proc/self/stat",  # before proc is mounted anew
-        f"echo ${{st[0]}} > {root}/pid.new; mv {root}/pid.new {root}/pid",
+        f"echo ${{st[0]}} ${{st[21]}} > {root}/pid.new; mv {root}/pid.new {root}/pid",  # and when it began: proc(5)
         "mount --make-rprivate /",
         f"mount -t overlay overlay -o {shlex.quote(overlay)} {root}/fs",
         f"cd {root}/fs",

@@ -18,6 +18,7 @@ from tests.klite.cluster import Cluster, ClusterError
 from tests.klite.containers import Container
 from tests.klite.images import Images
 from tests.klite.network import Network
+from tests.klite.node import Node
 from tests.klite.sandbox import Sandbox
 from tests.klite.services import LOOPBACK, hosts
 from tests.klite.volumes import Source, Volume
@@ -132,17 +133,21 @@ class Pod:
 
 @dataclass
 class Kubelet:
-    """Runs pods of one API server on this machine. Needs root.
+    """Runs pods of one API server on this machine, which is one of its nodes. Needs root.
 
     With a `network` each pod has an address of its own on it, else it is on this machine's. `drivers` are the CSI
     drivers of the node, each with the folder that all its volumes show.
     """
 
-    cluster: Cluster
+    node: Node
     images: Images
-    folder: Path
     network: Network | None = None
     drivers: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def cluster(self) -> Cluster:
+        """The API server's."""
+        return self.node.cluster
 
     def run(self, namespace: str, name: str) -> Pod:
         """Start the pod and report it as running.
@@ -151,11 +156,12 @@ class Kubelet:
             ClusterError: an init container failed, or something in it cannot be done here.
         """
         found = self.cluster.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
-        here = self.folder / "pods" / f"{namespace}_{name}"
+        here = self.node.pods / f"{namespace}_{name}"
         shutil.rmtree(here, ignore_errors=True)  # of one that had its name before
-        here.mkdir(parents=True)
+        here.mkdir()
+        self.node.take(namespace, name)
         place = None if self.network is None else self.network.join()
-        claims, sandbox = self.folder / "claims", Sandbox.start(here)
+        claims, sandbox = self.node.folder / "claims", Sandbox.start(here)
         source = Source(self.cluster, self.images, found, claims, sandbox, place, self.drivers)
         pod = Pod(self, source, here)
         try:
@@ -171,7 +177,7 @@ class Kubelet:
         """Give every claim a folder as its volume."""
         found = json.loads(self.cluster.kubectl("-n", namespace, "get", "pvc", "-l", selector, "-o", "json"))
         for claim in found["items"]:
-            folder = self.folder / "claims" / claim["metadata"]["uid"]
+            folder = self.node.folder / "claims" / claim["metadata"]["uid"]
             folder.mkdir(parents=True, exist_ok=True)
             self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(_volume(namespace, claim, folder)))
 

@@ -22,6 +22,7 @@ __all__ = [
     "kubeconform",
     "kubectl",
     "kubectl_cnpg",
+    "kubelet_streams",
     "kustomize",
     "offline_check",
     "operator",
@@ -33,6 +34,7 @@ __all__ = [
 _REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 _CHECK = Path(__file__).parent / "check"
 _CERTMANAGER = Path(__file__).parent / "certmanager"
+_STREAMS = Path(__file__).parent / "streams"
 _KUBERNETES, _ETCD, _SPIRE = "k8s.io/kubernetes", "go.etcd.io/etcd/server/v3", "github.com/spiffe/spire"
 _OPERATOR = "github.com/cloudnative-pg/cloudnative-pg"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
@@ -104,6 +106,11 @@ def cert_manager() -> Path:
     """
     linker = f"-X {_CERT_MANAGER}/pkg/util.AppVersion=v{version(_CERT_MANAGER)}"
     return _of_ours(_CERTMANAGER, "certmanager", _CERT_MANAGER, linker)
+
+
+def kubelet_streams() -> Path:
+    """What the API server connects to for `kubectl exec`, `logs` and `port-forward`; raises as `apiserver`."""
+    return _of_ours(_STREAMS, "kubelet-streams", _KUBERNETES)
 
 
 def spire_server() -> Path:

@@ -54,6 +54,7 @@ CLUSTERS: dict[str, Callable[[], object]] = {
     "Kubernetes' API server": programs.apiserver,
     "Kubernetes' controllers": programs.controller_manager,
     "kubectl": programs.kubectl,
+    "what kubectl exec, logs and port-forward come to": programs.kubelet_streams,
     "CloudNativePG's operator": programs.operator,
     "CloudNativePG's plugin of kubectl": programs.kubectl_cnpg,
     "SPIRE's agent": programs.spire_agent,

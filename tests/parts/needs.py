@@ -15,6 +15,7 @@ from pathlib import Path
 
 __all__ = [
     "COMPILER",
+    "CURL",
     "DEBOOTSTRAP",
     "FUZZER",
     "IPROUTE",
@@ -123,6 +124,12 @@ IPROUTE = Need(
     "pods get network addresses of their own",
     "Install it with: apt-get install iproute2.",
     _tool("ip"),
+)
+CURL = Need(
+    "curl",
+    "pages ask the service with it how it is",
+    "Install it with: apt-get install curl (or dnf install curl).",
+    _tool("curl"),
 )
 JAVA = Need(
     f"Java {_JAVA_AT_LEAST} or newer",
