@@ -26,9 +26,9 @@ AUDIENCE: Final = "db:pg"
 """As the overlay has it, for the API server gives tokens for whatever is asked."""
 _APPLICATION: Final = "registry.example/orders:1.0.0"
 _SECONDS: Final = 120.0
-_IDLE: Final = [
-    {"op": "add", "path": "/spec/template/spec/containers/0/command", "value": ["sleep", "infinity"]},
-]
+_NOTHING: Final = ["sh", "-c", "trap exit TERM; sleep infinity & wait"]
+"""Which ends when it is told to; the first process of a container heeds no signal that it has no trap for."""
+_IDLE: Final = [{"op": "add", "path": "/spec/template/spec/containers/0/command", "value": _NOTHING}]
 
 
 @dataclass

@@ -3,15 +3,21 @@
 Operator, cert-manager and Keycloak are the real ones.
 """
 
+import json
 import re
 import subprocess
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.e2e.fix_cnpg_accounts import AUDIENCE, Accounts
 from tests.e2e.fix_cnpg_login import NAMESPACE, Databases, service_pod
+from tests.e2e.reader import Page, Reader
 from tests.klite.cluster import ISSUER
+from tests.klite.network import Network
 from tests.parts.device_psql import A_TOKEN
+from tests.parts.needs import CURL, IPROUTE
 
 pytestmark = pytest.mark.timeout(400)  # the operator and Keycloak may have to be started first
 
@@ -52,6 +58,53 @@ def test_an_instance_that_is_taken_out_of_servers_is_refused(outside: Databases)
     outside.await_log("OAuth login refused: caller_refused")
     outside.await_log("Endpoint tcp://pgbearer.databases.svc:8443 (127.0.0.1) does not know this server.")
     assert "its certificate (pg.databases.svc) is of no server under servers:" in outside.decider.log()
+
+
+# what pages say of a service in pods of its own
+
+AWAY, DOWN, KEYS, EXPLAIN = (
+    Page(name)
+    for name in ("runbooks/service-down.md", "runbooks/keycloak-down.md", "runbooks/keycloak-keys.md", "explain.md")
+)
+
+
+@pytest.fixture(scope="module")
+def reader(need: Callable[..., None], outside: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """With their folder as it was applied."""
+    need(IPROUTE)
+    cluster, folder = outside.stage.cluster, tmp_path_factory.mktemp("reader")
+    (folder / "databases").mkdir()
+    policy = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/pgbearer")["data"]["pgbearer.yaml"]
+    (folder / "databases/pgbearer.yaml").write_text(policy)
+    api = urlsplit(cluster.url).port
+    assert api is not None
+    with Network.start(tmp_path_factory.mktemp("network"), [api]) as network:
+        yield Reader(folder, cluster.kubeconfig, network.join())
+
+
+def test_there_is_nothing_to_mend(outside: Databases, reader: Reader) -> None:
+    assert "nothing to mend" in reader.run(AWAY.command("pgbearer cnpg status pg"))
+    assert "nothing to mend" in reader.run("kubectl pgbearer status pg -n databases")
+    (look,) = AWAY.blocks()
+    said = reader.run(look)
+    assert outside.pod.name in said
+    assert "serving logins" in said
+
+
+def test_the_service_says_how_it_is(reader: Reader, need: Callable[..., None]) -> None:
+    need(CURL)
+    with reader.beside(DOWN.command("port-forward", "deploy/pgbearer"), "Forwarding from 127.0.0.1:8080"):
+        assert json.loads(reader.run(DOWN.command("curl")))["ready"] is True
+
+
+def test_a_decision_is_explained_from_the_logs_of_all_pods(outside: Databases, reader: Reader) -> None:
+    outside.log_in("carol", "app_readonly", WHO)
+    decided = outside.decisions()[-1]["decision_id"]
+    (ask,) = (each for each in EXPLAIN.blocks() if "logs -l" in each)
+    assert "no_rule" in reader.run(ask.replace("1f0a7c5b3d2e49f88a61", decided))
+    (block,) = KEYS.blocks()
+    assert "(0 rows)" in reader.run(block)
+    assert decided in reader.run(block.replace("key_unknown", "no_rule"))
 
 
 # service accounts, by the overlay kubernetes-workloads
