@@ -123,24 +123,23 @@ def test_what_the_page_says_is_so(
     assert "shop" in reader.run("kubectl get namespaces -l pg.databases.pgbearer.example/may-reach=postgresql -o name")
     with ExitStack() as undo:
         services = service_pods(kubelet, undo)
-        undo.enter_context(Fleet.start(operator_stage.operator, kubelet, "databases", "pg"))
+        fleet = undo.enter_context(Fleet.start(operator_stage.operator, kubelet, "databases", "pg"))
         reader.run(fetch)
-        log_in(reader, keycloak)
+        log_in(reader, keycloak, fleet)
         assert "nothing to mend" in reader.run(PAGE.command("pgbearer cnpg status"))
         change_the_policy(reader, services)
     reader.run(make)
     assert "name: pgbearer-service-tls" in reader.run("kubectl kustomize own-certificates")
 
 
-def log_in(reader: Reader, keycloak: Keycloak) -> None:
-    """As one person outside, whom the server is verified for by its name all the same."""
+def log_in(reader: Reader, keycloak: Keycloak, fleet: Fleet) -> None:
+    """As a pod does that finds the Service, whom the server is verified for by its name."""
     file = reader.folder / "token"
     file.touch(mode=0o600)
     file.write_text(issue(keycloak).compact)
     where = [PAGE.command("sslrootcert=pg-ca.crt"), f"host={PAGE.command('pg-rw.databases.svc')}"]
-    where += [PAGE.command("hostaddr=127.0.0.1"), "dbname=appdb user=app_readonly"]
-    with reader.beside(PAGE.command("port-forward", "svc/pg-rw"), "Forwarding from 127.0.0.1:5432"):
-        assert "app_readonly" in reader.run(f"pgbearer connect --token-file token '{' '.join(where)}'")
+    where += [f"hostaddr={fleet.running[fleet.primary].address}", "dbname=appdb user=app_readonly"]
+    assert "app_readonly" in reader.run(f"pgbearer connect --token-file token '{' '.join(where)}'")
 
 
 def change_the_policy(reader: Reader, services: list[Pod]) -> None:
