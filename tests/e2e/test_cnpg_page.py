@@ -137,7 +137,7 @@ def log_in(reader: Reader, keycloak: Keycloak, fleet: Fleet) -> None:
     file = reader.folder / "token"
     file.touch(mode=0o600)
     file.write_text(issue(keycloak).compact)
-    where = [PAGE.command("sslrootcert=pg-ca.crt"), f"host={PAGE.command('pg-rw.databases.svc')}"]
+    where = [PAGE.command("sslmode="), "sslrootcert=pg-ca.crt", f"host={PAGE.command('pg-rw.databases.svc')}"]
     where += [f"hostaddr={fleet.running[fleet.primary].address}", "dbname=appdb user=app_readonly"]
     assert "app_readonly" in reader.run(f"pgbearer connect --token-file token '{' '.join(where)}'")
 
