@@ -3,11 +3,13 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import platformdirs
 import pytest
 
+from pgbearer.client.profiles.build import _way_in
 from pgbearer.client.profiles.decode import problems_in
 from pgbearer.client.profiles.file import ClientFile, ProfilesError, _decode, client_file_path
 from pgbearer.client.profiles.profile import Profile
@@ -222,3 +224,21 @@ def test_the_problems_on_the_page_are_those_that_are_said() -> None:
     with pytest.raises(ProfilesError) as caught:
         decode('[profiles.corp]\nisuer = "https://sso.example.org/realms/corp"\n')
     assert f"pgbearer: {caught.value.diagnostics()}\n" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "command"),
+    [
+        ({}, None, "pgbearer login --issuer https://sso.example.org"),
+        ({}, "corp", "pgbearer login --profile corp"),
+        (
+            {"scope": "openid db:demo", "ca_file": "a b", "client_id": "us", "device_client_id": "us"},
+            None,
+            "pgbearer login --issuer https://sso.example.org --scope 'openid db:demo' --ca-file 'a b' --client-id us",
+        ),
+    ],
+)
+def test_who_is_not_logged_in_is_told_the_login_that_is_looked_for(
+    said: dict[str, Any], name: str | None, command: str
+) -> None:
+    assert _way_in(Profile(issuer="https://sso.example.org", **said), name) == command

@@ -128,6 +128,10 @@ def container(**values: Any) -> Change:
     return change
 
 
+def pod(**values: Any) -> Change:
+    return lambda whole: whole["service"]["spec"]["template"]["spec"].update(values)
+
+
 def settings(old: str, new: str) -> Change:
     assert old in POLICY
 
@@ -209,6 +213,13 @@ TABLE: list[tuple[Change, list[str]]] = [
     (container(readinessProbe=None), ["service_not_probed"]),
     (container(securityContext=None), ["service_not_confined"]),
     (container(securityContext=CONFINED | {"readOnlyRootFilesystem": False}), ["service_not_confined"]),
+    (container(command=["sh", "-c", "pgbearer serve"], args=None), ["service_changed"]),
+    (container(env=[{"name": "PYTHONPATH", "value": "/run"}]), ["service_changed"]),
+    (container(livenessProbe={"exec": {"command": ["sh"]}}), ["service_changed"]),
+    (container(volumeMounts=[{"name": "elsewhere", "mountPath": "/usr/local/lib"}]), ["service_changed"]),
+    (pod(hostNetwork=True), ["service_changed"]),
+    (pod(shareProcessNamespace=True), ["service_changed"]),
+    (pod(initContainers=[{"name": "more", "image": "r/more:1"}]), ["service_changed"]),
     (container(image="r/pgbearer"), ["image_floating"]),
     (container(image="r/pgbearer:latest"), ["image_floating"]),
     (lambda whole: whole.pop("to cluster"), ["network_open"]),
@@ -276,6 +287,8 @@ WELL: list[Change] = [
     lambda whole: (whole.pop("service"), whole.pop("policy"), whole.pop("to cluster"), whole.pop("to service")),
     lambda whole: (whole.pop("to cluster"), whole["to service"]["spec"].update(podSelector={})),
     container(args=["proxy", "start"], readinessProbe=None),
+    container(args=["serve", "-c", "/etc/pgbearer/config/pgbearer.yaml"], env=[{"name": "TZ", "value": "UTC"}]),
+    pod(hostNetwork=False, volumes=[{"name": "config"}]),
     container(image="r/pgbearer@sha256:" + "0" * 64),
     both(settings("audience: db:pg", "audience: db:other"), scope("openid db:pg db:other")),
     both(settings("audience: db:pg", "audience: db:other"), scope("openid")),  # the issuer may add it to all tokens

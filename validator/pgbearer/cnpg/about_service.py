@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from pgbearer.cnpg.finding import Found
+from pgbearer.cnpg.ours import unlike_ours
+from pgbearer.cnpg.patch import small
 from pgbearer.cnpg.pods import TEMPLATES, at, containers, serves
 from pgbearer.cnpg.policy_text import KEY, judge_policy
-from pgbearer.cnpg.stream import Manifest, mapping
+from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath, render_path
 
 __all__ = ["CHECKS"]
@@ -53,10 +55,30 @@ def service_is_confined(manifest: Manifest) -> Iterator[Found]:
             yield Found("service_not_confined", path, message, "write it in the container's securityContext")
 
 
+def service_is_as_it_ships(manifest: Manifest) -> Iterator[Found]:
+    """Who says what runs in its pods decides who gets in, and so does what has its certificate or its processes."""
+    path = TEMPLATES.get(manifest.kind)
+    if path is None or not any(_services(manifest)):
+        return
+    pod = at(manifest, path)
+    volumes = {text(mapping(volume).get("name")) for volume in listing(pod.get("volumes"))}
+    hint = "leave it as cnpg/base has it, or give what you need a pod of its own"
+    for member in _OF_THE_NODE:
+        if pod.get(member) is True:
+            yield Found("service_changed", (*path, member), "the service's pods are not apart from the node", hint)
+    for place, container in containers(pod):
+        difference = unlike_ours(small(container), volumes) if serves(container) else "it is not the service's"
+        if difference:
+            message = f"a container of the service's pods is not as it ships: {difference}"
+            yield Found("service_changed", (*path, *place), message, hint)
+
+
+_OF_THE_NODE: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     policy_is_taken,
     service_is_probed,
     service_is_confined,
+    service_is_as_it_ships,
 )
 
 

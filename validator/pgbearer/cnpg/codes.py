@@ -110,6 +110,7 @@ CODES: Final[Mapping[str, About]] = {
     "image_example": _notice("An image is of registry.example, where nobody has published it: build it."),
     "service_not_probed": _warning("The service has no readiness probe: logins come before it can decide any."),
     "service_not_confined": _warning("The service runs as root, or may change its own image, or gain rights."),
+    "service_changed": _warning("The service's pods run something else than ships, or are part of the node."),
     "pod_shared": _error("Another container has PostgreSQL's volumes or processes, and so decides who gets in."),
     "pod_user": _warning("Another container runs as root, or as the user of PostgreSQL."),
     "pod_replaced": _error(

@@ -1,9 +1,11 @@
 """From a profile to the source of its tokens."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgbearer.client.login.request import BROWSER_CLIENT
 from pgbearer.client.login.steps import DeviceCode
 from pgbearer.client.notice import Notice, notice_on_stderr
 from pgbearer.client.profiles.profile import Profile
@@ -74,9 +76,19 @@ def login_of_profile(
         browse=manner.browse,
         store=profile.store,
         ca_file=_at(folder, profile.ca_file),
-        how_to_log_in=f"pgbearer login --profile {name}" if name else f"pgbearer login --issuer {profile.issuer}",
+        how_to_log_in=_way_in(profile, name),
         notice=manner.notice,
     )
+
+
+def _way_in(profile: Profile, name: str | None) -> str:
+    """The command that makes the login that is looked for: one with other clients or another scope is another one."""
+    if name:
+        return f"pgbearer login --profile {name}"
+    client = None if profile.client_id == BROWSER_CLIENT else profile.client_id
+    more = {"--scope": profile.scope, "--ca-file": profile.ca_file, "--client-id": client}
+    said = [word for option, value in more.items() if value for word in (option, value)]
+    return shlex.join(["pgbearer", "login", "--issuer", profile.issuer, *said])
 
 
 def _at(folder: Path | None, written: str | None) -> Path | None:
