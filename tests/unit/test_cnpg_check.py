@@ -138,6 +138,8 @@ TABLE: list[tuple[Change, list[str]]] = [
     (postgresql(shared_preload_libraries=[]), ["preload_missing"]),
     (postgresql(extensions=[]), ["extension_missing"]),
     (parameters(pgbearer__endpoints=None), ["endpoints_missing"]),
+    (lambda cluster: (parameters(pgbearer__endpoints="unix:/run/a, unix:/run/b")(cluster), patch("[]")(cluster)),
+     ["endpoints_missing"]),
     (parameters(pgbearer__endpoints="tcp://pgbearer:8443"), ["endpoint_invalid"]),
     (parameters(pgbearer__endpoints="http://pgbearer:8443"), ["endpoint_invalid"]),
     (parameters(pgbearer__endpoints="tcp://pgbearer:99999?hostname=pgbearer"), ["endpoint_invalid"]),
@@ -269,7 +271,10 @@ def test_a_finding_says_where() -> None:
             "    shared_preload_libraries: [pgbearer]",
             "    parameters:",
             "      oauth_validator_libraries: pgbearer",
-            "      pgbearer.endpoints: unix:/run/x",
+            "      pgbearer.endpoints: tcp://r.databases.svc:8443?hostname=pgbearer",
+            "      pgbearer.tls_ca_file: /projected/ca.crt",
+            "      pgbearer.tls_certificate_file: /projected/tls.crt",
+            "      pgbearer.tls_key_file: /projected/tls.key",
             "      pgbearer.forbid_passwords: '*'",
             "    pg_hba:",
             f"      - '{OAUTH}'",
@@ -285,12 +290,12 @@ def test_a_finding_says_where() -> None:
         "document": 2,
         "object": "Cluster/pg",
         "path": "spec.postgresql.pg_hba[1]",
-        "line": 16,
+        "line": 19,
         "column": 9,
         "message": "trust lets in whoever says a name (hostssl all all all trust)",
         "hint": "use cert, or reject",
     }
-    assert str(finding).startswith("db.yaml:16:9 Cluster/pg spec.postgresql.pg_hba[1]: error hba_trust: trust lets")
+    assert str(finding).startswith("db.yaml:19:9 Cluster/pg spec.postgresql.pg_hba[1]: error hba_trust: trust lets")
 
 
 def test_a_line_that_the_operator_makes_is_not_to_be_rewritten() -> None:

@@ -20,6 +20,7 @@ SETTINGS: Final = tuple(
     )
 )
 """The module's own (validator/pgmodule/pgbearer.c)."""
+_DEFAULT: Final = "unix:/run/pgbearer/login/login.sock"
 _TLS: Final = ("pgbearer.tls_ca_file", "pgbearer.tls_certificate_file", "pgbearer.tls_key_file")
 _PRELOADS: Final = frozenset({"session_preload_libraries", "local_preload_libraries"})
 _PUBLIC: Final = re.compile(
@@ -65,13 +66,14 @@ def service_is_found(force: Force) -> Iterator[Found]:
     """The default is a Unix socket, which only a sidecar can serve."""
     value = force.parameters.get("pgbearer.endpoints")
     path = (*force.parameters_path, "pgbearer.endpoints")
+    endpoints = [_DEFAULT] if value is None else [part.strip() for part in value.split(",")]
+    if not force.endpoint_beside and all(endpoint.startswith("unix:/") for endpoint in endpoints):
+        unset = "not set, and no sidecar serves the default, a Unix socket"
+        message = unset if value is None else "Unix sockets alone, and no sidecar serves them"
+        hint = "write tcp://pgbearer.NAMESPACE.svc:8443?hostname=NAME, or add the sidecar by cnpg.io/podPatch"
+        yield Found("endpoints_missing", path, message, hint)
     if value is None:
-        if not force.endpoint_beside:
-            message = "not set, and no sidecar serves the default, a Unix socket"
-            hint = "write tcp://pgbearer.NAMESPACE.svc:8443?hostname=NAME, or add the sidecar by cnpg.io/podPatch"
-            yield Found("endpoints_missing", path, message, hint)
         return
-    endpoints = [part.strip() for part in value.split(",")]
     for endpoint in endpoints:
         if said := _wrong(endpoint):
             yield Found("endpoint_invalid", path, f"{endpoint[:200]!r}: {said}", "docs/settings.md has the forms")
