@@ -25,10 +25,10 @@ from pgbearer.service import decide
 
 judge = decide.judge
 
-async def broken(state, buckets, caller, request, now):
+async def broken(state, buckets, caller, request, *more):
     if request.access.application_name == "break":
         raise RuntimeError(f"cannot judge {request.token}")
-    return await judge(state, buckets, caller, request, now)
+    return await judge(state, buckets, caller, request, *more)
 
 decide.judge = broken
 main()

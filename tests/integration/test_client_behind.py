@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.proxied import ISSUER
 __all__ = ["base"]
 
 CLUSTER = "https://cluster.test"
-TOKEN = Mint(CLUSTER).token(sub="system:serviceaccount:shop:orders")
+TOKEN = Mint(CLUSTER).token(sub="system:serviceaccount:shop:orders", exp=int(time.time()) + 86_400)
 HOLDER = f"oauth:holder-of-{AccessToken(TOKEN).ref}"
 WHO = "SELECT system_user"
 DJANGO = """
