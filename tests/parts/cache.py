@@ -71,6 +71,7 @@ def cached(name: str, key: str, make: Callable[[Path], None]) -> Path:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         unfinished.rename(folder)
+        _use(folder)  # what was unpacked into it may have brought a time of its own
     _forget(name, time.time() - _KEPT)
     return folder
 
