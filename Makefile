@@ -74,11 +74,8 @@ fuzz: SECONDS ?= 600
 fuzz: parts $(FUZZ_STAMP) ## look for inputs that break what reads them, each target for so long: make fuzz SECONDS=60
 	@$(BIN)/python -m tests.fuzz $(SECONDS)
 
-# With an operator and a cert-manager of their own: after all others these were seen to find no new Secret in a minute.
-APART = tests/e2e/test_cnpg_certificates.py tests/e2e/test_runbooks.py
 e2e: parts clusters ## tests with Keycloak, its pages, psql's own device flow, real deciders, Kubernetes and SPIRE
-	$(BIN)/pytest -n 2 $(APART:%=--ignore=%) tests/e2e
-	$(BIN)/pytest $(APART)
+	$(BIN)/pytest -n 2 tests/e2e
 
 bench: parts ## how fast it is: every budget in one run, as ratios
 	@$(BIN)/python -m tests.bench $(BENCH)
