@@ -128,8 +128,7 @@ def readyz(books: Runbooks) -> tuple[int, Json]:
 
 
 def test_a_cluster_with_passwords_alone_is_found_so(passwords: Runbooks) -> None:
-    found = f"{CHECK} || true"
-    passwords.fleet.follow(lambda: "hba_no_oauth" in passwords.reader.run(found), "the check to find it")
+    assert "hba_no_oauth" in passwords.reader.run(f"{CHECK} 2>&1", status=1)
 
 
 @pytest.mark.story("passwords-to-oauth", "beside", on="operator")
@@ -258,15 +257,19 @@ def test_the_service_is_away_and_comes_back(closed: Runbooks, need: Any) -> None
     assert query(closed, STARTED) == started
 
 
-def test_a_policy_that_is_wrong_keeps_the_old_one(closed: Runbooks) -> None:
-    """Its log says so, by the command of service-down.md for a sidecar."""
+def test_a_policy_that_is_wrong_keeps_the_old_one_and_starts_no_service(closed: Runbooks) -> None:
+    """The last line of the log says where, by the command of service-down.md for a sidecar."""
     logs = AWAY.command("kubectl", "logs pg-1")
-    token = closed.token()
+    token, container = closed.token(), closed.fleet.container(closed.fleet.primary, "pgbearer")
     closed.apply(policy=lambda text: text.replace("audience:", "audiance:"))
     closed.refresh()
     refused = re.compile(r"stays in force.*pgbearer\.yaml", re.DOTALL)
     closed.fleet.follow(lambda: bool(refused.search(closed.reader.run(logs))), "the service to refuse it")
     assert gets_in(closed, token)
+    container.stop()
+    place = re.compile(r"pgbearer\.yaml:\d+:\d+ .*audiance")
+    closed.fleet.follow(lambda: bool(place.search(closed.reader.run(f"{logs} --tail=1"))), "another service to say it")
+    assert closed.refusal(token) == "service_unreachable"
     closed.apply()
     closed.refresh()
     closed.fleet.follow(lambda: gets_in(closed, token), "logins to be good again")

@@ -8,6 +8,7 @@ volume renewed, on demand.
 import datetime
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ from tests.parts.processes import wait_until
 __all__ = ["Kubelet", "Pod"]
 
 _INIT_SECONDS: Final = 180.0
+_REST_SECONDS: Final = 10.0
+"""For which what ends again and again rests, as with a kubelet; what it said last can be read meanwhile."""
 Json = Mapping[str, Any]
 
 
@@ -39,6 +42,8 @@ class Pod:
     folder: Path
     running: dict[str, Container] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
+    resting: dict[str, float] = field(default_factory=dict)
+    """By container that was started again: when it may be once more, in seconds of the monotonic clock."""
 
     @property
     def name(self) -> str:
@@ -92,11 +97,13 @@ class Pod:
         return self.source.make(volume, self.folder / "volumes" / volume["name"], containers.owner(self.source.pod))
 
     def revive(self) -> None:
-        """Start again what has ended of its containers, and was to go on."""
+        """Start again what has ended of its containers, and was to go on: the first time at once."""
         spec = self.source.pod["spec"]
         for each in (*_sidecars(spec), *spec["containers"]):
-            if not self.running[each["name"]].process.alive():
-                self.running[each["name"]] = self.start(each)
+            name, now = each["name"], time.monotonic()
+            if not self.running[name].process.alive() and now >= self.resting.get(name, now):
+                self.running[name] = self.start(each)
+                self.resting[name] = now + _REST_SECONDS
 
     def start(self, spec: Json) -> Container:
         """Start one of its containers, its volumes made."""
