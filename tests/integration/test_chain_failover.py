@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tests.integration.fix_service import Service, write_settings
 from tests.parts.authority import Authority
 from tests.parts.ports import free_port
 from tests.parts.postgres import Installation, server_uid
-from tests.parts.processes import wait_until
+from tests.under_load import under_load
 
 PAY = "spiffe://prod.test/postgres/pay"
 
@@ -82,33 +81,15 @@ def test_one_of_two_ends_and_comes_back_under_load_and_no_login_fails(
 ) -> None:
     """Whatever the one that ended had been sent, the other decides."""
     chain = pair.chain
-    stop, count = [False], [0]
-    token = chain.issuer.token()
-
-    def log_in() -> None:
-        while not stop[0]:
-            chain.login(token=token).close()
-            count[0] += 1
-
-    def await_more(logins: int) -> None:
-        enough = count[0] + logins
-        wait_until(lambda: count[0] >= enough or any(one.done() for one in going_on), 60, "logins to go on")
-
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor(4) as pool:
-        going_on = [pool.submit(log_in) for _ in range(4)]
-        first = chain.service
-        try:
-            for _ in range(3):
-                await_more(10)
-                end(first.process)
-                await_more(10)
-                first.process.wait(20)
-                again = Service(first.file, first.settings, serve(first.file), chain.issuer)
-                first = stack.enter_context(started(again))
-        finally:
-            stop[0] = True
-        for one in going_on:
-            one.result()
+    token, first = chain.issuer.token(), chain.service
+    with contextlib.ExitStack() as stack, under_load(lambda: chain.login(token=token).close()) as await_more:
+        for _ in range(3):
+            await_more(10)
+            end(first.process)
+            await_more(10)
+            first.process.wait(20)
+            again = Service(first.file, first.settings, serve(first.file), chain.issuer)
+            first = stack.enter_context(started(again))
     for service in (chain.service, pair.second):
         asked = Counter(line["request_id"] for line in service.decisions())
         assert set(asked.values()) == {1}, "a login was decided twice at one place"

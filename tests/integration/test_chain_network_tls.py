@@ -20,6 +20,7 @@ from tests.parts.authority import Authority, Certificate
 from tests.parts.ports import free_port
 from tests.parts.postgres import Installation, server_uid
 from tests.parts.processes import wait_until
+from tests.under_load import under_load
 
 PAY = "spiffe://prod.test/postgres/pay"
 
@@ -104,30 +105,13 @@ def test_a_service_of_another_name_gets_no_token_and_is_told_of(network: Network
 def test_both_sides_certificates_rotate_under_load_and_no_login_fails(network: NetworkChain) -> None:
     """Certificate and key are replaced one after the other, on either side, while logins go on."""
     chain, owner = network.chain, network.pay.key_file.stat().st_uid
-    stop, count = [False], [0]
     token = chain.issuer.token()
-
-    def log_in() -> None:
-        while not stop[0]:
-            chain.login(token=token).close()
-            count[0] += 1
-
-    def await_more(logins: int) -> None:
-        enough = count[0] + logins
-        wait_until(lambda: count[0] >= enough or any(one.done() for one in going_on), 60, "logins to go on")
-
-    with ThreadPoolExecutor(4) as pool:
-        going_on = [pool.submit(log_in) for _ in range(4)]
-        try:
-            for number in range(1, 6):
-                replace_certificate(network.own, network.authority.server(f"service-{number}", [SERVICE_NAME]))
-                replace_certificate(network.pay, network.authority.client(f"pay-{number}", [PAY], owner=owner))
-                chain.service.await_count("new certificate for logins over the network", number)
-                await_more(10)
-        finally:
-            stop[0] = True
-        for one in going_on:
-            one.result()
+    with under_load(lambda: chain.login(token=token).close()) as await_more:
+        for number in range(1, 6):
+            replace_certificate(network.own, network.authority.server(f"service-{number}", [SERVICE_NAME]))
+            replace_certificate(network.pay, network.authority.client(f"pay-{number}", [PAY], owner=owner))
+            chain.service.await_count("new certificate for logins over the network", number)
+            await_more(10)
     assert chain.service.count("a connection from .* is refused") == 0
     assert {line["decision"] for line in chain.service.decisions()} == {"allow"}
 

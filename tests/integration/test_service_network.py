@@ -5,7 +5,6 @@ import json
 import socket
 import ssl
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from tests.integration.fix_network import (
 )
 from tests.integration.fix_service import Start, local_server, read_answer
 from tests.parts.authority import Authority, Certificate
-from tests.parts.processes import wait_until
+from tests.under_load import under_load
 
 HEAD = b"POST /v1/login HTTP/1.1\r\nHost: pgbearer\r\n"
 
@@ -257,35 +256,22 @@ def test_certificates_change_under_load_and_no_login_fails(network: NetworkServi
     """Both sides' certificates and the authority: first both authorities are trusted, then the new one alone."""
     successor = Authority(network.service.file.parent / "next", "the next authority")
     both = network.authority.ca_file.read_bytes() + successor.ca_file.read_bytes()
-    stop, count = [False], [0]
     present = [network.pay]
 
     def ask() -> None:
-        while not stop[0]:
-            assert network.login(present[0])["decision"] == "allow"
-            count[0] += 1
+        assert network.login(present[0])["decision"] == "allow"
 
-    def await_more(logins: int) -> None:
-        enough = count[0] + logins
-        wait_until(lambda: count[0] >= enough or any(one.done() for one in asking), 30, "logins to go on")
-
-    with ThreadPoolExecutor(4) as pool:
-        asking = [pool.submit(ask) for _ in range(4)]
-        try:
-            for number, made in enumerate((network.authority, network.authority, successor), start=1):
-                if made is successor:
-                    _replace(network.authority.ca_file, both)
-                    network.service.await_count("new certificate for logins over the network", number)
-                    present[0] = made.client("pay-next", [PAY])
-                else:
-                    present[0] = made.client(f"pay-{number}", [PAY])
-                    replace_certificate(network.own, made.server(f"service-{number}", ["pgbearer.test"]))
-                    network.service.await_count("new certificate for logins over the network", number)
-                await_more(20)
-        finally:
-            stop[0] = True
-        for one in asking:
-            one.result()
+    with under_load(ask) as await_more:
+        for number, made in enumerate((network.authority, network.authority, successor), start=1):
+            if made is successor:
+                _replace(network.authority.ca_file, both)
+                network.service.await_count("new certificate for logins over the network", number)
+                present[0] = made.client("pay-next", [PAY])
+            else:
+                present[0] = made.client(f"pay-{number}", [PAY])
+                replace_certificate(network.own, made.server(f"service-{number}", ["pgbearer.test"]))
+                network.service.await_count("new certificate for logins over the network", number)
+            await_more(20)
     assert network.service.count("a connection from .* is refused") == 0
     _replace(network.authority.ca_file, successor.ca_file.read_bytes())
     network.service.await_count("new certificate for logins over the network", 4)

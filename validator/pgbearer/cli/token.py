@@ -7,25 +7,17 @@ import typer
 
 from pgbearer.cli import asking
 from pgbearer.cli import show as output
-from pgbearer.cli.given import TokenCommand, TokenFile, given
+from pgbearer.cli.token_options import with_token_options
+from pgbearer.cli.upstreams import Options
 from pgbearer.errors import UsageError
 
 __all__ = ["token"]
 
 
+@with_token_options
 def token(
-    context: typer.Context,
     *,
-    profile: asking.ProfileName = None,
-    issuer: asking.Issuer = None,
-    client_id: asking.ClientId = None,
-    scope: asking.Scope = None,
-    token_file: TokenFile = None,
-    token_command: TokenCommand = None,
-    device: asking.Device = False,
-    qr: asking.Qr = False,
-    no_browser: asking.NoBrowser = False,
-    ca_file: asking.CaFile = None,
+    options: Options,
     show: Annotated[bool, typer.Option("--show", help="Print it even on a terminal.")] = False,
     json: asking.Json = False,
 ) -> None:
@@ -52,9 +44,10 @@ def token(
             "standard output is a terminal, which would keep the token",
             hint="Pipe it to the program that needs it, or say --show.",
         )
-    manner = asking.manner(device=device, qr=qr, no_browser=no_browser)
-    said = given(context, token_file, token_command)
-    asked = asking.ask(profile, issuer, client_id, scope, ca_file, manner, given=said)
+    said = options
+    asked = asking.ask(
+        said.profile, said.issuer, said.client_id, said.scope, said.ca_file, said.manner, given=said.given
+    )
     held = asked.source().token()
     if json:
         output.as_json({"access_token": held.reveal(), "issuer": asked.profile.issuer, **output.facts(held)})

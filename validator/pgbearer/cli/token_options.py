@@ -1,4 +1,4 @@
-"""The options that say whose tokens a command uses: written once, and the same for each command that connects."""
+"""The options that say whose tokens a command uses: written once, and the same for each command that needs one."""
 
 import inspect
 from collections.abc import Callable
