@@ -48,9 +48,9 @@ class Slots:
 
         Args:
             caller: a name under ``servers:``; None for a stranger.
-            whence: the address over the network (`Peer.whence`).
             limit: places for all callers, ``limits.in_flight``.
             servers: how many names there are under ``servers:``.
+            whence: the address over the network (`Peer.whence`); None at a Unix socket.
         """
         if caller is None:
             self._strangers += 1
