@@ -13,6 +13,9 @@ from pgbearer.config import KeyPath, render_path
 
 __all__ = ["CHECKS"]
 
+_OF_THE_NODE: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
+"""Members of a pod's spec by which it is not apart from the node, or its containers not from each other."""
+
 
 def policy_is_taken(manifest: Manifest) -> Iterator[Found]:
     """A service that runs goes on with the policy before; one that starts, does not."""
@@ -65,7 +68,12 @@ def service_is_as_it_ships(manifest: Manifest) -> Iterator[Found]:
     hint = "leave it as cnpg/base has it, or give what you need a pod of its own"
     for member in _OF_THE_NODE:
         if pod.get(member) is True:
-            yield Found("service_changed", (*path, member), "the service's pods are not apart from the node", hint)
+            yield Found(
+                "service_changed",
+                (*path, member),
+                "the service's pods, or their containers, are not apart from others",
+                hint,
+            )
     for place, container in containers(pod):
         difference = unlike_ours(small(container), volumes) if serves(container) else "it is not the service's"
         if difference:
@@ -73,7 +81,6 @@ def service_is_as_it_ships(manifest: Manifest) -> Iterator[Found]:
             yield Found("service_changed", (*path, *place), message, hint)
 
 
-_OF_THE_NODE: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     policy_is_taken,
     service_is_probed,
