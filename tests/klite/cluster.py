@@ -82,7 +82,7 @@ class Cluster:
                 [programs[1], *_options(folder, authority, address, port, admin, issuer)], log=folder / "apiserver.log"
             )
             undo.callback(server.stop)
-            url, kubelet = f"https://127.0.0.1:{port}", authority.server("kubelet")
+            url, kubelet = f"https://127.0.0.1:{port}", authority.server(f"{folder.name}-kubelet")
             cluster = cls(folder, url, authority.ca_file, admin, store, server, kubelet, issuer)
             _secret(cluster.kubeconfig, _kubeconfig(cluster).encode())
             wait_until(lambda: cluster.ready() or not server.alive(), _READY_SECONDS, "the API server to be ready")
@@ -225,7 +225,9 @@ def _start_etcd(program: Path, folder: Path) -> tuple[Running, str]:
 
 def _options(folder: Path, authority: Authority, store: str, port: int, admin: str, issuer: str) -> list[str]:
     """RBAC as everywhere; an administrator by a token from a file, which needs no certificate."""
-    certificate, to_kubelets = authority.server("apiserver", (*LOOPBACK, IN_PODS)), authority.client(AS_CLIENT)
+    # files of its own: it reads them again, and drops its connections to kubelets when another's are in their place
+    certificate = authority.server(f"{folder.name}-apiserver", (*LOOPBACK, IN_PODS))
+    to_kubelets = authority.client(f"{folder.name}-to-kubelets", [AS_CLIENT])
     tokens = _secret(folder / "tokens.csv", f"{admin},admin,admin,system:masters\n".encode())
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem, pkcs8, plain = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
