@@ -189,8 +189,10 @@ def test_certificates_from_elsewhere(tmp_path: Path) -> None:
     judged(manifests, tmp_path)
     for kind in ("service", "client"):
         secret = manifests.one("ExternalSecret", f"pgbearer-{kind}-tls")["spec"]
-        assert {entry["secretKey"] for entry in secret["data"]} == {"tls.crt", "tls.key", "ca.crt"}
+        assert set(secret["target"]["template"]["data"]) == {"tls.crt", "tls.key", "ca.crt"}
         assert secret["target"]["name"] in mounted(manifests)
+        assert "data" not in secret  # each entry of that would be a read of its own
+        assert len(secret["dataFrom"]) == 1
 
 
 def mounted(manifests: Rendered) -> set[str]:

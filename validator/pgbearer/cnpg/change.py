@@ -197,10 +197,10 @@ def _certificate(made: Object, spec: Spec) -> None:
 
 def _external(made: Object, spec: Spec) -> None:
     made["spec"]["secretStoreRef"]["name"] = spec.external.store
-    for each in made["spec"]["data"]:
-        reference = each["remoteRef"]
+    for each in made["spec"]["dataFrom"]:
+        extracted = each["extract"]
         path = spec.external.path or f"{spec.namespace}/{service_of(spec.name)}"
-        reference["key"] = f"{path}/{reference['key'].rpartition('/')[2]}"
+        extracted["key"] = f"{path}/{extracted['key'].rpartition('/')[2]}"
 
 
 def _registration(made: Object, spec: Spec) -> None:
