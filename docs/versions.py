@@ -62,8 +62,17 @@ def _kubernetes() -> Iterator[Row]:
         _module("github.com/cert-manager/cert-manager"),
         "controllers and webhook run, with its own authorities; ACME and others that sign outside do not",
     )
+    yield (
+        "External Secrets",
+        _module("github.com/external-secrets/external-secrets"),
+        "controllers and webhook run, with Vault; other stores do not",
+    )
+    yield (
+        "Vault",
+        _module("github.com/hashicorp/vault"),
+        "core and API run in memory: key-value store, login for Kubernetes; its own command does not",
+    )
     for name, module in (
-        ("External Secrets", "github.com/external-secrets/external-secrets"),
         ("Prometheus operator", "github.com/prometheus-operator/prometheus-operator"),
         ("SPIRE controller manager", "github.com/spiffe/spire-controller-manager"),
     ):

@@ -33,6 +33,7 @@ pytest_plugins = [
     "tests.e2e.fix_operator",
     "tests.e2e.fix_cnpg_login",
     "tests.e2e.fix_cnpg_certificates",
+    "tests.e2e.fix_cnpg_external",
     "tests.e2e.fix_cnpg_accounts",
     "tests.e2e.fix_runbooks",
     "tests.attacks.fix_door",

@@ -24,10 +24,11 @@ from tests.e2e.fix_cnpg_login import NAMESPACE, Databases, running_service
 from tests.e2e.fix_keycloak import Device, IssuedToken, person
 from tests.e2e.fix_operator import OperatorStage
 from tests.klite import programs
+from tests.klite.cluster import Cluster
 from tests.parts.device_pages import approve
 from tests.parts.processes import wait_until
 
-__all__ = ["Certified", "Logins", "blocks", "by_cert_manager", "by_hand"]
+__all__ = ["Certified", "Logins", "blocks", "by_cert_manager", "by_hand", "shell"]
 
 _PAGE: Final = CNPG.parent / "docs" / "runbooks" / "certificates.md"
 _SERVICE: Final = ("127.0.0.1", 8443)
@@ -83,9 +84,7 @@ class Certified:
         Raises:
             AssertionError: one failed; with what it said.
         """
-        path = os.pathsep.join([str(programs.kubectl().parent), os.environ["PATH"]])
-        ours = {"PATH": path, "KUBECONFIG": str(self.databases.stage.cluster.kubeconfig)}
-        return _shell(commands, self.folder, ours)
+        return shell(commands, self.folder, self.databases.stage.cluster)
 
     def change(self, *steps: str) -> None:
         """Do the steps, each seen everywhere before the next, under logins: none fails, both certificates are new."""
@@ -144,6 +143,20 @@ def blocks() -> list[str]:
     return re.findall(r"```sh\n(.*?)```", _PAGE.read_text(), re.DOTALL)
 
 
+def shell(commands: str, folder: Path, cluster: Cluster) -> str:
+    """What commands print, run in `folder` with the cluster's kubectl.
+
+    Raises:
+        AssertionError: one failed; with what it said.
+    """
+    path = os.pathsep.join([str(programs.kubectl().parent), os.environ["PATH"]])
+    words = ["bash", "-euo", "pipefail", "-c", commands]
+    ours = {**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig)}
+    done = subprocess.run(words, cwd=folder, env=ours, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def by_cert_manager(
     operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.TempPathFactory
@@ -153,11 +166,7 @@ def by_cert_manager(
     manifests = own(folder, site, ["overlays/service"], ["components/trust"], policy="base/pgbearer.yaml")
     operator_stage.cluster.kubectl("apply", "-f", "-", stdin=manifests.text)
     (trust,) = (each for each in blocks() if "create configmap" in each and "old-ca" not in each and "cp " not in each)
-    environment = {
-        "PATH": os.pathsep.join([str(programs.kubectl().parent), os.environ["PATH"]]),
-        "KUBECONFIG": str(operator_stage.cluster.kubeconfig),
-    }
-    _shell(trust, folder, environment)
+    shell(trust, folder, operator_stage.cluster)
     with _certified(operator_stage, site, manifests, folder) as certified:
         yield certified
     operator_stage.cluster.kubectl("-n", NAMESPACE, "delete", "configmap", "pgbearer-trust", "--ignore-not-found")
@@ -173,7 +182,7 @@ def by_hand(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.
     (make,) = {
         line for each in blocks() for line in each.splitlines() if line.endswith("own-certificates/certificates")
     }
-    _shell(make, folder, {})
+    shell(make, folder, operator_stage.cluster)
     parts = ["components/service", str(mine / "certificates")]
     manifests = own(mine, site, ["base"], parts, policy="base/pgbearer.yaml")
     with _certified(operator_stage, site, manifests, folder) as certified:
@@ -184,13 +193,6 @@ def by_hand(operator_stage: OperatorStage, site: Site, tmp_path_factory: pytest.
 def _certified(stage: OperatorStage, site: Site, manifests: Rendered, folder: Path) -> Iterator[Certified]:
     with running_service(stage, site, manifests) as databases:
         yield Certified(databases, folder)
-
-
-def _shell(commands: str, folder: Path, more: dict[str, str]) -> str:
-    words = ["bash", "-euo", "pipefail", "-c", commands]
-    done = subprocess.run(words, cwd=folder, env={**os.environ, **more}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def _token(site: Site) -> IssuedToken:

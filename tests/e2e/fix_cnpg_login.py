@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -51,6 +51,11 @@ NAMESPACE = "databases"
 HOST = "pg-rw.databases.svc"
 """What people connect to, and what the Cluster's certificate says."""
 _SECONDS = 120.0
+_SECRETS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "Certificate": lambda spec: str(spec["secretName"]),
+    "ExternalSecret": lambda spec: str(spec["target"]["name"]),
+}
+"""Of which somebody makes a Secret with a certificate, and what it is called."""
 
 
 @dataclass
@@ -287,10 +292,11 @@ def service_pod(stage: OperatorStage, *, before: str = "") -> Pod:
 
 def _await_certificates(stage: OperatorStage, manifests: Rendered) -> None:
     """A kubelet would try again until their Secrets are there."""
-    for each in manifests.of("Certificate"):
-        name = each["metadata"]["name"]
-        words = ["wait", "--for=condition=Ready", f"--timeout={_SECONDS:.0f}s", f"certificate/{name}"]
-        stage.cluster.kubectl("-n", NAMESPACE, *words)
+    for kind in _SECRETS:
+        for each in manifests.of(kind):
+            name = f"{kind}/{each['metadata']['name']}"
+            words = ["wait", "--for=condition=Ready", f"--timeout={_SECONDS:.0f}s", name]
+            stage.cluster.kubectl("-n", NAMESPACE, *words)
 
 
 def _roles_are_there(instance: Instance) -> bool:
@@ -301,10 +307,10 @@ def _roles_are_there(instance: Instance) -> bool:
 def _delete(stage: OperatorStage, manifests: Rendered) -> None:
     """All but the namespaces, which others use as well; what is deleted already is fine.
 
-    The Secrets that cert-manager has made too, and those last: it would make them again.
+    The Secrets that were made for them too, and those last: they would be made again.
     """
     items = [dict(each) for each in manifests.objects if each["kind"] != "Namespace"]
-    items += [_secret(each["spec"]["secretName"]) for each in manifests.of("Certificate")]
+    items += [_secret(named(each["spec"])) for kind, named in _SECRETS.items() for each in manifests.of(kind)]
     what = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     stage.cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=what)
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from pgbearer.cli import app
@@ -17,6 +18,9 @@ PAGE = (ROOT / "docs" / "cloudnativepg.md").read_text()
 BLOCKS = dict(re.findall(r"```yaml (\S+)\n(.*?)```", PAGE, re.DOTALL))
 OURS = {name: block for name, block in BLOCKS.items() if name.startswith("cnpg/")}
 THEIRS = {name: block for name, block in BLOCKS.items() if not name.startswith("cnpg/")}
+OF_VAULT = dict(
+    re.findall(r"```yaml (\S+)\n(.*?)```", (ROOT / "docs" / "cloudnativepg-vault.md").read_text(), re.DOTALL)
+)
 
 
 @pytest.fixture
@@ -54,6 +58,20 @@ def test_the_readers_folder_is_good_and_says_what_is_theirs(folder: Path) -> Non
     (container,) = manifests.one("Deployment", "pgbearer")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.corp.example/pgbearer:0.1.0"
     assert manifests.of("PrometheusRule")
+
+
+def test_the_folder_with_certificates_from_vault_is_good_and_asks_the_pages_store(tmp_path: Path) -> None:
+    shutil.copytree(CNPG, tmp_path / "cnpg")
+    for name, block in OF_VAULT.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(block)
+    manifests = build(tmp_path / "own-store")
+    (tmp_path / "manifests.yaml").write_text(manifests.text)
+    for file in ("manifests.yaml", "store.yaml"):
+        assert [verdict for verdict in judge(tmp_path / file) if verdict.problems] == []
+    store = yaml.safe_load(OF_VAULT["store.yaml"])
+    asked = [each["spec"]["secretStoreRef"] for each in manifests.of("ExternalSecret")]
+    assert asked == [{"kind": store["kind"], "name": store["metadata"]["name"]}] * 2
 
 
 def test_every_overlay_is_in_the_table() -> None:

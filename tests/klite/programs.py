@@ -1,4 +1,4 @@
-"""The programs of a Kubernetes control plane, of CloudNativePG, cert-manager and SPIRE, built from Go modules.
+"""The programs of a Kubernetes control plane, of what runs on it, and of SPIRE, built from Go modules.
 
 What they are built from is pinned in folders of requirements/. Cold, on two cores: the API server four to seven
 minutes, SPIRE six, the operator, cert-manager and the offline check two each, the others half a minute; then they are
@@ -6,7 +6,8 @@ in the cache.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from tests.parts import golang
@@ -19,6 +20,7 @@ __all__ = [
     "cert_manager",
     "controller_manager",
     "etcd",
+    "external_secrets",
     "kubeconform",
     "kubectl",
     "kubectl_cnpg",
@@ -28,6 +30,7 @@ __all__ = [
     "operator",
     "spire_agent",
     "spire_server",
+    "vault",
     "version",
 ]
 
@@ -35,9 +38,13 @@ _REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 _CHECK = Path(__file__).parent / "check"
 _CERTMANAGER = Path(__file__).parent / "certmanager"
 _STREAMS = Path(__file__).parent / "streams"
+_EXTERNALSECRETS = Path(__file__).parent / "externalsecrets"
+_VAULTSERVER = Path(__file__).parent / "vaultserver"
 _KUBERNETES, _ETCD, _SPIRE = "k8s.io/kubernetes", "go.etcd.io/etcd/server/v3", "github.com/spiffe/spire"
 _OPERATOR = "github.com/cloudnative-pg/cloudnative-pg"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_EXTERNAL_SECRETS = "github.com/external-secrets/external-secrets"
+_VAULT = "github.com/hashicorp/vault"
 _BUILDX = "github.com/docker/buildx"
 _KUSTOMIZE, _KUBECONFORM = "sigs.k8s.io/kustomize/kustomize/v5", "github.com/yannh/kubeconform"
 
@@ -108,6 +115,22 @@ def cert_manager() -> Path:
     return _of_ours(_CERTMANAGER, "certmanager", _CERT_MANAGER, linker)
 
 
+def external_secrets() -> Path:
+    """External Secrets' own command; of all the stores that it knows, with Vault alone, and without generators.
+
+    All would bring every cloud's library. Raises as `apiserver`.
+    """
+    instead = {
+        f"pkg/{what}/register/register.go": _EXTERNALSECRETS / f"{what}.go" for what in ("provider", "generator")
+    }
+    return _program("external-secrets", _EXTERNAL_SECRETS, "external-secrets", _EXTERNAL_SECRETS, instead=instead)
+
+
+def vault() -> Path:
+    """Vault's core and API, by a main of ours that has one storage and no cloud; raises as `apiserver`."""
+    return _of_ours(_VAULTSERVER, "vault", _VAULT)
+
+
 def kubelet_streams() -> Path:
     """What the API server connects to for `kubectl exec`, `logs` and `port-forward`; raises as `apiserver`."""
     return _of_ours(_STREAMS, "kubelet-streams", _KUBERNETES)
@@ -125,7 +148,7 @@ def spire_agent() -> Path:
 
 def version(module: str) -> str:
     """The pinned version of a Go module, without its v."""
-    for pinned in sorted(_REQUIREMENTS.glob("*/go.mod")):
+    for pinned in (*sorted(_REQUIREMENTS.glob("*/go.mod")), _VAULTSERVER / "go.mod"):
         pins = pinned.read_text()
         if found := re.search(rf"^\s(?:require )?{re.escape(module)} v(\S+)", pins, re.MULTILINE):
             return found[1]
@@ -150,14 +173,28 @@ def _of_ours(folder: Path, name: str, module: str, linker: str = "") -> Path:
     """A program whose source is in `folder`, with its own go.mod, and of which most is `module`'s."""
     files = (file for file in sorted(folder.iterdir()) if file.suffix in (".go", ".mod", ".sum"))
     key = "".join([linker, *(file.read_text() for file in files)])
-    return cached(f"{name}-{version(module)}", key, _maker(folder, ".", name, linker, cgo=False)) / name
+    made = cached(f"{name}-{version(module)}", key, lambda into: golang.build(folder, ".", into / name, linker=linker))
+    return made / name
 
 
-def _program(pins: str, module: str, name: str, package: str, *, linker: str = "", cgo: bool = False) -> Path:
+def _program(
+    pins: str,
+    module: str,
+    name: str,
+    package: str,
+    *,
+    linker: str = "",
+    cgo: bool = False,
+    instead: Mapping[str, Path] | None = None,
+) -> Path:
+    """A command of `module`, as requirements/ has it; `instead`: files of ours in the place of some of the module's."""
     folder = _REQUIREMENTS / pins
+    ours = instead or {}
     key = "".join([linker, *((folder / file).read_text() for file in ("go.mod", "go.sum"))])
-    return cached(f"{name}-{version(module)}", key, _maker(folder, package, name, linker, cgo=cgo)) / name
+    key += "".join(f"{file}: {other.read_text()}" for file, other in ours.items())
 
+    def make(into: Path) -> None:
+        with golang.changed(folder, module, ours) if ours else nullcontext(folder) as pinned:
+            golang.build(pinned, package, into / name, linker=linker, cgo=cgo)
 
-def _maker(folder: Path, package: str, name: str, linker: str, *, cgo: bool) -> Callable[[Path], None]:
-    return lambda into: golang.build(folder, package, into / name, linker=linker, cgo=cgo)
+    return cached(f"{name}-{version(module)}", key, make) / name

@@ -57,6 +57,8 @@ CLUSTERS: dict[str, Callable[[], object]] = {
     "what kubectl exec, logs and port-forward come to": programs.kubelet_streams,
     "CloudNativePG's operator": programs.operator,
     "CloudNativePG's plugin of kubectl": programs.kubectl_cnpg,
+    "External Secrets": programs.external_secrets,
+    "Vault": programs.vault,
     "SPIRE's agent": programs.spire_agent,
     "SPIRE's server": programs.spire_server,
 }

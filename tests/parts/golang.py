@@ -9,13 +9,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.parts.cache import cached
 from tests.parts.progress import step
 
-__all__ = ["GoError", "build", "source", "toolchain"]
+__all__ = ["GoError", "build", "changed", "source", "toolchain"]
 
 _REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "go.txt"
 _VERSION = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?")
@@ -74,6 +76,30 @@ def source(folder: Path, module: str) -> Path:
     if done.returncode != 0:
         raise GoError(f"{module} cannot be had:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return Path(json.loads(done.stdout)["Dir"])
+
+
+@contextmanager
+def changed(folder: Path, module: str, instead: Mapping[str, Path]) -> Iterator[Path]:
+    """A folder for `build`, for as long as the block: as `folder`, but some files of `module` are others.
+
+    What is not replaced is the pinned source. Go's own way, ``-overlay``, takes no file of the module cache.
+
+    Args:
+        folder: with go.mod and go.sum.
+        module: which they require.
+        instead: paths in it, and the file that each becomes.
+
+    Raises:
+        GoError: as `source`.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        own = Path(temporary)
+        subprocess.run(["cp", "-r", "--no-preserve=mode", source(folder, module), own / "source"], check=True)
+        for path, other in instead.items():
+            shutil.copyfile(other, own / "source" / path)
+        shutil.copyfile(folder / "go.sum", own / "go.sum")
+        (own / "go.mod").write_text(f"{(folder / 'go.mod').read_text()}\nreplace {module} => ./source\n")
+        yield own
 
 
 def _language(module: Path) -> str:

@@ -49,6 +49,13 @@ def test_what_is_built_around_a_module_has_the_version_whose_definitions_are_app
     assert f"{module} v{programs.version(module)}\n" in required
 
 
+def test_external_secrets_runs_at_the_version_whose_definitions_are_applied() -> None:
+    module = "github.com/external-secrets/external-secrets"
+    pinned = {folder: (REQUIREMENTS / folder / "go.mod").read_text() for folder in ("crds", "external-secrets")}
+    for required in pinned.values():
+        assert re.search(rf"{module} v{re.escape(programs.version(module))}( // indirect)?\n", required)
+
+
 def test_what_answers_for_a_kubelet_has_the_library_of_the_api_servers_version() -> None:
     (library,) = re.findall(r"k8s\.io/cri-streaming v0\.(\S+)", (KLITE / "streams/go.mod").read_text())
     assert f"1.{library}" == programs.version("k8s.io/kubernetes")
