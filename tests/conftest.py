@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.fix_machine",
+    "tests.fix_signals",
     "tests.fix_side_by_side",
     "tests.e2e.fix_keycloak",
     "tests.e2e.fix_stack",
