@@ -13,6 +13,7 @@ from tests.klite.node import Node
 from tests.klite.operator import Operator
 from tests.klite.pods import Kubelet
 from tests.parts.authority import Authority
+from tests.parts.cache import alone
 from tests.parts.needs import DEBOOTSTRAP, ROOT
 
 __all__ = ["POSTGRES_IMAGE", "OperatorStage", "operator_stage"]
@@ -42,6 +43,7 @@ def operator_stage(
     for part in ("own", "cert-manager", "images"):
         (folder / part).mkdir()
     with (
+        alone("the-ports-of-pods"),  # PostgreSQL's and the operator's own, on this machine itself
         Operator.start(cluster, folder / "own", authority) as operator,
         CertManager.start(cluster, folder / "cert-manager", authority) as cert_manager,
         Node.start(cluster, "machine", folder / "kubelet") as node,

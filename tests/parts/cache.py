@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.parts.progress import step
+from tests.parts.progress import say, step
 
-__all__ = ["CacheError", "cached", "enterable", "home"]
+__all__ = ["CacheError", "alone", "cached", "enterable", "home"]
 
 
 _KEPT = 14 * 24 * 3600.0
@@ -74,6 +74,18 @@ def cached(name: str, key: str, make: Callable[[Path], None]) -> Path:
         _use(folder)  # what was unpacked into it may have brought a time of its own
     _forget(name, time.time() - _KEPT)
     return folder
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Have `what`, a file name, to oneself: another run with this cache waits, and says so."""
+    with (home() / f"{what}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another run has {what}; this one goes on when it ends")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def enterable(folder: Path) -> bool:

@@ -80,3 +80,19 @@ def test_folder_below_a_closed_one_is_not_enterable(tmp_path: Path) -> None:
 
     assert not enterable(inner)
     assert enterable(Path("/"))
+
+
+def test_what_another_run_has_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    other = ExitStack()
+    other.enter_context(alone("it"))
+
+    def say(line: str) -> None:
+        told.append(line)
+        other.close()
+
+    monkeypatch.setattr("tests.parts.cache.say", say)
+    with alone("it"):
+        assert told == ["another run has it; this one goes on when it ends"]
+    with alone("it"):  # nobody has it now
+        assert len(told) == 1
