@@ -1,11 +1,12 @@
 """Where parts are kept: whole or not at all, once for each key, and where another uid can enter."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.parts import cache, progress
-from tests.parts.cache import CacheError, cached, enterable, home
+from tests.parts.cache import CacheError, alone, cached, enterable, home
 
 
 @pytest.fixture(autouse=True)
