@@ -89,8 +89,10 @@ def test_ctrl_c_in_old_psql_cancels_the_query(old: Callable[..., list[str]], sta
         psql.until("NOTICE:  it runs")
         psql.press("C")
         psql.until("ERROR:  canceling statement due to user request")
+        psql.until("appdb=> ")
         psql.type("SELECT 40 + 2;")
         psql.until("42")
+        psql.until("appdb=> ")  # before it, the end of input would be lost: readline has yet to set the terminal
         psql.press("D")
         assert psql.ends() == 0
 
