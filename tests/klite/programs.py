@@ -1,12 +1,11 @@
 """The programs of a Kubernetes control plane, of what runs on it, and of SPIRE, built from Go modules.
 
-What they are built from is pinned in folders of requirements/. Cold, on two cores: the API server four to seven
-minutes, SPIRE six, the operator, cert-manager and the offline check two each, the others half a minute; then they are
-in the cache.
+What they are built from is pinned in folders of requirements/. What is made of Kubernetes' libraries is one workspace,
+of one list of versions, so that those are compiled once.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -40,6 +39,7 @@ _CERTMANAGER = Path(__file__).parent / "certmanager"
 _STREAMS = Path(__file__).parent / "streams"
 _EXTERNALSECRETS = Path(__file__).parent / "externalsecrets"
 _VAULTSERVER = Path(__file__).parent / "vaultserver"
+_WORKSPACE = _REQUIREMENTS / "kubernetes.work"
 _KUBERNETES, _ETCD, _SPIRE = "k8s.io/kubernetes", "go.etcd.io/etcd/server/v3", "github.com/spiffe/spire"
 _OPERATOR = "github.com/cloudnative-pg/cloudnative-pg"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
@@ -171,10 +171,7 @@ def _spire(name: str) -> Path:
 
 def _of_ours(folder: Path, name: str, module: str, linker: str = "") -> Path:
     """A program whose source is in `folder`, with its own go.mod, and of which most is `module`'s."""
-    files = (file for file in sorted(folder.iterdir()) if file.suffix in (".go", ".mod", ".sum"))
-    key = "".join([linker, *(file.read_text() for file in files)])
-    made = cached(f"{name}-{version(module)}", key, lambda into: golang.build(folder, ".", into / name, linker=linker))
-    return made / name
+    return _built(folder, module, name, ".", linker)
 
 
 def _program(
@@ -188,13 +185,41 @@ def _program(
     instead: Mapping[str, Path] | None = None,
 ) -> Path:
     """A command of `module`, as requirements/ has it; `instead`: files of ours in the place of some of the module's."""
-    folder = _REQUIREMENTS / pins
+    return _built(_REQUIREMENTS / pins, module, name, package, linker, cgo=cgo, instead=instead)
+
+
+def _built(
+    folder: Path,
+    module: str,
+    name: str,
+    package: str,
+    linker: str,
+    *,
+    cgo: bool = False,
+    instead: Mapping[str, Path] | None = None,
+) -> Path:
+    workspace = _WORKSPACE if folder.resolve() in _members(_WORKSPACE) else None
     ours = instead or {}
-    key = "".join([linker, *((folder / file).read_text() for file in ("go.mod", "go.sum"))])
+    key = "".join([linker, *(file.read_text() for file in _made_of(folder, workspace))])
     key += "".join(f"{file}: {other.read_text()}" for file, other in ours.items())
 
     def make(into: Path) -> None:
         with golang.changed(folder, module, ours) if ours else nullcontext(folder) as pinned:
-            golang.build(pinned, package, into / name, linker=linker, cgo=cgo)
+            golang.build(pinned, package, into / name, linker=linker, cgo=cgo, workspace=workspace)
 
     return cached(f"{name}-{version(module)}", key, make) / name
+
+
+def _made_of(folder: Path, workspace: Path | None) -> Sequence[Path]:
+    """The files that decide what is built in `folder`."""
+    own = [file for file in sorted(folder.iterdir()) if file.suffix in (".go", ".mod", ".sum")]
+    if workspace is None:
+        return own
+    pins = [member / file for member in _members(workspace) for file in ("go.mod", "go.sum")]
+    return [*own, *pins, workspace, workspace.with_suffix(".work.sum")]
+
+
+def _members(workspace: Path) -> Sequence[Path]:
+    """The folders that a file as go.work names."""
+    named = re.findall(r"^\t(\S+)$", workspace.read_text(), re.MULTILINE)
+    return [(workspace.parent / folder).resolve() for folder in named]
