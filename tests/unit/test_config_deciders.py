@@ -111,6 +111,11 @@ def test_a_good_file(tmp_path: Path) -> None:
         ),
         ("[opa, realm]", "[realm]", 'warning: no rule asks "opa"'),
         ("    cache: 30s\n", "    timeout: 10s\n", "deciders.opa.timeout: must not be longer than limits.asking, 3s"),
+        (
+            "    cache: 30s\n",
+            "    timeout: 3s\n",
+            "warning: leaves no time to wait for a turn: of more than 32 questions, some are refused",
+        ),
         ("    cache: 30s\n", "    timeout: 0s\n", "deciders.opa.timeout: must be at least 1s"),
         ("    cache: 30s\n", "    cache: 1h\n", "deciders.opa.cache: must be at most 5m"),
         ("    cache: 30s\n", "    cachee: 30s\n", 'deciders.opa.cachee: unknown key "cachee"; did you mean "cache"?'),

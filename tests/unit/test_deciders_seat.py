@@ -134,6 +134,17 @@ async def test_one_identity_has_half_of_the_turns() -> None:
     assert made.status().breaker == "closed", "who leaves says nothing of the decider"
 
 
+async def test_time_spent_waiting_for_a_turn_is_not_the_deciders() -> None:
+    """Else whoever keeps it busy would be let in by what counts in place of its no."""
+    decider = Fake(never)
+    made = seat(decider, concurrency=1, timeout=0.5, breaker=Breaker(9, 10.0))
+    first = asyncio.create_task(made.ask(question("alice"), limit=0.5))
+    await decider.came.acquire()
+    second = asyncio.create_task(made.ask(question("bob"), limit=30.0))
+    assert [(await first).reason, (await second).reason] == ["no answer within 0.5 s"] * 2
+    assert len(decider.questions) == 2, "and it had half a second for each"
+
+
 async def test_nobody_makes_their_last_yes_count_by_asking_too_often() -> None:
     """The decider is there, and would say no by now: what counts when it is not there must not count."""
     decider = Fake(says(Yes()))
@@ -156,7 +167,7 @@ async def test_who_finds_no_turn_in_time_is_not_held_against_the_decider() -> No
     first = asyncio.create_task(made.ask(question("a"), limit=30.0))
     await decider.came.acquire()
     for identity in ("b", "c", "d"):
-        inquiry = await made.ask(question(identity), limit=0.01)
+        inquiry = await made.ask(question(identity), limit=30.01)
         assert (inquiry.answer, inquiry.source) == ("unknown", "limit"), "no fault, so no on_fault either"
         assert inquiry.reason == "no turn to ask within 0.01 s"
     assert made.status().breaker == "closed"

@@ -117,6 +117,12 @@ def deciders_fit_the_limit(settings: Settings) -> Iterator[Problem]:
         if decider.timeout > most:
             message = f"must not be longer than limits.asking, {duration_text(most)}"
             yield Problem(path=("deciders", name, "timeout"), message=message)
+        elif decider.timeout == most:
+            message = (
+                f"leaves no time to wait for a turn: of more than {decider.concurrency} questions, some are refused"
+            )
+            hint = "give limits.asking a second more"
+            yield Problem(path=("deciders", name, "timeout"), message=message, hint=hint, severity="warning")
 
 
 def certificates_have_keys(settings: Settings) -> Iterator[Problem]:

@@ -83,7 +83,8 @@ class DeciderSection(Section):
     max_bytes: Annotated[int, Field(ge=256, le=1024 * 1024)] = 65536
     """The longest answer, in bytes."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
-    """Questions at a time; more wait their turn, within `timeout`."""
+    """Questions at a time; more wait their turn, as long as `limits.asking` leaves the decider its `timeout`, and are
+    refused then."""
     breaker: Breaker = Breaker()
     cache: Annotated[Duration, Field(le=300)] = 0
     """How long an answer to the same question is used again. 0s: not at all."""

@@ -50,7 +50,8 @@ class Seat:
         decider: who is asked.
         breaker: counts its faults.
         memory: what it said.
-        timeout: seconds for one question, waiting for a turn included.
+        timeout: seconds that the decider has for one question. Waiting for a turn does not count, so that who keeps it
+            busy cannot make it look away.
         concurrency: questions at a time; one identity has at most half of the turns.
         close: called once nothing is asked any more.
         steady: a clock that nobody can set, in seconds.
@@ -94,7 +95,10 @@ class Seat:
         )
 
     async def ask(self, question: Question, *, limit: float) -> Inquiry:
-        """What it says, or why it says nothing; after `limit` seconds at the latest."""
+        """What it says, or why it says nothing; after `limit` seconds at the latest.
+
+        A turn is waited for as long as `limit` leaves the decider its own time.
+        """
         began = self._steady()
         keys = self.memory.keys_of(question)
         breaker = self._breaker.state
@@ -104,7 +108,7 @@ class Seat:
         if given is None:
             return self._unavailable(keys, f"left alone, last fault: {self._last_fault}", began, "breaker", breaker)
         try:
-            opinion = await self._opinion(question, given, keys, min(self._timeout, limit))
+            opinion = await self._opinion(question, given, keys, limit)
         except _NoTurnError as error:
             # No fault of the decider's: who could bring one about would be let in by what counts in place of an answer.
             return self._told(Answer.UNKNOWN, str(error), began, "limit", breaker)
@@ -132,8 +136,9 @@ class Seat:
         settled = False
         epoch = self.memory.epoch
         try:
-            async with self._turn(given.identity, limit) as until:
-                opinion = await self._asked(question, until, limit)
+            seconds = min(self._timeout, limit)
+            async with self._turn(given.identity, limit - seconds):
+                opinion = await self._asked(question, seconds)
             self._breaker.succeeded(given)
             settled = True
         except DeciderFault as error:
@@ -153,23 +158,22 @@ class Seat:
         return opinion
 
     @asynccontextmanager
-    async def _turn(self, identity: str, limit: float) -> AsyncIterator[float]:
-        """A turn; gives the moment (of the loop's clock) by which there must be an answer."""
+    async def _turn(self, identity: str, seconds: float) -> AsyncIterator[None]:
+        """A turn, waited for so long at most."""
         if self._closed:
             raise _NoTurnError("the settings were loaded anew meanwhile")
         if self._asking[identity] >= self._turns_of_one:
             raise _NoTurnError(f"{self._turns_of_one} questions about this identity are under way")
-        until = asyncio.get_running_loop().time() + limit
         self._asking[identity] += 1
         self._idle.clear()
         try:
             try:
-                async with asyncio.timeout_at(until):
-                    await self._turns.acquire()
+                async with asyncio.timeout(seconds):
+                    await self._turns.acquire()  # returns at once if one is free, even in no time at all
             except TimeoutError:
-                raise _NoTurnError(f"no turn to ask within {limit:g} s") from None
+                raise _NoTurnError(f"no turn to ask within {seconds:g} s") from None
             try:
-                yield until
+                yield
             finally:
                 self._turns.release()
         finally:
@@ -179,12 +183,12 @@ class Seat:
             if not self._asking:
                 self._idle.set()
 
-    async def _asked(self, question: Question, until: float, limit: float) -> Opinion:
+    async def _asked(self, question: Question, seconds: float) -> Opinion:
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout(seconds):
                 return await self._decider.ask(question)
         except TimeoutError:
-            raise DeciderFault(f"no answer within {limit:g} s") from None
+            raise DeciderFault(f"no answer within {seconds:g} s") from None
         except DeciderError:
             raise
         except Exception as error:  # noqa: BLE001 - the last line of defence: what nobody foresaw is seen, and no yes
