@@ -162,6 +162,40 @@ def test_others_give_it_to_a_role_that_they_have_become(guarded: BearerServer, b
     guarded.sql("SET ROLE robot; ALTER ROLE robot PASSWORD 'again'")
 
 
+GIVES_ITSELF_ONE = """
+    SET ROLE robot;
+    CREATE FUNCTION own.gives() RETURNS int LANGUAGE plpgsql {how} AS
+      $$ BEGIN ALTER ROLE robot PASSWORD 'left'; RETURN 1; END $$;
+    CREATE FUNCTION own.seems_harmless(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+      $$ BEGIN RETURN own.gives() + 0 * $1; END $$;
+    CREATE TABLE own.places (x int);
+    CREATE INDEX ON own.places (own.seems_harmless(x));
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "triggered"),
+    [
+        ("SECURITY DEFINER", "SELECT own.gives()"),
+        ("SECURITY INVOKER", "INSERT INTO own.places VALUES (1); ANALYZE own.places"),  # as autovacuum does
+        ("SECURITY INVOKER", "INSERT INTO own.places VALUES (1); REINDEX TABLE own.places"),
+    ],
+)
+def test_nor_by_what_they_leave_to_be_run_as_that_role(
+    how: str, triggered: str, guarded: BearerServer, bearer: BearerServer
+) -> None:
+    guarded.sql("CREATE SCHEMA own AUTHORIZATION robot; ALTER ROLE robot PASSWORD 'before'")
+    guarded.sql(GIVES_ITSELF_ONE.format(how=how))
+    before = len(guarded.log)
+    try:
+        with pytest.raises(Exception, match="returned non-zero exit status"):
+            guarded.sql(triggered)
+        said = 'role "robot" must not be given a password by what runs as it in a session of role "postgres"'
+        assert said in guarded.log[before:]
+    finally:
+        guarded.sql("DROP SCHEMA own CASCADE")
+
+
 @pytest.mark.parametrize(
     "statement",
     ["ALTER ROLE app PASSWORD NULL", "ALTER ROLE robot PASSWORD 'x'", "ALTER ROLE app VALID UNTIL 'infinity'"],

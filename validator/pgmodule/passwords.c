@@ -11,7 +11,11 @@
  * The check sees every CREATE or ALTER ROLE ... PASSWORD, hashed or not, by
  * superusers too; PASSWORD NULL is always allowed.  Nor may whom it concerns
  * give one to a role that it has become, by SET ROLE: that role, say the owner
- * of a schema, is not among them.  The check sees neither passwords
+ * of a schema, is not among them.  What they leave to be run as that role, in
+ * the session of somebody else or of autovacuum, may not do it either; only in
+ * a session of the role itself is it the role, so one that people may become
+ * and that logs in by a password is to be named too, or have none of them as
+ * members.  The check sees neither passwords
  * that are there already nor how a role with one comes to be among those named
  * (CREATE ROLE ... IN ROLE, GRANT, RENAME): whoever may create roles gets
  * around it.
@@ -35,6 +39,7 @@ static check_password_hook_type prev_check_password_hook = NULL;
 static void refuse_password(const char *username, const char *shadow_pass, PasswordType password_type,
 							Datum validuntil_time, bool validuntil_null);
 static bool has_become(const char *username);
+static bool runs_in_anothers_session(void);
 static bool is_forbidden(const char *username);
 static bool names_role(const char *entry, const char *username);
 
@@ -83,6 +88,13 @@ refuse_password(const char *username, const char *shadow_pass, PasswordType pass
 					   username, GetUserNameFromId(GetSessionUserId(), false)),
 				errdetail("\"pgbearer.forbid_passwords\" names the role that logged in."),
 				errhint("Log in as somebody whose right it is to give passwords."));
+	if (has_become(username) && guc_forbid_passwords[0] != '\0' && runs_in_anothers_session())
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PASSWORD),
+				errmsg("role \"%s\" must not be given a password by what runs as it in a session of role \"%s\"",
+					   username, GetUserNameFromId(GetSessionUserId(), false)),
+				errdetail("Whoever may become the role may have written that, and \"pgbearer.forbid_passwords\" may name them."),
+				errhint("Log in as somebody whose right it is to give passwords, and run ALTER ROLE itself."));
 }
 
 /*
@@ -93,6 +105,16 @@ static bool
 has_become(const char *username)
 {
 	return GetUserId() != GetSessionUserId() && GetUserId() == get_role_oid(username, true);
+}
+
+/*
+ * Does a function run here as its owner, or an index's as the table's (ANALYZE,
+ * REINDEX, also by autovacuum)?  SET ROLE alone is neither.
+ */
+static bool
+runs_in_anothers_session(void)
+{
+	return InLocalUserIdChange() || InSecurityRestrictedOperation();
 }
 
 static bool
