@@ -23,30 +23,35 @@ typedef struct ServiceUser
 	bool		set;
 	bool		known;
 	uid_t		uid;
+	char		name[FLEXIBLE_ARRAY_MEMBER];
 } ServiceUser;
 
 static const ServiceUser *service_user = NULL;
 
+static bool is_known_already(const char *name, uid_t *uid);
 static bool parse_uid(const char *text, uid_t *uid);
 
 /*
  * GUC check hook: a uid, or a name that is resolved here, once.
  *
- * A name that does not resolve is kept, and refuses every login.  Sessions that
- * are already in do not ask the name service again on each reload: they have
- * no login before them.
+ * A name that does not resolve is kept, and refuses every login until a reload
+ * at which it does.  One that did is not asked for again: the postmaster, which
+ * comes here at each reload, would let nobody in while a directory hangs, and
+ * nobody by token once it has lost the name.  Nor do sessions that are already
+ * in ask: they have no login before them.
  */
 bool
 check_service_user(char **newval, void **extra, GucSource source pg_attribute_unused())
 {
-	ServiceUser *user = guc_malloc(LOG, sizeof(ServiceUser));
+	ServiceUser *user = guc_malloc(LOG, offsetof(ServiceUser, name) + strlen(*newval) + 1);
 	const struct passwd *entry;
 
 	if (user == NULL)
 		return false;
-	memset(user, 0, sizeof(*user));
+	memset(user, 0, offsetof(ServiceUser, name));
+	strcpy(user->name, *newval);
 	user->set = (*newval)[0] != '\0';
-	user->known = user->set && parse_uid(*newval, &user->uid);
+	user->known = user->set && (parse_uid(*newval, &user->uid) || is_known_already(*newval, &user->uid));
 	if (user->set && !user->known && (!IsUnderPostmaster || ClientAuthInProgress))
 	{
 		entry = getpwnam(*newval);
@@ -89,6 +94,15 @@ peer_is_trusted(pgsocket sock, uid_t *uid)
 		return false;
 	return *uid == 0 || *uid == geteuid() ||
 		(service_user != NULL && service_user->known && *uid == service_user->uid);
+}
+
+static bool
+is_known_already(const char *name, uid_t *uid)
+{
+	if (service_user == NULL || !service_user->known || strcmp(service_user->name, name) != 0)
+		return false;
+	*uid = service_user->uid;
+	return true;
 }
 
 static bool

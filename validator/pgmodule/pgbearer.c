@@ -135,7 +135,7 @@ define_settings(void)
 							PGC_SIGHUP, GUC_UNIT_BYTE, NULL, NULL, NULL);
 	DefineCustomStringVariable("pgbearer.service_user",
 							   "The user who may serve the sockets, besides root and the server's own.",
-							   "A uid, or a name that is resolved when the setting is read.",
+							   "A uid, or a name that is resolved once, when the setting is first read; of a user that is in a directory on the network, take the uid.",
 							   &guc_service_user, "",
 							   PGC_SIGHUP, 0,
 							   check_service_user, assign_service_user, NULL);
