@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -358,6 +359,29 @@ def test_an_fsync_error_is_seen(open_log: Open, path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "fsync", fail)
     log._syncer._sync(log._sink)
     assert log.fault == "Input/output error"
+
+
+def test_what_an_fsync_error_leaves_in_doubt_is_said_before_anything_else(
+    open_log: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next fsync succeeds, whatever became of the lines before."""
+    log = open_log()
+    log.write(allowed_record())
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fsync", Mock(side_effect=OSError(5, "Input/output error")))
+        for _ in range(2):
+            with log._syncer._lock:  # its own thread may be at it
+                log._syncer._sync(log._sink)
+            with pytest.raises(AuditUnavailable, match="Input/output error"):
+                log.write(allowed_record())
+    log._syncer._sync(log._sink)
+    for _ in range(2):
+        log.write(allowed_record())
+    assert [entry["kind"] for entry in entries(path)] == ["decision", "doubt", "decision", "decision"]
+    doubt = entries(path)[1]
+    assert doubt["reason"] == "Input/output error"
+    assert doubt["since"] <= doubt["time"]
+    assert holds(path)
 
 
 def test_a_flood_of_unverified_failures_becomes_a_number(open_log: Open, path: Path) -> None:

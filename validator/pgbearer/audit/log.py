@@ -141,8 +141,13 @@ class AuditLog:
     def _append(self, kind: str, at: int, members: Mapping[str, Any]) -> None:
         if self._syncer.fault is not None:
             raise AuditUnavailable(f"cannot sync the audit: {self._syncer.fault}", where=self._path)
+        if doubt := self._syncer.doubted():
+            self._append_line("doubt", _now_ms(), {"since": timestamp(doubt.since), "reason": doubt.why})
         if self._sink.deleted:
             self._leave_deleted()
+        self._append_line(kind, at, members)
+
+    def _append_line(self, kind: str, at: int, members: Mapping[str, Any]) -> None:
         line = self._chain.line({"time": timestamp(at), "instance": self._instance, "kind": kind, **members})
         written = self._sink.write(line)
         self._syncer.wrote()

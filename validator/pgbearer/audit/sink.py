@@ -4,12 +4,14 @@ import os
 import select
 import stat
 import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pgbearer.errors import PgbearerError, UsageError
 
-__all__ = ["STDOUT", "AuditUnavailable", "Sink", "Syncer", "open_file", "open_stdout", "read_tail"]
+__all__ = ["STDOUT", "AuditUnavailable", "Doubt", "Sink", "Syncer", "open_file", "open_stdout", "read_tail"]
 
 STDOUT: Final = "-"
 
@@ -144,18 +146,32 @@ class Sink:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Lines that may never come to the disk: an fsync failed.
+
+    Linux tells of that once and then takes them for written (fsync(2)): they are lost when the machine stops.
+    """
+
+    since: int
+    """Epoch milliseconds of the last fsync that did not fail; what was written before is on disk."""
+    why: str
+
+
 class Syncer:
     """A thread that puts written lines on disk (fsync) within a second, so that no login waits for a disk.
 
     Args:
         sink: the first destination.
 
-    `wrote`, `switch` and `close` are called from the thread that writes; `fault` may be read from any.
+    `wrote`, `doubted`, `switch` and `close` are called from the thread that writes; `fault` may be read from any.
     """
 
     def __init__(self, sink: Sink) -> None:
         self.fault: str | None = None
-        """Why the last fsync failed; lines written meanwhile may be lost. None while all is well."""
+        """Why the last fsync failed. None while all is well."""
+        self._doubt: Doubt | None = None
+        self._synced = _now_ms()
         self._lock = threading.Lock()
         self._sink = sink
         self._dirty = threading.Event()
@@ -167,6 +183,13 @@ class Syncer:
         """There is something to sync."""
         if not self._dirty.is_set():
             self._dirty.set()
+
+    def doubted(self) -> Doubt | None:
+        """What an fsync that failed leaves in doubt, told once, when they do not fail any more; None as a rule."""
+        if self.fault is not None:
+            return None
+        doubt, self._doubt = self._doubt, None
+        return doubt
 
     def switch(self, sink: Sink) -> None:
         """Sync and close the present destination and go on with another."""
@@ -195,9 +218,17 @@ class Syncer:
             self._stop.wait(SYNC_SECONDS)
 
     def _sync(self, sink: Sink) -> None:
+        began = _now_ms()
         try:
             if sink.regular:
                 os.fsync(sink.fd)
+            self._synced = began
             self.fault = None
         except OSError as error:
-            self.fault = error.strerror
+            why = error.strerror or type(error).__name__
+            self._doubt = self._doubt or Doubt(self._synced, why)
+            self.fault = why
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
