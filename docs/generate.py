@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
-from docs import stories, versions
+from docs import stories, symptoms, versions
 from pgbearer.cli import app
 from pgbearer.cnpg import CODES
 from pgbearer.config import PolicyFile
@@ -21,7 +21,7 @@ from pgbearer.policy import FIELDS
 from pgbearer.service.metrics import TABLE
 from pgbearer.wire import Reason
 
-__all__ = ["PAGES", "main"]
+__all__ = ["PAGES", "main", "module_reasons"]
 
 ROOT = Path(__file__).parent.parent
 NOTE = "<!-- Written by docs/generate.py from the code: change it there and run `make docs`. -->"
@@ -92,7 +92,7 @@ def reasons() -> str:
         _table(head, service),
         "## Decided by the module, where the service gave no decision",
         "In the server log only: the service knows nothing of them.",
-        _table(head, ((f"`{name}`", meaning, remedy) for name, meaning, remedy in _module_reasons())),
+        _table(head, ((f"`{name}`", meaning, remedy) for name, meaning, remedy in module_reasons())),
     )
 
 
@@ -139,20 +139,32 @@ def tested_versions() -> str:
 
 
 def runbooks() -> str:
-    """The runbooks, and which of their steps were tried."""
+    """What somebody on call sees, and the page for it."""
     every = stories.stories()
     return _page(
         "What do I do when?",
-        "For who is on call. Each page: what you see, what to do, how you know that it is done, how to go back.\n"
-        "Why one login was refused is asked of the service: [explaining a decision](../explain.md).",
-        _table(("Runbook", "Page"), ((each.title, f"[{each.page}]({each.page})") for each in every.values())),
-        "## What was tried here",
-        "Read from the tests, which name the step that they try. A step without a test is *not tried here*, and says\n"
-        f"why. Tried means on {stories.WHERE['operator']}, unless it says otherwise. The operator,\n"
-        "PostgreSQL, the module, the service and Keycloak are real, and so are `kubectl` and its plugins. What\n"
-        "`kubectl exec`, `logs` and `port-forward` ask of a kubelet, a program of the tests answers, with the\n"
-        "kubelet's own library.",
-        *(part for name, each in every.items() for part in (f"### {each.title}", _steps(name))),
+        "For who is on call. The reason is in PostgreSQL's log, `OAuth login refused: REASON`, and in the service's.\n"
+        "Each command works as it stands once you have said what yours are called, as each page does first.",
+        stories.names(),
+        _table(symptoms.HEAD, symptoms.rows()),
+        "Another alert: [what it wants of you](../alerts.md). Another reason: [what it means](../reasons.md).",
+        "## All runbooks",
+        "Each has what you see, what to do, how you know that it is done, how to go back;\n"
+        "[which of their steps were tried](tried.md), and on what.",
+        "\n".join(f"- [{each.title}]({each.page})" for each in every.values()),
+    )
+
+
+def tried() -> str:
+    """Which steps of the runbooks were tried."""
+    return _page(
+        "What of the runbooks was tried?",
+        "Of [the runbooks](index.md). Read from the tests, which name the step that they try. A step without a test\n"
+        f"is *not tried here*, and says why. Tried means on {stories.WHERE['operator']}, unless it\n"
+        "says otherwise. The operator, PostgreSQL, the module, the service and Keycloak are real, and so are\n"
+        "`kubectl` and its plugins. What `kubectl exec`, `logs` and `port-forward` ask of a kubelet, a program of the\n"
+        "tests answers, with the kubelet's own library.",
+        *(part for name, each in stories.stories().items() for part in (f"## {each.title}", _steps(name))),
     )
 
 
@@ -169,6 +181,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "cloudnativepg-findings.md": cnpg_findings,
     "tested-versions.md": tested_versions,
     "runbooks/index.md": runbooks,
+    "runbooks/tried.md": tried,
 }
 
 
@@ -190,7 +203,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
-def _module_reasons() -> Iterator[tuple[str, str, str]]:
+def module_reasons() -> Iterator[tuple[str, str, str]]:
     """The entries of the table in validator/pgmodule/reasons.h: a name and two string literals each."""
     source = (ROOT / "validator/pgmodule/reasons.h").read_text(encoding="utf-8").replace("\\\n", "")
     entry = r'REASON\((?P<name>\w+),\s*"(?P<meaning>(?:\\.|[^"\\])*)",\s*"(?P<remedy>(?:\\.|[^"\\])*)"\)'

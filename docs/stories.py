@@ -4,6 +4,7 @@ A test tries a step if it has the mark ``@pytest.mark.story("STORY", "STEP", on=
 """
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["WHERE", "Step", "Story", "Trial", "rows", "stories", "trials", "trials_of"]
+__all__ = ["WHERE", "Step", "Story", "Trial", "names", "rows", "stories", "trials", "trials_of"]
 
 WHERE: Final[Mapping[str, str]] = {
     "operator": "an instance of CloudNativePG's operator",
@@ -21,7 +22,7 @@ WHERE: Final[Mapping[str, str]] = {
 }
 """What a step can be tried on, the most telling first."""
 _TESTS: Final = Path(__file__).parent.parent / "tests"
-_REGISTRY: Final = Path(__file__).parent / "runbooks" / "stories.toml"
+_FOLDER: Final = Path(__file__).parent / "runbooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,25 @@ class Trial:
 @cache
 def stories() -> Mapping[str, Story]:
     """Every runbook, by name, in the order of the registry."""
-    read: dict[str, Any] = tomllib.loads(_REGISTRY.read_text(encoding="utf-8"))
+    read: dict[str, Any] = tomllib.loads((_FOLDER / "stories.toml").read_text(encoding="utf-8"))
     return {
         name: Story(each["page"], each["title"], {step: Step(**said) for step, said in each["steps"].items()})
         for name, each in read.items()
     }
+
+
+@cache
+def names() -> str:
+    """The first block of commands, the same in every runbook: it says what the reader's own objects are called.
+
+    Raises:
+        ValueError: it is not the same in all.
+    """
+    pages = {each.page: (_FOLDER / each.page).read_text(encoding="utf-8") for each in stories().values()}
+    blocks: set[str] = {re.findall(r"```sh\n.*?```", text, re.DOTALL)[0] for text in pages.values()}
+    if len(blocks) != 1:
+        raise ValueError(f"the first block of {', '.join(pages)} is not the same in all")
+    return blocks.pop()
 
 
 def trials() -> list[Trial]:

@@ -23,6 +23,7 @@ from tests.cnpg.own import Site, own
 from tests.e2e.fix_cnpg_login import NAMESPACE, Databases, running_service
 from tests.e2e.fix_keycloak import Device, IssuedToken, person
 from tests.e2e.fix_operator import OperatorStage
+from tests.e2e.reader import NAMES
 from tests.klite import programs
 from tests.klite.cluster import Cluster
 from tests.parts.device_pages import approve
@@ -150,7 +151,7 @@ def shell(commands: str, folder: Path, cluster: Cluster) -> str:
         AssertionError: one failed; with what it said.
     """
     path = os.pathsep.join([str(programs.kubectl().parent), os.environ["PATH"]])
-    words = ["bash", "-euo", "pipefail", "-c", commands]
+    words = ["bash", "-euo", "pipefail", "-c", f"{NAMES}{commands}"]
     ours = {**os.environ, "PATH": path, "KUBECONFIG": str(cluster.kubeconfig)}
     done = subprocess.run(words, cwd=folder, env=ours, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

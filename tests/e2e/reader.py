@@ -15,15 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from docs import stories
 from tests.klite import programs
 from tests.klite.network import Place
 from tests.parts.processes import launch, wait_until
 from tests.parts.terminal import Terminal
 
-__all__ = ["DOCS", "Page", "Reader"]
+__all__ = ["DOCS", "NAMES", "Page", "Reader"]
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _SECONDS: Final = 60.0
+NAMES: Final = stories.names().removeprefix("```sh\n").removesuffix("```")
+"""The commands that each runbook begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A shell in `folder`, with kubectl, its plugins and ours in the path, and a kubeconfig."""
+    """A shell in `folder`, with kubectl, its plugins and ours in the path, and a kubeconfig.
+
+    The first block of the runbooks has been run in it, as it stands.
+    """
 
     folder: Path
     kubeconfig: Path
@@ -96,7 +102,16 @@ class Reader:
         return Terminal(self._words(command), self._environment({"TERM": "dumb", "PSQL_PAGER": "cat"}))
 
     def _words(self, commands: str) -> list[str]:
-        return [*self.place.enter, "env", f"--chdir={self.folder}", "bash", "-euo", "pipefail", "-c", commands]
+        return [
+            *self.place.enter,
+            "env",
+            f"--chdir={self.folder}",
+            "bash",
+            "-euo",
+            "pipefail",
+            "-c",
+            f"{NAMES}{commands}",
+        ]
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
         tools = [programs.kubectl().parent, programs.kubectl_cnpg().parent, Path(sys.executable).parent]

@@ -6,7 +6,7 @@ from tests.e2e.fix_cnpg_certificates import Certified, blocks
 
 pytestmark = pytest.mark.timeout(400)  # the operator and Keycloak may have to be started first
 
-RENEW, _, _, BOTH, ALONE = blocks()[:5]
+_, RENEW, _, _, BOTH, ALONE = blocks()[:6]
 
 
 @pytest.mark.story("certificates", "both", on="operator")

@@ -6,7 +6,7 @@ from tests.e2e.fix_cnpg_certificates import Certified, blocks
 
 pytestmark = pytest.mark.timeout(400)  # the operator and Keycloak may have to be started first
 
-_, RENEW, _, _, _, BOTH, SIGN, ALONE, _ = blocks()
+_, _, RENEW, _, _, _, BOTH, SIGN, ALONE, _ = blocks()
 
 
 @pytest.mark.story("certificates", "both", on="operator")

@@ -83,9 +83,9 @@ def reader(need: Callable[..., None], outside: Databases, tmp_path_factory: pyte
 
 
 def test_there_is_nothing_to_mend(outside: Databases, reader: Reader) -> None:
-    assert "nothing to mend" in reader.run(AWAY.command("pgbearer cnpg status pg"))
+    assert "nothing to mend" in reader.run(AWAY.command("pgbearer cnpg status $cluster"))
     assert "nothing to mend" in reader.run("kubectl pgbearer status pg -n databases")
-    (look,) = AWAY.blocks()
+    _, look = AWAY.blocks()
     said = reader.run(look)
     assert outside.pod.name in said
     assert "serving logins" in said
@@ -93,7 +93,7 @@ def test_there_is_nothing_to_mend(outside: Databases, reader: Reader) -> None:
 
 def test_the_service_says_how_it_is(reader: Reader, need: Callable[..., None]) -> None:
     need(CURL)
-    with reader.beside(DOWN.command("port-forward", "deploy/pgbearer"), "Forwarding from 127.0.0.1:8080"):
+    with reader.beside(DOWN.command("port-forward", "deploy/"), "Forwarding from 127.0.0.1:8080"):
         assert json.loads(reader.run(DOWN.command("curl")))["ready"] is True
 
 
@@ -102,7 +102,7 @@ def test_a_decision_is_explained_from_the_logs_of_all_pods(outside: Databases, r
     decided = outside.decisions()[-1]["decision_id"]
     (ask,) = (each for each in EXPLAIN.blocks() if "logs -l" in each)
     assert "no_rule" in reader.run(ask.replace("1f0a7c5b3d2e49f88a61", decided))
-    (block,) = KEYS.blocks()
+    _, block = KEYS.blocks()
     assert "(0 rows)" in reader.run(block)
     assert decided in reader.run(block.replace("key_unknown", "no_rule"))
 

@@ -3,17 +3,25 @@
 What a page asks for is done by its own commands, where it has any. The fixtures say how far the Cluster has come.
 """
 
+import base64
 import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from tests import oauth_token
 from tests.e2e.admin_api import ask_admin
 from tests.e2e.fix_keycloak import IssuedToken
 from tests.e2e.fix_runbooks import Connection, Runbooks, await_roles, beside_passwords, two, with_password
@@ -25,12 +33,13 @@ from tests.parts.needs import CURL, PSQL
 
 pytestmark = pytest.mark.timeout(400)
 
-DOWN, AWAY, KEYS, MODULE, PASSWORDS, RESTORE, SWITCHOVER = (
+DOWN, AWAY, KEYS, AUTHORITY, MODULE, PASSWORDS, RESTORE, SWITCHOVER = (
     Page(f"runbooks/{name}.md")
     for name in (
         "keycloak-down",
         "service-down",
         "keycloak-keys",
+        "server-authority",
         "module-version",
         "passwords-to-oauth",
         "restore",
@@ -39,7 +48,7 @@ DOWN, AWAY, KEYS, MODULE, PASSWORDS, RESTORE, SWITCHOVER = (
 )
 EXPLAIN = Page("explain.md")
 CHECK = PASSWORDS.command("pgbearer cnpg check --cluster")
-STATUS = AWAY.command("pgbearer cnpg status pg")
+STATUS = AWAY.command("pgbearer cnpg status $cluster")
 NEXT = "registry.example/pgbearer-module:0.2.0-18-trixie"
 """As in docs/runbooks/module-version.md."""
 MEMBER = "SELECT pg_has_role('app_readonly', 'pgbearer_people', 'member')"
@@ -112,8 +121,8 @@ def goes_on(session: Connection) -> bool:
 
 def break_glass(books: Runbooks) -> str:
     """Who gets in by the commands of keycloak-down.md, all of which are undone as it says."""
-    get_in, undo = DOWN.blocks()
-    with books.reader.beside(DOWN.command("port-forward", "svc/pg-rw"), "Forwarding from 127.0.0.1:5432"):
+    _, get_in, undo = DOWN.blocks()
+    with books.reader.beside(DOWN.command("port-forward", "svc/"), "Forwarding from 127.0.0.1:5432"):
         said = books.reader.run(get_in, stdin=WHO_AM_I, PGHOSTADDR="127.0.0.1")
     books.reader.run(undo)
     return said.split()[-1]
@@ -121,7 +130,7 @@ def break_glass(books: Runbooks) -> str:
 
 def readyz(books: Runbooks) -> tuple[int, Json]:
     """What the service says of itself, with the HTTP status, by the commands of keycloak-down.md for a sidecar."""
-    forward = DOWN.command("port-forward", "deploy/pgbearer").replace("deploy/pgbearer", DOWN.command("pod/pg-1"))
+    forward = DOWN.command("port-forward", "deploy/$service").replace("deploy/$service", DOWN.command("pod/"))
     with books.reader.beside(forward, "Forwarding from 127.0.0.1:8080"):
         report, status = books.reader.run(f"{DOWN.command('curl')} -w '\\n%{{http_code}}'").rsplit("\n", 1)
     return int(status), json.loads(report)
@@ -137,7 +146,7 @@ def test_the_module_comes_in_and_passwords_go_on(beside: Runbooks) -> None:
     assert [who(beside.by_password(name)) for name in names] == names
     with pytest.raises(psycopg.OperationalError, match="SCRAM-SHA-256"):
         beside.log_in(beside.token())
-    (status,) = PASSWORDS.blocks()
+    _, status = PASSWORDS.blocks()
     assert "cannotReconcile" not in json.loads(beside.reader.run(status))
     assert "operator_line_reached" in beside.reader.run(CHECK, status=1)
 
@@ -259,7 +268,7 @@ def test_the_service_is_away_and_comes_back(closed: Runbooks, need: Any) -> None
 
 def test_a_policy_that_is_wrong_keeps_the_old_one_and_starts_no_service(closed: Runbooks) -> None:
     """The last line of the log says where, by the command of service-down.md for a sidecar."""
-    logs = AWAY.command("kubectl", "logs pg-1")
+    logs = AWAY.command("kubectl", "logs $cluster-1")
     token, container = closed.token(), closed.fleet.container(closed.fleet.primary, "pgbearer")
     closed.apply(policy=lambda text: text.replace("audience:", "audiance:"))
     closed.refresh()
@@ -306,7 +315,7 @@ def test_keycloak_signs_with_another_key(closed: Runbooks, admin_password: str) 
         closed.refresh()
         closed.fleet.follow(lambda: not gets_in(closed, new), "the key to be denied")
         assert closed.refusal(new) == "key_denied"
-        unknown = KEYS.command("kubectl", "exec pg-1")
+        unknown = KEYS.command("kubectl", "exec $cluster-1")
         assert "(0 rows)" in closed.reader.run(unknown)
         assert "| deny " in closed.reader.run(unknown.replace("key_unknown", "key_denied"))
         assert gets_in(closed, old)
@@ -317,20 +326,73 @@ def test_keycloak_signs_with_another_key(closed: Runbooks, admin_password: str) 
         closed.refresh()
 
 
-def copied(shipped: Sequence[Mapping[str, Any]]) -> Json:
-    """The Cluster with another name, made from the running one."""
+def ending(pair: dict[str, bytes], at: datetime) -> bytes:
+    """The authority of a Secret as it would be if it ended at a time: the same name, key and extensions."""
+    old, key = x509.load_pem_x509_certificate(pair["ca.crt"]), load_pem_private_key(pair["ca.key"], None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    builder = x509.CertificateBuilder(
+        issuer_name=old.issuer,
+        subject_name=old.subject,
+        public_key=old.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=at - timedelta(days=90),
+        not_valid_after=at,
+        extensions=list(old.extensions),
+    )
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.mark.story("server-authority", "ended", on="operator")
+@pytest.mark.story("server-authority", "renewed", on="operator")
+@pytest.mark.story("server-authority", "before", on="operator")
+def test_the_clusters_own_authority_ends(closed: Runbooks, tmp_path: Path) -> None:
+    def renewed() -> bool:
+        return closed.secret("pg-ca")["ca.crt"] not in (original, near)
+
+    def connects(copy: Path) -> bool:
+        where = closed.where("app_readonly") | {"sslrootcert": str(copy)}
+        return who(oauth_token.connect(token.compact, issuer=closed.keycloak.issuer(), **where)) == "app_readonly"
+
+    token, pair, now = closed.token(), closed.secret("pg-ca"), datetime.now(UTC)
+    original, near = pair["ca.crt"], ending(pair, now + timedelta(days=3))
+    over, kept = tmp_path / "over.crt", tmp_path / "kept.crt"
+    over.write_bytes(ending(pair, now - timedelta(hours=1)))
+    kept.write_bytes(near)
+    with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
+        connects(over)
+    patch = json.dumps({"data": {"ca.crt": base64.b64encode(near).decode()}})
+    closed.stage.cluster.kubectl("-n", "databases", "patch", "secret", "pg-ca", "--type=merge", "-p", patch)
+    closed.fleet.follow(renewed, "the operator to renew its authority")
+    _, ends, fetch, copies = AUTHORITY.blocks()
+    fetched = closed.reader.folder / "pg-ca.crt"
+    said = closed.reader.run(fetch)
+    until = x509.load_pem_x509_certificate(fetched.read_bytes()).not_valid_after_utc
+    assert until > now + timedelta(days=80)
+    assert f"{until:%H:%M:%S %Y GMT}" in said
+    closed.fleet.follow(lambda: f"{until:%Y-%m-%d %H:%M:%S}" in closed.reader.run(ends), "the Cluster to say so")
+    assert connects(fetched)
+    assert connects(kept)
+    closed.reader.run(f"kubectl create namespace shop --dry-run=client -o yaml | kubectl apply -f -\n{copies}")
+    held = json.loads(closed.reader.run("kubectl -n shop get configmap pg-ca -o json"))["data"]
+    assert held == {"ca.crt": fetched.read_text()}
+
+
+def copied(shipped: Sequence[Mapping[str, Any]], from_the_running_one: str) -> Json:
+    """The Cluster with another name, and with what the page writes."""
     cluster: Json = copy.deepcopy(next(dict(each) for each in shipped if each["kind"] == "Cluster"))
-    (page,) = map(yaml.safe_load, RESTORE.blocks("yaml"))
     cluster["metadata"]["name"] = "restored"
-    cluster["spec"] |= page["spec"]
+    cluster["spec"] |= yaml.safe_load(from_the_running_one)["spec"]
     return cluster
 
 
 @pytest.mark.story("restore", "copy", on="operator")
 def test_a_new_cluster_from_the_running_one(closed: Runbooks) -> None:
     query(closed, "CHECKPOINT")  # which a copy would begin with, and take its time for
-    (closed.reader.folder / "manifests.yaml").write_text(yaml.safe_dump(copied(closed.shipped)))
-    (look,) = RESTORE.blocks()
+    _, source, look = RESTORE.blocks()
+    folder = closed.reader.folder
+    closed.reader.run(source)
+    cluster = copied(closed.shipped, (folder / "from-the-running-one.yaml").read_text())
+    (folder / "manifests.yaml").write_text(yaml.safe_dump(cluster))
     closed.reader.run(look)
     closed.reader.run("kubectl apply -f manifests.yaml")
     with Fleet.start(closed.stage.operator, closed.kubelet, "databases", "restored") as restored:
@@ -365,7 +427,7 @@ def test_the_module_is_rolled_and_back(pair: Runbooks) -> None:
         return seen
 
     pair.stage.kubelet.images.register(NEXT, image.module(18))
-    roll, phase = MODULE.blocks()
+    _, roll, phase = MODULE.blocks()
     pair.reader.run(roll)
     assert await_module(NEXT)[-1] == primary
     assert pair.reader.run(phase) == "Cluster in healthy state"
@@ -379,14 +441,12 @@ def test_the_module_is_rolled_and_back(pair: Runbooks) -> None:
 def test_a_planned_switchover(pair: Runbooks) -> None:
     token = pair.token()
     assert pair.fleet.primary == "pg-1"
-    promote, primary = SWITCHOVER.blocks()
+    _, promote, primary = SWITCHOVER.blocks()
     pair.reader.run(promote)
     pair.fleet.follow(lambda: pair.reader.run(primary) == "pg-2", "the switchover")
     pair.fleet.await_healthy()
     assert gets_in(pair, token)
-    assert re.search(
-        r"^pg .* pg-2$", pair.reader.run(f"{SWITCHOVER.command('get cluster')} -n databases"), re.MULTILINE
-    )
+    assert re.search(r"^pg .* pg-2$", pair.reader.run(SWITCHOVER.command("get cluster")), re.MULTILINE)
 
 
 @pytest.mark.story("switchover", "failover", on="operator")

@@ -1,4 +1,4 @@
-"""The runbooks: what the index says was tried is what the tests' marks say, and each page has its four parts."""
+"""The runbooks: what is said to be tried is what the tests' marks say, and each page has its parts."""
 
 import re
 from pathlib import Path
@@ -39,9 +39,27 @@ def test_a_page_has_its_parts_in_their_order(story: Story) -> None:
     assert [heading for heading in headings if heading in PARTS] == PARTS
 
 
+@pytest.mark.parametrize("story", stories.stories().values(), ids=lambda story: str(story.page))
+def test_a_page_says_what_of_it_was_tried(story: Story) -> None:
+    page = (FOLDER / story.page).read_text()
+    anchor = re.sub(r"[^\w\- ]", "", story.title.lower()).replace(" ", "-")
+    assert f"(tried.md#{anchor})" in page
+    assert page.index(stories.names()) < page.index("## What you see")
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_first_block_of_its_own_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stories, "_FOLDER", tmp_path)
+    monkeypatch.setattr(stories, "stories", lambda: SAMPLE | {"up": Story("up.md", "It is up", {})})
+    (tmp_path / "down.md").write_text("```sh\ncluster=pg\n```\n")
+    (tmp_path / "up.md").write_text("```sh\ncluster=other\n```\n")
+    with pytest.raises(ValueError, match=r"down\.md, up\.md"):
+        stories.names.__wrapped__()
+
+
 def test_every_page_is_a_story() -> None:
     pages = {page.name for page in FOLDER.glob("*.md")}
-    assert pages == {"index.md", *(story.page for story in stories.stories().values())}
+    assert pages == {"index.md", "tried.md", *(story.page for story in stories.stories().values())}
 
 
 @pytest.mark.parametrize(("name", "step"), STEPS)
