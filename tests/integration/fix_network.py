@@ -1,6 +1,7 @@
 """A service that listens for servers on other hosts, with an authority of its own, and a server played by plain TLS."""
 
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -101,6 +102,12 @@ class NetworkService:
         """POST a login."""
         head = b"POST /v1/login HTTP/1.1\r\nHost: pgbearer\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
         return self.send(certificate, head % len(body) + body)
+
+    def known_ends(self) -> dict[str, float]:
+        """Until when the certificates are good that servers showed last, by server, as the metric has it."""
+        name = "pgbearer_caller_certificate_expires_timestamp_seconds"
+        found = re.findall(rf'^{name}\{{server="(\w+)"\}} (\S+)$', self.service.http("/metrics")[1], re.MULTILINE)
+        return {server: float(until) for server, until in found}
 
     def login(self, certificate: Certificate, **changes: Any) -> dict[str, Any]:
         """What the module would be answered; anything but a decision fails the test."""

@@ -15,7 +15,7 @@ from tests.parts.debian import INSIDE, PROMETHEUS, DebianRoot
 A = {"namespace": "anywhere", "pod": "a", "job": "whatever", "endpoint": "http"}
 """The labels of a pod that is measured, in no namespace and by no job that the rules name."""
 B = A | {"pod": "b"}
-NAMESPACE = {"namespace": A["namespace"]}
+JOB = {name: A[name] for name in ("namespace", "job")}
 FALLS = "1x5 0x60"
 """A sample each minute: good for the first six, bad from then on."""
 GOOD = "1x200"
@@ -46,12 +46,18 @@ def bucket(le: str) -> str:
     return series("pgbearer_decision_seconds_bucket", decision="allow", le=le)
 
 
-OURS = {"namespace": "databases", "pod": "a"}
+OURS = {"namespace": "databases", "pod": "a", "job": "databases/pgbearer"}
+BESIDE = OURS | {"job": "databases/orders-pgbearer"}
+"""Of another Cluster in the same namespace."""
 ISSUER = {"issuer": "corp"}
 CASES = [
     Case(
         "PgbearerGone",
-        {series("pgbearer_ready", OURS): "1x10 stale", series("pgbearer_ready"): GOOD},
+        {
+            series("pgbearer_ready", OURS): "1x10 stale",
+            series("pgbearer_ready", BESIDE): GOOD,
+            series("pgbearer_ready"): GOOD,
+        },
         "10m",
         "17m",
         {"namespace": "databases"},
@@ -84,25 +90,27 @@ CASES = [
         {fault("keys_stale"): "0x5 1+1x30", fault("no_rule"): "0+9x60"},
         "6m",
         "10m",
-        NAMESPACE | {"reason": "keys_stale"},
+        JOB | {"reason": "keys_stale"},
     ),
-    Case(
-        "PgbearerSlow", {bucket("1"): "0+1x60", bucket("5"): "0+9x60", bucket("+Inf"): "0+9x60"}, "9m", "13m", NAMESPACE
-    ),
+    Case("PgbearerSlow", {bucket("1"): "0+1x60", bucket("5"): "0+9x60", bucket("+Inf"): "0+9x60"}, "9m", "13m", JOB),
     Case(
         "PgbearerForgedTokens",
         {fault("signature_invalid"): LEAPS, fault("token_expired"): "0+99x60"},
         "20m",
         "22m",
-        NAMESPACE,
+        JOB,
     ),
     Case("PgbearerPolicyRefused", {series("pgbearer_config_ok"): FALLS}, "10m", "12m", A),
     Case(
         "PgbearerPoliciesDiffer",
-        {series("pgbearer_config_info", digest="1"): GOOD, series("pgbearer_config_info", B, digest="2"): "_x5 1x60"},
+        {
+            series("pgbearer_config_info", digest="1"): GOOD,
+            series("pgbearer_config_info", B, digest="2"): "_x5 1x60",
+            series("pgbearer_config_info", A | {"job": "another Cluster's"}, digest="3"): GOOD,
+        },
         "14m",
         "17m",
-        NAMESPACE,
+        JOB,
     ),
     Case("PgbearerRevocationsForgotten", {series("pgbearer_revocations_forgotten"): "0x5 2x20"}, "5m", "6m", A),
     Case("PgbearerCertificateRefused", {series("pgbearer_tls_ok"): FALLS}, "10m", "12m", A),
@@ -117,11 +125,22 @@ CASES = [
         A,
     ),
     Case(
+        "PgbearerCallerCertificateEnds",
+        {
+            series("pgbearer_caller_certificate_expires_timestamp_seconds", server="pg"): f"{14 * 86400 + 3600}x200",
+            series("pgbearer_caller_certificate_expires_timestamp_seconds", server="of old"): "3600x200",
+            series("pgbearer_caller_certificate_expires_timestamp_seconds", B, server="of old"): f"{99 * 86400}x200",
+        },
+        "115m",
+        "130m",
+        JOB | {"server": "pg"},
+    ),
+    Case(
         "PgbearerStrangers",
         {series("pgbearer_tls_refused_total", reason="unknown"): LEAPS},
         "20m",
         "22m",
-        NAMESPACE | {"reason": "unknown"},
+        JOB | {"reason": "unknown"},
     ),
 ]
 
@@ -168,6 +187,17 @@ def alert(rule: dict[str, Any], about: dict[str, str]) -> dict[str, Any]:
     return {"exp_labels": about | rule["labels"], "exp_annotations": filled}
 
 
+def test_they_lead_to_the_readers_copy_of_the_page(rules: list[dict[str, Any]], tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (CNPG.parent / "docs/alerts.md").read_text(), re.DOTALL)
+    said = yaml.safe_load(block)
+    made = with_components(tmp_path, ["overlays/service"], ["components/monitoring"], **said)
+    (group,) = made.one("PrometheusRule", "pgbearer")["spec"]["groups"]
+    page = said["replacements"][0]["sourceValue"]
+    assert [rule["annotations"]["runbook_url"] for rule in group["rules"]] == [
+        f"{page}#{rule['alert'].lower()}" for rule in rules
+    ]
+
+
 def test_each_is_tried(rules: list[dict[str, Any]]) -> None:
     assert {rule["alert"] for rule in rules} == {case.alert for case in CASES}
 
@@ -179,7 +209,10 @@ def test_each_fires_when_it_should_and_not_before(rules: list[dict[str, Any]], t
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("PgbearerGone", "databases", "elsewhere"),
+        ("PgbearerGone", 'namespace="databases"', 'namespace="elsewhere"'),
+        ("PgbearerGone", 'job=~"databases/(pgbearer|pg)"', 'job!=""'),
+        ("PgbearerPoliciesDiffer", "(namespace, job) (count", "(namespace) (count"),
+        ("PgbearerCallerCertificateEnds", "max by (namespace, job, server)", "min by (namespace, job, server)"),
         ("PgbearerNotMeasured", "(namespace, job, endpoint)", "(namespace, pod)"),
         ("PgbearerIssuerAway", "1800", "3600"),
         ("PgbearerFaults", "keys_stale|", ""),

@@ -26,7 +26,7 @@ SERIES = {
 }
 """Every series of docs/metrics.md, and its labels."""
 MAKE_CERTIFICATES = CNPG / "components/certificates-secret/make-certificates"
-OF_PODS = {"namespace", "pod"}
+OF_PODS = {"namespace", "pod", "job"}
 """Labels that a PodMonitor puts on all of them."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from tests.integration.fix_network import (
     PAY,
@@ -76,6 +77,25 @@ def test_a_certificate_that_does_not_verify_is_refused_and_nothing_is_read(
     assert network.refused("handshake") == 1
     assert network.service.decisions() == []
     assert network.login(network.pay)["decision"] == "allow"
+
+
+def test_until_when_each_servers_certificate_is_good_is_measured(network: NetworkService) -> None:
+    def end(certificate: Certificate) -> float:
+        return x509.load_pem_x509_certificates(certificate.cert_file.read_bytes())[0].not_valid_after_utc.timestamp()
+
+    assert network.known_ends() == {}
+    soon = network.authority.client("soon", [PAY], days=3)
+    stranger = network.authority.client("stranger", ["stranger.test"], days=1)
+    network.login(soon)
+    network.login(network.shop)
+    assert network.post(stranger, b"{}").status == 403
+    assert network.known_ends() == {"pay": end(soon), "shop": end(network.shop)}
+    network.login(network.pay)
+    assert network.known_ends() == {"pay": end(network.pay), "shop": end(network.shop)}
+    servers = network.service.settings["servers"]
+    network.service.change(servers={name: servers[name] for name in servers if name != "pay"})
+    network.service.await_line("reloaded")
+    assert network.known_ends() == {}
 
 
 @pytest.mark.parametrize(

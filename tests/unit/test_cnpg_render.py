@@ -1,6 +1,7 @@
 """What `pgbearer cnpg render` makes of a spec, and what it refuses with nothing written."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ TWO: dict[str, Any] = {
 MODES: list[dict[str, Any]] = [
     {"mode": "service"},
     {"mode": "sidecar"},
-    {"certificates": "secret", "monitoring": True},
+    {"certificates": "secret", "monitoring": True, "alerts_page": "https://docs.example.org/alerts"},
     {"certificates": "external", "external": {"store": "s", "path": "a/b"}, "storage_class": "fast"},
     {"mode": "sidecar", "monitoring": True, "resources": {"cpu": "500m", "memory": "2Gi"}, **CA},
     {"mesh": "istio", "mesh_clients": ["eshop/web"]},
@@ -255,6 +256,9 @@ NOTED: list[tuple[dict[str, Any], list[str]]] = [
     ({"issuer": "https://keycloak.sso.svc.cluster.local/realms/corp"}, ["issuer"]),
     ({"issuer": "https://keycloak/realms/corp"}, ["issuer"]),
     ({"issuer": "https://svc.example.org/realms/corp"}, []),
+    ({"monitoring": True}, ["alerts_page"]),
+    ({"monitoring": True, "alerts_page": "https://docs.example.org/alerts"}, []),
+    ({"alerts_page": "https://docs.example.org/alerts"}, ["alerts_page"]),
     ({"mode": "sidecar", "replicas": 3, "certificates": "secret"}, ["replicas", "certificates"]),
 ]
 """What is rendered, and which keys something is said of."""
@@ -265,6 +269,27 @@ def test_what_is_to_be_known_is_said(change: dict[str, Any], paths: list[str]) -
     said = list(map(str, made(**{"images": {"service": "r/p:1", "module": "r/m:1-18-trixie"}, **change}).notes))
     assert sorted(map(_path, said)) == sorted(paths), said
     assert all(" notice: " in each and each.startswith("s.yaml:") for each in said)
+
+
+def test_alerts_are_of_the_cluster_and_lead_to_the_page_of_the_spec() -> None:
+    def rules(**change: Any) -> list[dict[str, Any]]:
+        (group,) = one(made(monitoring=True, **change), "PrometheusRule")["spec"]["groups"]
+        found: list[dict[str, Any]] = group["rules"]
+        return found
+
+    page = "https://docs.example.org/alerts"
+    (gone, *_) = rules()
+    assert gone["expr"] == 'absent(pgbearer_ready{namespace="shop", job=~"shop/(orders-pgbearer|orders)"})'
+    assert gone["labels"]["postgresql_cluster"] == "orders"
+    assert "of orders in shop;" in gone["annotations"]["summary"]
+    names = [
+        f"{each['metadata']['namespace']}/{each['metadata']['name']}"
+        for each in made(monitoring=True).objects
+        if each["kind"] == "PodMonitor"
+    ]
+    assert all(re.fullmatch(r"shop/(orders-pgbearer|orders)", name) for name in names)
+    links = [rule["annotations"]["runbook_url"] for rule in rules(alerts_page=page)]
+    assert links == [f"{page}#{rule['alert'].lower()}" for rule in rules()]
 
 
 def test_a_namespace_that_exists_is_left_alone() -> None:

@@ -10,7 +10,7 @@ from pgbearer.service.exchange import Peer
 from pgbearer.service.judge import Judgement
 from pgbearer.service.metrics import Metrics
 from pgbearer.service.recording import login_record
-from pgbearer.service.tls_connection import TlsConnection, names_of
+from pgbearer.service.tls_connection import TlsConnection, expires_of, names_of
 from pgbearer.service.tls_listener import A_CROWD, MAX_HANDSHAKES, Refusals, TlsListener
 from pgbearer.wire import Reason
 from tests.parts.login import login_request
@@ -45,6 +45,28 @@ def test_a_certificate_is_known_by_its_spiffe_id_alone_or_its_dns_names(
 ) -> None:
     assert names_of(certificate(*names)) == known
     assert names_of({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [
+        ("Jan  1 00:00:00 2030 GMT", 1893456000.0),
+        ("Dec 31 23:59:59 9999 GMT", 253402300799.0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_until_when_a_certificate_is_good(text: str, until: float | None) -> None:
+    assert expires_of({"notAfter": text}) == until
+    assert expires_of({}) is None
+
+
+def test_another_file_forgets_until_when_certificates_of_servers_are_good() -> None:
+    metrics = Metrics()
+    metrics.caller_expires.labels("pay").set(1893456000)
+    assert b'{server="pay"} 1.893456e+09' in metrics.exposition()
+    metrics.loaded("0" * 64, 1.0)
+    assert b'server="pay"' not in metrics.exposition()
 
 
 def test_a_flood_of_refusals_is_a_number_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ from pgbearer.cnpg.spec import Images, Spec
 __all__ = ["changed"]
 
 _NAMESPACE: Final = "databases"
-_OF_CLUSTER: Final = "pgbearer.example/reached-as"
+_OF_CLUSTER: Final = ("pgbearer.example/reached-as", "postgresql_cluster")
 _OF_NAMESPACE: Final = ("kubernetes.io/metadata.name", "namespace")
 _CONFIG_MAP: Final = '{"configMap": {"name": "%s"}}'
 """In the text of the patch that has the sidecar."""
@@ -57,7 +57,7 @@ def _renamed(value: Any, spec: Spec, names: Mapping[str, str], key: str = "", wi
         case str():
             if value in names and refers(key, within):
                 return names[value]
-            if key == _OF_CLUSTER:
+            if key in _OF_CLUSTER:
                 return spec.name
             if key in _OF_NAMESPACE and value == _NAMESPACE:
                 return spec.namespace
@@ -75,6 +75,8 @@ def _texts(spec: Spec) -> tuple[tuple[str, str], ...]:
         (f"{CLUSTER}.{_NAMESPACE}.svc", f"{spec.name}.{spec.namespace}.svc"),
         (f"{CLUSTER}.{_NAMESPACE}.pgbearer.example", f"{spec.name}.{spec.namespace}.pgbearer.example"),
         (f'namespace="{_NAMESPACE}"', f'namespace="{spec.namespace}"'),
+        (f'"{_NAMESPACE}/({SERVICE}|{CLUSTER})"', f'"{spec.namespace}/({service_of(spec.name)}|{spec.name})"'),
+        (f"of {CLUSTER} in {_NAMESPACE};", f"of {spec.name} in {spec.namespace};"),
         (shipped.module, spec.images.module),
         (shipped.service, spec.images.service),
         (shipped.postgres, spec.images.postgres),
@@ -189,6 +191,13 @@ def _clients(spec: Spec) -> Sequence[tuple[str, str]]:
     return [(spec.namespace, spec.name), *pairs]
 
 
+def _alerts(made: Object, spec: Spec) -> None:
+    for group in made["spec"]["groups"]:
+        for rule in group["rules"]:
+            page, _, alert = rule["annotations"]["runbook_url"].partition("#")
+            rule["annotations"]["runbook_url"] = f"{spec.alerts_page or page}#{alert}"
+
+
 def _certificate(made: Object, spec: Spec) -> None:
     """Its name for people may have 64 characters (RFC 5280, ub-common-name), which two long names exceed."""
     if len(made["spec"]["commonName"]) > _COMMON_NAME:
@@ -228,6 +237,7 @@ _CHANGES: Final[Mapping[str, Callable[[Object, Spec], None]]] = {
     "PeerAuthentication": _peers,
     "AuthorizationPolicy": _istio,
     "MeshTLSAuthentication": _linkerd,
+    "PrometheusRule": _alerts,
     "Certificate": _certificate,
     "ExternalSecret": _external,
     "ClusterSPIFFEID": _registration,

@@ -29,6 +29,12 @@ def notes(spec: Spec) -> Iterator[Problem]:
             message = f"{image[:200]} is an example, which nobody has published"
             hint = "build it (cnpg/image), and name your registry"
             yield Problem(path=("images", name), message=message, hint=hint, severity="notice")
+    if spec.monitoring and spec.alerts_page is None:
+        hint = "put up docs/alerts.md where your people read, and say its address"
+        yield Problem(path=("alerts_page",), message="alerts lead to an example", hint=hint, severity="notice")
+    if spec.alerts_page is not None and not spec.monitoring:
+        hint = "say monitoring: true, or take it out"
+        yield Problem(path=("alerts_page",), message="has no effect without monitoring", hint=hint, severity="notice")
     if spec.mode == "sidecar":
         for key in _OF_PODS_OF_ITS_OWN:
             if key in spec.model_fields_set:

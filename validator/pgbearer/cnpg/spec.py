@@ -199,6 +199,8 @@ class Spec(Section):
     mesh_clients: Annotated[tuple[_AccountName, ...], Field(strict=False, max_length=200)] = ()
     """Service accounts that reach PostgreSQL through the mesh, beside those of `workloads`."""
     monitoring: bool = False
+    alerts_page: _Https | None = None
+    """Where your copy of docs/alerts.md is, for who is alerted. Left out: an address that is an example."""
     instances: Annotated[int, Field(ge=1, le=20)] = 3
     replicas: Annotated[int, Field(ge=1, le=8)] = 2
     """Of the service, at least."""

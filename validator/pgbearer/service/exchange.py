@@ -55,6 +55,8 @@ class Peer:
     """Over the network: its address and port."""
     whence: str | None = None
     """Over the network: what one sender has of addresses, for limits (`pgbearer.service.whence`)."""
+    expires: float | None = None
+    """Over the network: until when that certificate is good, epoch seconds."""
 
     @classmethod
     def of(cls, transport: asyncio.BaseTransport) -> "Peer":

@@ -128,6 +128,8 @@ class NetworkLoginHandler(LoginHandler):
         refusal = super().connected(exchange)
         caller, _ = self._callers[exchange]
         if caller is not None:
+            if exchange.peer.expires is not None:
+                self._metrics.caller_expires.labels(caller).set(exchange.peer.expires)
             return refusal
         known = ", ".join(exchange.peer.names)[:_MOST_NAMES] or "no SPIFFE ID or DNS name"
         why = f"its certificate ({known}) is of no server under servers:"

@@ -129,6 +129,13 @@ TLS_EXPIRES: Final = Measure(
     "gauge",
     "Until when the certificate in use is good, seconds since the epoch; 0 without listen.tls.",
 )
+CALLER_EXPIRES: Final = Measure(
+    "pgbearer_caller_certificate_expires_timestamp_seconds",
+    "gauge",
+    "Until when the certificate is good that a server over the network showed last, seconds since the epoch; absent "
+    "until it asks, and anew when another file has come into force.",
+    ("server",),
+)
 ADMIN_CALLS: Final = Measure(
     "pgbearer_admin_calls_total", "counter", "Questions and commands on the admin socket, by status.", ("status",)
 )
@@ -166,6 +173,7 @@ TABLE: Final = (
     TLS_RENEWALS,
     TLS_OK,
     TLS_EXPIRES,
+    CALLER_EXPIRES,
     ADMIN_CALLS,
 )
 """Every metric of ours, in the order of the reference page."""
@@ -214,6 +222,7 @@ class Metrics:
         self.tls_renewals = self._counter(TLS_RENEWALS)
         self.tls_ok = self._gauge(TLS_OK)
         self.tls_expires = self._gauge(TLS_EXPIRES)
+        self.caller_expires = self._gauge(CALLER_EXPIRES)
         self.admin_calls = self._counter(ADMIN_CALLS)
 
     def decided(self, server: str | None, answer: Answer, *, seconds: float) -> None:
@@ -234,6 +243,7 @@ class Metrics:
         """Another file is in force, since `at` (epoch seconds)."""
         self._config_info.clear()
         self._config_info.labels(digest).set(1)
+        self.caller_expires.clear()  # other servers may be ours now
         self.config_loaded.set(at)
         self.config_ok.set(1)
 

@@ -12,12 +12,13 @@ import ssl
 import struct
 import termios
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
 from pgbearer.service.exchange import CLOSING_SECONDS, MAX_HEAD_BYTES, Exchange, Peer
 from pgbearer.service.whence import whence
 
-__all__ = ["HANDSHAKE_SECONDS", "Doorkeeper", "TlsConnection", "names_of"]
+__all__ = ["HANDSHAKE_SECONDS", "Doorkeeper", "TlsConnection", "expires_of", "names_of"]
 
 HANDSHAKE_SECONDS: Final = 5.0
 """From connect until both sides have shown their certificates."""
@@ -175,16 +176,18 @@ class TlsConnection(asyncio.Protocol):
         self._tls.do_handshake()
         self._flush()
         self._timer.cancel()
-        peer = Peer(0, -1, -1, self._names(), self.address, self.whence)
+        certificate = self._shown()
+        peer = Peer(0, -1, -1, names_of(certificate), self.address, self.whence, expires_of(certificate))
         self._exchange = self._door.passed(self, peer)
         self._door.left(self)
         self._exchange.connection_made(_Sealed(self))
 
-    def _names(self) -> tuple[str, ...]:
+    def _shown(self) -> Mapping[str, Any]:
+        """The peer's verified certificate."""
         try:
-            return names_of(self._tls.getpeercert() or {})
+            return self._tls.getpeercert() or {}
         except ValueError:  # a name that is no text is nobody's
-            return ()
+            return {}
 
     def _decrypted(self) -> Iterator[bytes]:
         while not self._over:
@@ -233,6 +236,24 @@ def names_of(certificate: Mapping[str, Any]) -> tuple[str, ...]:
     if uris:
         return uris if len(uris) == 1 and _SPIFFE_ID.fullmatch(uris[0]) else ()
     return tuple(name.lower() for kind, name in names if kind == "DNS" and _DNS_NAME.fullmatch(name))
+
+
+def expires_of(certificate: Mapping[str, Any]) -> float | None:
+    """Until when it is good, epoch seconds; None if it does not say so in a form that is known.
+
+    Args:
+        certificate: as for `names_of`.
+    """
+    return _epoch(str(certificate.get("notAfter", "")))
+
+
+@lru_cache(maxsize=64)
+def _epoch(text: str) -> float | None:
+    """The few servers that there are show the same again and again."""
+    try:
+        return float(ssl.cert_time_to_seconds(text))
+    except ValueError:
+        return None
 
 
 def _said(error: ssl.SSLError) -> str:
