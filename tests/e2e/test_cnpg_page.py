@@ -117,7 +117,8 @@ def service_pods(kubelet: Kubelet, undo: ExitStack) -> list[Pod]:
 def test_what_the_page_says_is_so(
     reader: Reader, operator_stage: OperatorStage, kubelet: Kubelet, keycloak: Keycloak
 ) -> None:
-    look, apply, fetch, make = PAGE.blocks()
+    have, look, apply, fetch, make = PAGE.blocks()
+    reader.run(have)
     assert "nothing to mend" in reader.run(look)
     assert "cluster.postgresql.cnpg.io/pg created" in reader.run(apply)
     assert "shop" in reader.run("kubectl get namespaces -l pg.databases.pgbearer.example/may-reach=postgresql -o name")
