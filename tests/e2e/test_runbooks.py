@@ -243,7 +243,7 @@ def test_why_a_login_was_refused_is_found_in_the_logs(closed: Runbooks) -> None:
     assert closed.refusal(closed.token(), "app_readwrite") == "role_not_allowed"
     last = closed.reader.run(EXPLAIN.command("grep 'login refused'")).splitlines()[-1]
     (decision,) = re.findall(r"Decision (\w+)", json.loads(last)["record"]["detail"])
-    (ask,) = (each for each in EXPLAIN.blocks() if "exec pg-1" in each)
+    (ask,) = (each for each in EXPLAIN.blocks() if "exec $cluster-1" in each)
     assert "role_not_allowed" in closed.reader.run(ask.replace(SAMPLE, decision))
 
 

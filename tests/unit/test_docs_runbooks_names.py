@@ -28,7 +28,8 @@ SPEC: Final = {
     "database": NAMES["database"],
     "roles": [{"name": "orders_reader", "inherits": ["pg_read_all_data"]}],
 }
-PAGES: Final = [Page("alerts.md"), *(Page(f"runbooks/{story.page}") for story in stories.stories().values())]
+RUNBOOKS: Final = [Page("alerts.md"), *(Page(f"runbooks/{story.page}") for story in stories.stories().values())]
+PAGES: Final = [Page("explain.md"), Page("runbooks/index.md"), *RUNBOOKS]
 NAME: Final = r"([\w.-]+)"
 REFERENCES: Final[Mapping[str, str]] = {
     "Namespace": rf"(?:-n|--namespace) {NAME}",
@@ -62,12 +63,16 @@ def there() -> Mapping[str, set[str]]:
 
 
 def commands(page: Page) -> Iterator[str]:
-    """Those of the page but for its first block, and the lines that it writes into files, with the names put in."""
+    """Those of the page, and the lines that they write into files, with the names put in."""
     prose = re.sub(r"```.*?```", "", page.text, flags=re.DOTALL)
     inline = re.findall(r"`((?:kubectl|pgbearer|pod/)[^`\n]*)`", prose)
-    assert page.blocks()[0] == FIRST
-    for text in [*page.blocks()[1:], *inline]:
+    for text in [*page.blocks(), *inline]:
         yield from Template(text).safe_substitute(NAMES | {"applications": "cnpg-system"}).splitlines()
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: str(page.name))
+def test_the_names_are_said_first(page: Page) -> None:
+    assert page.blocks()[0] == FIRST
 
 
 def strangers(command: str, made: set[str]) -> list[tuple[str, str]]:
