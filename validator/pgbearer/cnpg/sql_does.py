@@ -30,6 +30,7 @@ _BEFORE_NAMES: Final = frozenset({"role", "user", "group", "admin", "to", ","})
 _NAMED_AS_WORDS: Final = 8
 """Names in one statement that are words which begin one."""
 _FALSE: Final = frozenset({"'false", "'f", "'off", "'of", "'no", "'n", "'0"})
+_DEFINES: Final = (["function"], ["routine"])
 _MARKS: Final = frozenset(";,().")
 
 
@@ -71,8 +72,25 @@ def _of(words: Sequence[str]) -> Iterator[Does]:
             yield Does("server", "", f"the table {name(word)}")
         elif name(word).lower() in _LIBRARIES and not {"set", "system"}.isdisjoint(words[max(index - 2, 0) : index]):
             yield Does("server", "", f"which libraries are loaded, by {name(word).lower()}")
+        elif name(word) == "set_config":
+            yield from _set_config(words, index)
         elif word == "execute" and not _is_constant(words, index + 1):
             yield Does("unseen", "", "EXECUTE runs what is put together, or not here")
+
+
+def _set_config(words: Sequence[str], index: int) -> Iterator[Does]:
+    """SET as a function, whose first argument is the setting; a right to it, or its definition, is no call."""
+    before = index - 2 if words[max(index - 2, 0) : index] == ["pg_catalog", "."] else index
+    if words[index + 1 : index + 2] != ["("] or words[max(before - 1, 0) : before] in _DEFINES:
+        return
+    first, following = (*words[index + 2 : index + 4], "", "")[:2]
+    setting = first.removeprefix("'")
+    if first == setting or "\\" in setting or following != ",":
+        yield Does("unseen", "", "set_config sets what is put together, or named elsewhere")
+    elif setting in _LIBRARIES:
+        yield Does("server", "", f"which libraries are loaded, by set_config of {setting}")
+    elif setting.startswith("pgbearer."):
+        yield Does("server", "", f"the module's {setting}, by set_config")
 
 
 def _is_written(words: Sequence[str], index: int) -> bool:
