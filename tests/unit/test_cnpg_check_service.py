@@ -266,6 +266,9 @@ TABLE: list[tuple[Change, list[str]]] = [
     (endpoint("tcp://pgbearer.prod.svc:8443?hostname=pgbearer.databases.svc"), ["endpoint_namespace"]),
     (endpoint("tcp://pgbearer.prod.svc.cluster.local:8443?hostname=pgbearer.databases.svc"), ["endpoint_namespace"]),
     (moved, ["endpoint_namespace"]),
+    (lambda whole: whole.pop("address"), ["endpoint_service"]),
+    (endpoint("tcp://logins.databases.svc:8443?hostname=pgbearer.databases.svc"), ["endpoint_service"]),
+    (lambda whole: whole["address"]["spec"].update(selector={"app": "other"}), ["endpoint_service"]),
     # What comes twice
     (twice("policy", data={"pgbearer.yaml": POLICY + "# another\n"}), ["object_twice"]),
     (twice("service", metadata=WHOLE["service"]["metadata"] | {"labels": {"a": "b"}}), ["object_twice"]),
@@ -310,6 +313,13 @@ WELL: list[Change] = [
     both(moved, endpoint("tcp://pgbearer.prod.svc:8443?hostname=pgbearer.databases.svc")),
     endpoint("tcp://logins.example:8443?hostname=logins.example"),
     both(endpoint("tcp://pgbearer.prod.svc:8443?hostname=pgbearer.prod.svc"), lambda whole: whole.pop("address")),
+    lambda whole: (whole.pop("address"), whole.pop("service")),
+    lambda whole: (
+        whole.pop("address"),
+        *(whole[of]["metadata"].update(namespace="logins") for of in ("service", "to service")),
+    ),
+    lambda whole: whole["address"]["spec"].update(selector={"app": "pgbearer"}),
+    lambda whole: whole["address"]["metadata"].pop("namespace"),
     twice("policy"),
     twice("address", metadata={"name": "pgbearer", "namespace": "other"}),
 ]

@@ -8,7 +8,7 @@ from pgbearer.cnpg.about_settings import NETWORK
 from pgbearer.cnpg.beside import beside, settings_beside
 from pgbearer.cnpg.cluster import is_cluster, read_cluster
 from pgbearer.cnpg.finding import Found
-from pgbearer.cnpg.pods import TEMPLATES, at, containers, serves
+from pgbearer.cnpg.pods import TEMPLATES, at, containers, labels_of_service, serves
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 
@@ -79,12 +79,38 @@ def service_is_where_it_is_asked(manifests: Sequence[Manifest]) -> _About:
                 yield cluster, Found("endpoint_namespace", path, message, hint)
 
 
+def service_is_among_what_is_given(manifests: Sequence[Manifest]) -> _About:
+    """Where the service's pods are given, so is its Service, or its name leads nowhere; else it is not known."""
+    for cluster in filter(is_cluster, manifests):
+        for path, endpoint in _network(cluster):
+            name, namespace = _address(endpoint["host"]) or ("", "")
+            near = [each for each in manifests if name and _namespace(each) in ("", namespace)]
+            pods = [labels for each in near if (labels := labels_of_service(each)) is not None]
+            services = [each for each in manifests if each.kind == "Service" and not each.group]
+            named = [each for each in services if each.metadata.get("name") == name]
+            if not pods or any(_leads_to(each, pods) for each in named if each in near):
+                continue
+            if named and not any(each in near for each in named):
+                continue  # `service_is_where_it_is_asked` tells of it
+            said = "selects none of the service's pods" if named else "is not among what was given, and its pods are"
+            message = f"asks the Service {name[:63]} of the namespace {namespace[:63]}, which {said}"
+            hint = "name the Service of those pods; if it is made elsewhere, give that too"
+            yield cluster, Found("endpoint_service", path, message, hint)
+
+
 CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
     servers_are_known,
     sockets_are_served,
     service_has_the_name,
     service_is_where_it_is_asked,
+    service_is_among_what_is_given,
 )
+
+
+def _leads_to(service: Manifest, pods: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it selects some of these; one without a selector leads to what somebody else writes."""
+    wanted = mapping(at(service, ("spec",)).get("selector"))
+    return not wanted or any(wanted.items() <= labels.items() for labels in pods)
 
 
 def _network(cluster: Manifest) -> Iterator[tuple[KeyPath, Mapping[str, str]]]:

@@ -7,7 +7,7 @@ from pgbearer.cnpg import operator
 from pgbearer.cnpg.beside import beside, is_policy
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
-from pgbearer.cnpg.pods import TEMPLATES, at, containers, serves
+from pgbearer.cnpg.pods import at, labels_of_service
 from pgbearer.cnpg.reach import lets_everybody_in, mesh_selector
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
@@ -19,11 +19,11 @@ _CATALOGS: Final = ("ImageCatalog", "ClusterImageCatalog")
 
 def networks_are_closed(manifests: Sequence[Manifest]) -> _About:
     """Where the service is given too, so is who may reach it, or everybody in the Kubernetes cluster may."""
-    served = [each for each in manifests if _labels_of_service(each) is not None]
+    served = [each for each in manifests if labels_of_service(each) is not None]
     if not served and not any(map(is_policy, manifests)):
         return
     for each in manifests:
-        labels = _labels_of_instances(each) if is_cluster(each) else _labels_of_service(each)
+        labels = _labels_of_instances(each) if is_cluster(each) else labels_of_service(each)
         if labels is None:
             continue
         policies = [policy for policy in manifests if _selects(policy, each, labels)]
@@ -40,7 +40,7 @@ def others_open_nothing(manifests: Sequence[Manifest]) -> _About:
     for policy in filter(lets_everybody_in, manifests):
         wanted = mesh_selector(policy)
         for each in manifests if wanted is not None else ():
-            labels = _labels_of_instances(each) if is_cluster(each) else _labels_of_service(each)
+            labels = _labels_of_instances(each) if is_cluster(each) else labels_of_service(each)
             near = policy.kind == "CiliumClusterwideNetworkPolicy" or beside(policy, each)
             if labels is not None and near and wanted is not None and wanted.items() <= labels.items():
                 message = f"it lets everybody reach {each.what[:100]}"
@@ -94,16 +94,6 @@ def _labels_of_instances(cluster: Manifest) -> Mapping[str, Any]:
     """Of its pods and jobs, as far as the Cluster decides it."""
     inherited = mapping(at(cluster, ("spec", "inheritedMetadata")).get("labels"))
     return {**inherited, "cnpg.io/cluster": text(cluster.metadata.get("name"))}
-
-
-def _labels_of_service(manifest: Manifest) -> Mapping[str, Any] | None:
-    """Of its pods, if it is our service in pods of its own; None if not."""
-    path = TEMPLATES.get(manifest.kind)
-    if path is None or not any(
-        place[0] == "containers" and serves(each) for place, each in containers(at(manifest, path))
-    ):
-        return None
-    return mapping(at(manifest, (*path[:-1], "metadata")).get("labels"))
 
 
 def _selects(policy: Manifest, other: Manifest, labels: Mapping[str, Any]) -> bool:

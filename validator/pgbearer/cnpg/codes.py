@@ -106,6 +106,7 @@ CODES: Final[Mapping[str, About]] = {
     "socket_unknown": _error("The module asks at a socket, and no server of the policy has one."),
     "endpoint_name": _error("The service's certificate is not for the name that an endpoint asks for."),
     "endpoint_namespace": _error("An endpoint asks a Service in another namespace than the one that it is in."),
+    "endpoint_service": _warning("The Service that an endpoint asks is not there, or selects no pods of the service."),
     "object_twice": _error("Two objects are one to Kubernetes, so the second takes the place of the first."),
     "image_example": _notice("An image is of registry.example, where nobody has published it: build it."),
     "service_not_probed": _warning("The service has no readiness probe: logins come before it can decide any."),

@@ -8,7 +8,7 @@ from pgbearer.cnpg import operator
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 
-__all__ = ["TEMPLATES", "at", "containers", "decoded_patch", "in_patch", "is_ours", "serves"]
+__all__ = ["TEMPLATES", "at", "containers", "decoded_patch", "in_patch", "is_ours", "labels_of_service", "serves"]
 
 TEMPLATES: Final[Mapping[str, KeyPath]] = {
     "Pod": ("spec",),
@@ -60,6 +60,16 @@ def serves(container: Mapping[str, Any]) -> bool:
     """Whether it looks as if it ran our service, which is what our image runs unless it is told otherwise."""
     words = _words(container)
     return is_ours(container) and ("serve" in words or not any(word in ("proxy", "run", "psql") for word in words))
+
+
+def labels_of_service(manifest: Manifest) -> Mapping[str, Any] | None:
+    """Of its pods, if it is our service in pods of its own; None if not."""
+    path = TEMPLATES.get(manifest.kind)
+    if path is None or not any(
+        place[0] == "containers" and serves(each) for place, each in containers(at(manifest, path))
+    ):
+        return None
+    return mapping(at(manifest, (*path[:-1], "metadata")).get("labels"))
 
 
 def _each_once(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
