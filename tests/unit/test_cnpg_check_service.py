@@ -210,6 +210,8 @@ TABLE: list[tuple[Change, list[str]]] = [
      ["policy_warning"]),
     (settings("realms/corp", "realms/other"), ["issuer_unknown"]),
     (settings("issuer.example/realms/corp", "issuer.example/realms/corp/"), ["issuer_unknown"]),
+    (settings("/etc/pgbearer/tls/ca.crt", "/etc/ssl/certs/ca-certificates.crt"), ["clients_public"]),
+    (settings("/etc/pgbearer/tls/ca.crt", "/etc/pgbearer/../pki/tls/certs/ca-bundle.crt"), ["clients_public"]),
     (container(readinessProbe=None), ["service_not_probed"]),
     (container(securityContext=None), ["service_not_confined"]),
     (container(securityContext=CONFINED | {"readOnlyRootFilesystem": False}), ["service_not_confined"]),
@@ -320,6 +322,7 @@ WELL: list[Change] = [
     ),
     lambda whole: whole["address"]["spec"].update(selector={"app": "pgbearer"}),
     lambda whole: whole["address"]["metadata"].pop("namespace"),
+    settings("/etc/pgbearer/tls/ca.crt", "/etc/pgbearer/etc/ssl/certs/ca.crt"),
     twice("policy"),
     twice("address", metadata={"name": "pgbearer", "namespace": "other"}),
 ]

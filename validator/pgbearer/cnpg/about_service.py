@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from pgbearer.cnpg.about_settings import is_of_the_public
+from pgbearer.cnpg.beside import is_policy, settings_of
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.ours import unlike_ours
 from pgbearer.cnpg.patch import small
@@ -33,6 +35,18 @@ def policy_is_taken(manifest: Manifest) -> Iterator[Found]:
         code = "policy_refused" if problem.is_error else "policy_warning"
         hint = problem.hint or "try it: pgbearer config check pgbearer.yaml"
         yield Found(code, path, f"{where}: {problem.message}" if where else problem.message, hint)
+
+
+def callers_are_certified_for_this_alone(manifest: Manifest) -> Iterator[Found]:
+    """Whoever gets a certificate with the name of a server asks as that; who certifies everybody may give it them."""
+    settings = settings_of(manifest) if is_policy(manifest) else None
+    if settings is None or settings.listen.tls is None:
+        return
+    file = str(settings.listen.tls.client_ca_file)
+    if is_of_the_public(file):
+        message = f"listen.tls.client_ca_file: {file[:200]!r} has the authorities of the public, who may certify others"
+        hint = "mount one for this alone, and name that"
+        yield Found("clients_public", ("data", KEY), message, hint)
 
 
 def service_is_probed(manifest: Manifest) -> Iterator[Found]:
@@ -83,6 +97,7 @@ def service_is_as_it_ships(manifest: Manifest) -> Iterator[Found]:
 
 CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     policy_is_taken,
+    callers_are_certified_for_this_alone,
     service_is_probed,
     service_is_confined,
     service_is_as_it_ships,

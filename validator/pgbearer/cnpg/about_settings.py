@@ -9,7 +9,7 @@ from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.force import Force, libraries
 from pgbearer.config import KeyPath, did_you_mean
 
-__all__ = ["CHECKS", "NETWORK", "SETTINGS"]
+__all__ = ["CHECKS", "NETWORK", "SETTINGS", "is_of_the_public"]
 
 _MODULE: Final = "pgbearer"
 SETTINGS: Final = tuple(
@@ -88,8 +88,8 @@ def service_is_found(force: Force) -> Iterator[Found]:
 def authority_is_of_this_alone(force: Force) -> Iterator[Found]:
     """Who has a public certificate for the service's name would decide who gets in."""
     name = "pgbearer.tls_ca_file"
-    file = posixpath.normpath(force.parameters.get(name, "").strip())
-    if _PUBLIC.fullmatch(file):
+    file = force.parameters.get(name, "").strip()
+    if is_of_the_public(file):
         message = f"{file[:200]!r} has the authorities of the public: one of them may certify another service"
         hint = "mount one for this alone by projectedVolumeTemplate, and name that"
         yield Found("authority_public", (*force.parameters_path, name), message, hint)
@@ -139,6 +139,11 @@ CHECKS: Final = (
     groups_are_forbidden,
     libraries_are_the_servers,
 )
+
+
+def is_of_the_public(file: str) -> bool:
+    """Whether an absolute path is of where distributions have the authorities that browsers believe."""
+    return _PUBLIC.fullmatch(posixpath.normpath(file)) is not None
 
 
 def _wrong(endpoint: str) -> str | None:

@@ -71,6 +71,7 @@ CODES: Final[Mapping[str, About]] = {
     "endpoint_invalid": _error("An endpoint is not of a form that the module takes."),
     "ca_missing": _error("The service is reached over the network without an authority or certificate of its own."),
     "authority_public": _error("The module believes authorities of the public about who the service is."),
+    "clients_public": _error("The service believes authorities of the public about which server asks."),
     "passwords_allowed": _warning("pgbearer.forbid_passwords is empty: a role can give itself a password."),
     "role_password": _warning("The operator keeps a password on a role."),
     "password_unused": About("notice", "A role has a password, which no line asks for."),
