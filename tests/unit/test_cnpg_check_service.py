@@ -198,6 +198,39 @@ def cilium(*rules: dict[str, Any], kind: str = "CiliumNetworkPolicy") -> Change:
     return lambda whole: whole.update(mesh=named(kind, "c", "cilium.io/v2", spec=spec))
 
 
+def linkerd(*authentications: dict[str, Any], port: object = 8443, target: str = "Server", **of_server: Any) -> Change:
+    """A port of the service, and an AuthorizationPolicy for it that asks for all of these."""
+    group = "policy.linkerd.io"
+    references = [{"group": group, "kind": each["kind"], "name": each["metadata"]["name"]} for each in authentications]
+    pods = {"podSelector": {"matchLabels": {"app": "pgbearer"}}, "port": port, "accessPolicy": "deny", **of_server}
+    allowed = {
+        "targetRef": {"kind": target, "name": "login" if target == "Server" else "databases"},
+        "requiredAuthenticationRefs": references,
+    }
+    made = {each["metadata"]["name"]: each for each in authentications}
+    made["server"] = named("Server", "login", f"{group}/v1beta3", spec=pods)
+    made["allowed"] = named("AuthorizationPolicy", "login", f"{group}/v1alpha1", spec=allowed)
+    return lambda whole: whole.update(made)
+
+
+def meshed(*identities: str) -> dict[str, Any]:
+    spec = {"identities": list(identities)}
+    return named("MeshTLSAuthentication", "meshed", "policy.linkerd.io/v1alpha1", spec=spec)
+
+
+def networked(cidr: str) -> dict[str, Any]:
+    spec = {"networks": [{"cidr": cidr}]}
+    return named("NetworkAuthentication", "networked", "policy.linkerd.io/v1alpha1", spec=spec)
+
+
+def authorized(server: dict[str, Any], **client: Any) -> Change:
+    """A ServerAuthorization of the service's port, beside the policy that names who may come."""
+    spec = {"server": server, "client": client}
+    made = named("ServerAuthorization", "old", "policy.linkerd.io/v1beta1", spec=spec)
+    return lambda whole: (linkerd(meshed(PEER))(whole), whole.update(old=made))
+
+
+PEER = "pg.databases.serviceaccount.identity.linkerd.cluster.local"
 SPIFFE = "spiffe://prod.example/ns/databases/sa/pgbearer"
 ROLE = named("DatabaseRole", "r", "postgresql.cnpg.io/v1", spec={"name": "reader", "cluster": {"name": "pg"}})
 TABLE: list[tuple[Change, list[str]]] = [
@@ -247,6 +280,15 @@ TABLE: list[tuple[Change, list[str]]] = [
     (cilium({"fromEntities": ["cluster", "all"]}, kind="CiliumClusterwideNetworkPolicy"), ["network_open"]),
     (cilium({"fromCIDR": ["0.0.0.0/0"]}), ["network_open"]),
     (cilium({"toPorts": [{"ports": [{"port": "5432"}]}]}), ["network_open"]),
+    (linkerd(), ["network_open"]),
+    (linkerd(target="Namespace"), ["network_open"]),
+    (linkerd(meshed("*")), ["network_open"]),
+    (linkerd(networked("0.0.0.0/0")), ["network_open"]),
+    (linkerd(meshed("*"), networked("::/0")), ["network_open"]),
+    (linkerd(meshed(PEER), accessPolicy="all-authenticated"), ["network_open"]),
+    (authorized({"name": "login"}, unauthenticated=True), ["network_open"]),
+    (authorized({"selector": {"matchLabels": {}}}, meshTLS={"identities": ["*"]}), ["network_open"]),
+    (authorized({"name": "login"}, meshTLS={"unauthenticatedTLS": True}), ["network_open"]),
     (reached_as("b"), []),
     (reached_as("c"), ["network_open"]),
     (catalog(19), ["catalog_missing", "extension_mismatch"]),
@@ -285,6 +327,15 @@ WELL: list[Change] = [
     istio({"from": [{"source": {"principals": ["cluster.local/ns/databases/sa/pg"]}}]}),
     istio({}, action="DENY"),
     istio({}, app="other"),
+    linkerd(meshed(PEER)),
+    linkerd(meshed("*"), networked("192.0.2.0/24")),
+    linkerd(meshed(PEER), networked("0.0.0.0/0")),
+    linkerd(port=8080),
+    linkerd(podSelector={"matchLabels": {"app": "other"}}),
+    both(linkerd(meshed("*")), lambda whole: whole.pop("meshed")),  # Linkerd leaves the policy out
+    authorized({"name": "login"}, meshTLS={"identities": [PEER]}),
+    authorized({"name": "login"}, unauthenticated=True, networks=[{"cidr": "192.0.2.0/24"}]),
+    authorized({"name": "other"}, unauthenticated=True),
     cilium({"fromEntities": ["cluster"]}),
     cilium({"fromEntities": ["world"], "toPorts": [{"ports": [{"port": "9187"}]}]}),
     catalog(18),

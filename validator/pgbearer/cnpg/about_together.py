@@ -7,6 +7,7 @@ from pgbearer.cnpg import operator
 from pgbearer.cnpg.beside import beside, is_policy
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
+from pgbearer.cnpg.linkerd import opened
 from pgbearer.cnpg.pods import at, labels_of_service
 from pgbearer.cnpg.reach import lets_everybody_in, mesh_selector
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
@@ -37,8 +38,8 @@ def networks_are_closed(manifests: Sequence[Manifest]) -> _About:
 
 def others_open_nothing(manifests: Sequence[Manifest]) -> _About:
     """Policies of a mesh or of Cilium add to what is let in: the widest counts."""
-    for policy in filter(lets_everybody_in, manifests):
-        wanted = mesh_selector(policy)
+    others = ((policy, mesh_selector(policy)) for policy in filter(lets_everybody_in, manifests))
+    for policy, wanted in (*others, *opened(manifests)):
         for each in manifests if wanted is not None else ():
             labels = _labels_of_instances(each) if is_cluster(each) else labels_of_service(each)
             near = policy.kind == "CiliumClusterwideNetworkPolicy" or beside(policy, each)

@@ -6,11 +6,11 @@ from typing import Any, Final
 from pgbearer.cnpg.pods import at
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
-__all__ = ["lets_everybody_in", "mesh_selector"]
+__all__ = ["MEASURED", "WHOLE", "lets_everybody_in", "mesh_selector"]
 
-_MEASURED: Final = frozenset({"8080", "9187", "http", "metrics", "pgbearer-http"})
+MEASURED: Final = frozenset({"8080", "9187", "http", "metrics", "pgbearer-http"})
 """Ports that tell how it goes, and let nobody in."""
-_WHOLE: Final = ("/0", "/1")
+WHOLE: Final = ("/0", "/1")
 """How blocks end that have every address, or half of them."""
 _ENTITIES: Final = frozenset({"world", "all"})
 
@@ -42,7 +42,7 @@ def mesh_selector(policy: Manifest) -> Mapping[str, Any] | None:
 
 def _is_open(rule: Mapping[str, Any]) -> bool:
     ports = list(_mappings(rule.get("ports")))
-    if ports and all(str(port.get("port")) in _MEASURED and "endPort" not in port for port in ports):
+    if ports and all(str(port.get("port")) in MEASURED and "endPort" not in port for port in ports):
         return False
     peers = list(_mappings(rule.get("from")))
     return not peers or any(map(_is_everybody, peers))
@@ -50,7 +50,7 @@ def _is_open(rule: Mapping[str, Any]) -> bool:
 
 def _is_everybody(peer: Mapping[str, Any]) -> bool:
     if "ipBlock" in peer:
-        return text(mapping(peer["ipBlock"]).get("cidr")).endswith(_WHOLE)
+        return text(mapping(peer["ipBlock"]).get("cidr")).endswith(WHOLE)
     anywhere = "namespaceSelector" in peer and not any(mapping(peer["namespaceSelector"]).values())
     return anywhere and not any(mapping(peer.get("podSelector")).values())
 
@@ -70,12 +70,12 @@ def _is_open_in_cilium(rule: Mapping[str, Any]) -> bool:
         return False
     blocks = [*listing(rule.get("fromCIDR")), *(each.get("cidr") for each in _mappings(rule.get("fromCIDRSet")))]
     named = any(key.startswith("from") for key in rule)
-    whole = any(text(block).endswith(_WHOLE) for block in blocks)
+    whole = any(text(block).endswith(WHOLE) for block in blocks)
     return not named or whole or bool(_ENTITIES & set(map(text, listing(rule.get("fromEntities")))))
 
 
 def _only_measures(ports: object) -> bool:
-    return bool(listing(ports)) and all(str(port) in _MEASURED for port in listing(ports))
+    return bool(listing(ports)) and all(str(port) in MEASURED for port in listing(ports))
 
 
 def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
