@@ -212,7 +212,7 @@ def _built(
 
 def _made_of(folder: Path, workspace: Path | None) -> Sequence[Path]:
     """The files that decide what is built in `folder`."""
-    own = [file for file in sorted(folder.iterdir()) if file.suffix in (".go", ".mod", ".sum")]
+    own = [file for file in sorted(folder.rglob("*")) if file.suffix in (".go", ".mod", ".sum")]
     if workspace is None:
         return own
     pins = [member / file for member in _members(workspace) for file in ("go.mod", "go.sum")]
