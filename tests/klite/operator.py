@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import httpx
 import yaml
 
-from tests.klite import crds, programs
+from tests.klite import controllers, crds, programs
 from tests.klite.cluster import Cluster, ClusterError
 from tests.parts.authority import Authority
 from tests.parts.ports import free_port
@@ -70,17 +70,17 @@ class Operator:
             GoError: a program could not be built.
             ClusterError: one ended, or was not ready in two minutes.
         """
-        made = programs.controller_manager(), programs.operator()
+        program = programs.operator()
         with step("CloudNativePG's operator starts"), ExitStack() as undo:
             cluster.kubectl("apply", "--server-side", "--recursive", "-f", crds.definitions())
             cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-            controllers = launch(_controllers(made[0], cluster, folder), log=folder / "controllers.log")
-            undo.callback(controllers.stop)
+            running = controllers.start(cluster, folder, _CONTROLLERS)
+            undo.callback(running.stop)
             cluster.namespace(NAMESPACE)
             port = free_port()
-            manager = _start_manager(made[1], cluster, folder, authority, port)
+            manager = _start_manager(program, cluster, folder, authority, port)
             undo.callback(manager.stop)
-            operator = cls(cluster, folder, controllers, manager)
+            operator = cls(cluster, folder, running, manager)
             wait_until(lambda: _answers(port, cluster.ca_file) or not manager.alive(), _READY_SECONDS, "the operator")
             if not manager.alive():
                 raise ClusterError(f"the operator ended\n{operator.log()[-3000:]}")
@@ -110,16 +110,6 @@ def operator_image(folder: Path) -> Path:
     tree.mkdir(exist_ok=True)
     subprocess.run(["cp", "--reflink=auto", programs.operator(), tree / "manager"], check=True)
     return tree
-
-
-def _controllers(program: Path, cluster: Cluster, folder: Path) -> list[str | Path]:
-    config = cluster.kubeconfig
-    return [
-        *("nice", "-n", "10", program, f"--kubeconfig={config}", f"--authentication-kubeconfig={config}"),
-        *(f"--authorization-kubeconfig={config}", "--leader-elect=false", "--bind-address=127.0.0.1"),
-        *(f"--secure-port={free_port()}", f"--cert-dir={folder}", f"--root-ca-file={cluster.ca_file}"),
-        *(f"--service-account-private-key-file={cluster.signing_key}", f"--controllers={','.join(_CONTROLLERS)}"),
-    ]
 
 
 def _start_manager(program: Path, cluster: Cluster, folder: Path, authority: Authority, port: int) -> Running:
