@@ -10,6 +10,7 @@ from pgbearer.cnpg.roles_of import MadeRole, is_database_role, reached, roles_of
 from pgbearer.cnpg.sql_does import POWERS
 from pgbearer.cnpg.stream import Manifest
 from pgbearer.cnpg.taken import given_role
+from pgbearer.hba.pattern import fits, is_pattern
 
 __all__ = ["CHECKS"]
 
@@ -64,7 +65,7 @@ CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
 def _members(cluster: Manifest, roles: _Roles) -> _Roles:
     """Roles that an oauth line lets in, by name or by a group that they are in, and the group itself.
 
-    With ``all`` or a regular expression, which only PostgreSQL's own engine can say whom it fits, all that can log in.
+    With ``all``, or a regular expression of which only PostgreSQL can say whom it fits, all that can log in.
     """
     if not roles:
         return {}
@@ -72,11 +73,20 @@ def _members(cluster: Manifest, roles: _Roles) -> _Roles:
     tokens = {token for line in lines for token in line.users}
     users = {token.text for token in tokens}
     groups = {user[1:] for user in users if user.startswith("+")}
-    patterns = any(token.is_keyword("all") or token.text.startswith("/") for token in tokens)
+    everybody = any(token.is_keyword("all") for token in tokens)
+    patterns = [user for user in users if is_pattern(user)]
     return {
         name: role
         for name, role in roles.items()
-        if name in users | groups or (role.can_login and (patterns or not groups.isdisjoint(reached(name, roles))))
+        if name in users | groups
+        or (
+            role.can_login
+            and (
+                everybody
+                or any(fits(pattern, name) is not False for pattern in patterns)
+                or not groups.isdisjoint(reached(name, roles))
+            )
+        )
     }
 
 

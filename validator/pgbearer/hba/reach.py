@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pgbearer.hba.address import network
-from pgbearer.hba.line import Field, Line
+from pgbearer.hba.line import Field, Line, Token
+from pgbearer.hba.pattern import fits, is_pattern
 
 __all__ = ["EVERYTHING", "Reach", "fits_all", "overlaps", "reach", "shadowed"]
 
@@ -20,6 +21,9 @@ _TRANSPORTS: Final = {
     "hostgssenc": frozenset({"gss"}),
     "hostnogssenc": frozenset({"tls", "plain"}),
 }
+
+_KEYWORDS: Final = ("replication", "sameuser", "samerole", "samegroup")
+"""Which stand for databases, unquoted."""
 
 Reach = frozenset[tuple[str, int]]
 """Ways over the network, each a transport and an IP version, from everywhere, to every database and role."""
@@ -86,8 +90,15 @@ def _address_covers(other: Line, line: Line) -> bool:
 
 
 def _may_share(one: Field, other: Field) -> bool:
-    """Names of groups and regular expressions may stand for any name; ``replication`` is no name of a database."""
-    open_ended = ("+", "/")
-    if any(token.text.startswith(open_ended) for token in (*one, *other)) or fits_all(one) or fits_all(other):
+    return any(_may_be_one(this, that) for this in one for that in other)
+
+
+def _may_be_one(this: Token, that: Token) -> bool:
+    """A group may have any name; ``replication`` and the like are no name, and so no pattern is asked about them."""
+    if this.is_keyword("all") or that.is_keyword("all") or "+" in (this.text[:1], that.text[:1]):
         return True
-    return bool({token.text for token in one} & {token.text for token in other})
+    if not is_pattern(this.text) and not is_pattern(that.text):
+        return this.text == that.text
+    pattern, name = (this, that) if is_pattern(this.text) else (that, this)
+    known = not is_pattern(name.text) and not any(map(name.is_keyword, _KEYWORDS))
+    return not known or fits(pattern.text, name.text) is not False
