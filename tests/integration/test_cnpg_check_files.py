@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from pgbearer.cli import app
 from pgbearer.cnpg.stream import MAX_BYTES
-from tests.unit.cnpg_samples import GOOD, changed, hba, puts
+from tests.unit.cnpg_samples import GOOD, changed, hba, masked, puts
 
 
 def run(*words: str, stdin: str | None = None) -> tuple[int, str]:
@@ -39,7 +39,7 @@ def test_a_pipe() -> None:
 
 def test_a_sidecars_image_may_be_named(tmp_path: Path) -> None:
     file = tmp_path / "cluster.yaml"
-    container = {"name": "pgbearer", "image": "registry.other.example/pgbearer:1"}
+    container = masked({"name": "pgbearer", "image": "registry.other.example/pgbearer:1"})
     file.write_text(json.dumps(changed(puts("/spec/initContainers/-", container))))
     assert "image_elsewhere" in run(str(file))[1]
     assert run(str(file), "--image", "registry.other.example/pgbearer") == (0, "nothing to mend\n")

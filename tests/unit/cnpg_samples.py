@@ -8,7 +8,7 @@ from typing import Any
 from pgbearer.cnpg import Finding, check_text
 
 __all__ = ["GOOD", "OAUTH", "Change", "beside", "changed", "codes", "findings", "hba", "module", "patch"]
-__all__ += ["operations", "postgresql", "puts", "spec"]
+__all__ += ["NO_TOKEN", "SCRATCH", "masked", "operations", "postgresql", "puts", "spec"]
 
 OAUTH = (
     'hostssl all +people all oauth issuer="https://issuer.example/realms/corp" scope="openid db:pg" '
@@ -37,6 +37,10 @@ GOOD: dict[str, Any] = {
         "managed": {"roles": [{"name": "people", "login": False}, {"name": "app", "disablePassword": True}]},
     },
 }
+NO_TOKEN = {"name": "scratch", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+"""What is mounted in its place."""
+SCRATCH = {"op": "add", "path": "/spec/volumes/-", "value": {"name": "scratch", "emptyDir": {}}}
+"""The operation by which the pods have it."""
 Change = Callable[[dict[str, Any]], object]
 """Of a Cluster, in place."""
 
@@ -72,9 +76,15 @@ def module(image: str) -> Change:
 
 def beside(**values: object) -> Change:
     """A patch of the pods that adds another container than ours, and a volume for it."""
-    container = {"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}, **values}
+    container = masked({"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}, **values})
     volume = {"name": "scratch", "emptyDir": {}}
     return operations(("/spec/containers/-", container), ("/spec/volumes/-", volume))
+
+
+def masked(container: dict[str, Any]) -> dict[str, Any]:
+    """With nothing where the instance's token would be mounted, whatever else it mounts."""
+    key = next((key for key in container if key.casefold() == "volumemounts"), "volumeMounts")
+    return {**container, key: [*(container.get(key) or []), NO_TOKEN]}
 
 
 def operations(*added: tuple[str, object]) -> Change:
@@ -83,7 +93,7 @@ def operations(*added: tuple[str, object]) -> Change:
 
 
 def puts(path: str, value: object = "x", op: str = "add") -> Change:
-    return patch(json.dumps([{"op": op, "path": path, "value": value}]))
+    return patch(json.dumps([{"op": op, "path": path, "value": value}, SCRATCH]))
 
 
 def findings(*manifests: object) -> list[Finding]:

@@ -17,7 +17,21 @@ from pgbearer.cnpg import (
 )
 from pgbearer.cnpg.about_settings import SETTINGS
 from tests.unit import test_cnpg_check_doors, test_cnpg_check_pods, test_cnpg_check_roles, test_cnpg_check_service
-from tests.unit.cnpg_samples import GOOD, OAUTH, Change, changed, codes, findings, hba, module, patch, postgresql, spec
+from tests.unit.cnpg_samples import (
+    GOOD,
+    NO_TOKEN,
+    OAUTH,
+    SCRATCH,
+    Change,
+    changed,
+    codes,
+    findings,
+    hba,
+    module,
+    patch,
+    postgresql,
+    spec,
+)
 
 ROOT = Path(__file__).parents[2]
 BREAK_GLASS = "hostssl all breakglass all cert"
@@ -26,12 +40,14 @@ PLAIN_PATCH = (
     '[{"op": "add", "path": "/spec/volumes/-", "value": {"name": "s", "configMap": {"name": "pgbearer"}}},'
     ' {"op": "add", "path": "/spec/initContainers/-", "value":'
     ' {"name": "pgbearer", "image": "registry.corp.example/pgbearer:1",'
-    ' "volumeMounts": [{"name": "s", "mountPath": "/etc/pgbearer"}]}}]'
+    f' "volumeMounts": [{{"name": "s", "mountPath": "/etc/pgbearer"}}, {json.dumps(NO_TOKEN)}]}}}},'
+    f" {json.dumps(SCRATCH)}]"
 )
 
 SIDECAR = (
     '[{"op": "add", "path": "/spec/initContainers/-",'
-    ' "value": {"name": "pgbearer", "image": "registry.corp.example/pgbearer:1"}}]'
+    ' "value": {"name": "pgbearer", "image": "registry.corp.example/pgbearer:1",'
+    f' "volumeMounts": [{json.dumps(NO_TOKEN)}]}}}}, {json.dumps(SCRATCH)}]'
 )
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from pgbearer.cnpg import about_operations
-from tests.unit.cnpg_samples import changed, codes, findings, patch, puts
+from tests.unit.cnpg_samples import SCRATCH, changed, codes, findings, masked, patch, puts
 
-OTHER = {"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}}
+OTHER = masked({"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}})
 MORE = {"name": "more", "emptyDir": {}}
 REPLACED, PATCHED, SHARED = ["pod_replaced"], ["pod_patched"], ["pod_shared"]
 
@@ -79,7 +79,7 @@ def test_what_is_added(path: str, value: object, expected: list[str]) -> None:
 )
 def test_what_is_not_added_is_changed(op: str, path: str) -> None:
     operation: dict[str, Any] = {"op": op, "path": path, "from": "/spec/containers/1", "value": OTHER}
-    assert codes(changed(patch(json.dumps([operation])))) == REPLACED
+    assert codes(changed(patch(json.dumps([operation, SCRATCH])))) == REPLACED
 
 
 def test_a_label_that_is_taken_out_is_told_of() -> None:

@@ -6,7 +6,20 @@ from typing import Any
 import pytest
 
 from pgbearer.cnpg import about_patch, about_volumes, check_text
-from tests.unit.cnpg_samples import Change, beside, changed, codes, module, operations, patch, postgresql, puts, spec
+from tests.unit.cnpg_samples import (
+    NO_TOKEN,
+    Change,
+    beside,
+    changed,
+    codes,
+    masked,
+    module,
+    operations,
+    patch,
+    postgresql,
+    puts,
+    spec,
+)
 
 OURS = "registry.corp.example/pgbearer-service:1"
 SOCKETS = {"name": "scratch-data", "mountPath": "/shared", "subPath": "pgbearer"}
@@ -37,9 +50,15 @@ def also(*changes: Change) -> Change:
 def sidecar(image: str, **more: object) -> Change:
     """As ours is: with the sockets of PostgreSQL, and its user."""
     user = {"runAsUser": 26}
-    container = {"name": "pgbearer", "image": image, "volumeMounts": [SOCKETS], "securityContext": user, **more}
+    container = masked({"name": "pgbearer", "image": image, "volumeMounts": [SOCKETS], "securityContext": user, **more})
     volume = {"name": "scratch", "emptyDir": {}}
     return operations(("/spec/initContainers/-", container), ("/spec/volumes/-", volume))
+
+
+def bare(mounts: list[dict[str, str]]) -> Change:
+    """Another container, with these mounts and no others."""
+    container = {"name": "other", "image": "r/other:1", "securityContext": {"runAsUser": 1000}, "volumeMounts": mounts}
+    return operations(("/spec/containers/-", container), ("/spec/volumes/-", {"name": "scratch", "emptyDir": {}}))
 
 
 PAIRS: list[tuple[Change, list[str], Change]] = [
@@ -143,6 +162,9 @@ PAIRS: list[tuple[Change, list[str], Change]] = [
      ["pod_volume"], beside(env=[{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "pg-app", "key": "x"}}}])),
     (also(projects("pgbearer-client-tls"), volume(secret={"secretName": "pgbearer-client-tls"})), ["pod_volume"],
      also(projects("pgbearer-client-tls"), volume(secret={"secretName": "pgbearer-service-tls"}))),
+    *((bare(mounts), ["pod_token"], bare([NO_TOKEN]))
+      for mounts in ([], [NO_TOKEN | {"mountPath": "/run/secrets/kubernetes.io/serviceaccount"}],
+                     [NO_TOKEN | {"mountPath": f"{NO_TOKEN['mountPath']}/"}])),
     (projected(serviceAccountToken={"path": "t"}), ["pod_volume"],
      projected(serviceAccountToken={"path": "t", "audience": "vault"})),
 ]  # fmt: skip

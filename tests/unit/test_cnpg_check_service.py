@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pgbearer.cnpg import about_agreement, about_names, about_service, about_together
-from tests.unit.cnpg_samples import GOOD, codes, findings
+from tests.unit.cnpg_samples import GOOD, SCRATCH, codes, findings, masked
 
 POLICY = """\
 version: 1
@@ -101,9 +101,9 @@ def as_sidecar(whole: dict[str, dict[str, Any]]) -> None:
     operation = {
         "op": "add",
         "path": "/spec/initContainers/-",
-        "value": CONTAINER | {"image": "registry.corp.example/pgbearer:1"},
+        "value": masked(CONTAINER | {"image": "registry.corp.example/pgbearer:1"}),
     }
-    whole["cluster"]["metadata"]["annotations"] = {"cnpg.io/podPatch": json.dumps([operation])}
+    whole["cluster"]["metadata"]["annotations"] = {"cnpg.io/podPatch": json.dumps([operation, SCRATCH])}
     whole["cluster"]["spec"]["postgresql"]["parameters"]["pgbearer.endpoints"] = "unix:/run/pgbearer/login/login.sock"
 
 

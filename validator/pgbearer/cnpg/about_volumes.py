@@ -14,6 +14,8 @@ __all__ = ["CHECKS", "SECRETS", "secrets_of"]
 SECRETS: Final = ("app", "ca", "pooler", "replication", "server", "superuser")
 """What the operator calls Secrets of a Cluster, below its name (api/v1/cluster_types.go)."""
 _CERTIFICATES: Final = ("clientCASecret", "replicationTLSSecret", "serverCASecret", "serverTLSSecret")
+_OF_THE_INSTANCE: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where containers have it (DefaultAPITokenMountPath)."""
 _FOR_THE_API_SERVER: Final = ("", "https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local")
 """Audiences of a token that the API server takes; with none, it is the API server's."""
 
@@ -56,11 +58,27 @@ def tokens_are_the_instances(manifest: Manifest) -> Iterator[Found]:
                 yield Found("pod_volume", ANNOTATION, message, hint)
 
 
+def tokens_are_not_mounted_unasked(manifest: Manifest) -> Iterator[Found]:
+    """The API server mounts it into every container, but where something is at just that path already.
+
+    So mountServiceAccountToken does it (plugin/pkg/admission/serviceaccount/admission.go of Kubernetes), unless the pod
+    wants none: the operator's does, whose own program needs it.
+    """
+    for operation in operations(manifest):
+        for name, container in operation.containers():
+            places = {text(small(mount).get("mountpath")) for mount in listing(container.get("volumemounts"))}
+            if _OF_THE_INSTANCE not in places:
+                message = f"operation {operation.index} has {name} get the instance's token for the API server unasked"
+                hint = f"mount an emptyDir at {_OF_THE_INSTANCE}, as cnpg/components/sidecar does"
+                yield Found("pod_token", ANNOTATION, message, hint)
+
+
 CHECKS: Final[tuple[Callable[[Manifest], Iterator[Found]], ...]] = (
     node_is_not_handed_out,
     data_are_postgresqls_alone,
     secrets_are_the_operators,
     tokens_are_the_instances,
+    tokens_are_not_mounted_unasked,
 )
 
 

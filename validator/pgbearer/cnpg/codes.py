@@ -120,6 +120,7 @@ CODES: Final[Mapping[str, About]] = {
     ),
     "pod_patched": _warning("The patch of the pods changes something else than to add containers and volumes."),
     "pod_volume": _error("The patch of the pods hands out the node, or the Cluster's data, Secrets or token."),
+    "pod_token": _warning("Another container gets the instance's token, by which the Cluster's Secrets are read."),
     "image_elsewhere": _error("An image that stands for the service comes from elsewhere than the module."),
     "library_elsewhere": _error("The server may load a library from elsewhere than from its own folders."),
     "extension_before": _warning("An extension's folder is searched before the module's, and may have another module."),
