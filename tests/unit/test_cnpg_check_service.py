@@ -36,7 +36,7 @@ http: {address: "0.0.0.0:8080"}
 CONFINED = {"runAsNonRoot": True, "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
 CONTAINER = {
     "name": "pgbearer",
-    "image": "r/pgbearer:1",
+    "image": "registry.corp.example/pgbearer:1",
     "args": ["serve"],
     "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}},
     "securityContext": CONFINED,
@@ -255,8 +255,10 @@ TABLE: list[tuple[Change, list[str]]] = [
     (pod(hostNetwork=True), ["service_changed"]),
     (pod(shareProcessNamespace=True), ["service_changed"]),
     (pod(initContainers=[{"name": "more", "image": "r/more:1"}]), ["service_changed"]),
-    (container(image="r/pgbearer"), ["image_floating"]),
-    (container(image="r/pgbearer:latest"), ["image_floating"]),
+    (container(image="registry.corp.example/pgbearer"), ["image_floating"]),
+    (container(image="registry.corp.example/pgbearer:latest"), ["image_floating"]),
+    (container(image="registry.other.example/pgbearer:1"), ["image_elsewhere"]),
+    (container(image="registry.corp.example/tools/pgbearer:1"), ["image_elsewhere"]),
     (lambda whole: whole.pop("to cluster"), ["network_open"]),
     (lambda whole: whole.pop("to service"), ["network_open"]),
     (lambda whole: whole["to service"]["spec"].update(policyTypes=["Egress"]), ["network_open"]),
@@ -345,7 +347,7 @@ WELL: list[Change] = [
     container(args=["proxy", "start"], readinessProbe=None),
     container(args=["serve", "-c", "/etc/pgbearer/config/pgbearer.yaml"], env=[{"name": "TZ", "value": "UTC"}]),
     pod(hostNetwork=False, volumes=[{"name": "config"}]),
-    container(image="r/pgbearer@sha256:" + "0" * 64),
+    container(image="registry.corp.example/pgbearer@sha256:" + "0" * 64),
     both(settings("audience: db:pg", "audience: db:other"), scope("openid db:pg db:other")),
     both(settings("audience: db:pg", "audience: db:other"), scope("openid")),  # the issuer may add it to all tokens
     both(settings("audience: db:pg", "audience: pg"), scope("openid db:read")),

@@ -67,7 +67,7 @@ def check(
         typer.Option(
             "--image",
             metavar="REPOSITORY",
-            help="Of files: where a sidecar's image may come from, beside where the module's does; may be repeated.",
+            help="Of files: where the service's image may come from, beside where the module's does; may be repeated.",
         ),
     ] = None,
     json: _Json = False,

@@ -52,7 +52,7 @@ def check_files(files: Sequence[str], images: Collection[str] = ()) -> list[Find
 
     Args:
         files: which; what is given together is judged together.
-        images: what the image of a service beside PostgreSQL may be, wherever the module comes from: an image, or its
+        images: what the image of the service may be, wherever the module comes from: an image, or its
             repository, with a digest or without.
 
     Raises:
@@ -102,7 +102,7 @@ def _about_all(manifests: Sequence[Manifest], images: Collection[str]) -> Iterat
     for room in (about_roles, about_rights, about_sql, about_agreement, about_names, about_together):
         for check in room.CHECKS:
             yield from check(manifests)
-    yield from about_sidecar.sidecars_are_ours(manifests, images)
+    yield from about_sidecar.services_are_ours(manifests, images)
 
 
 def _about(manifest: Manifest) -> Iterator[Found]:
