@@ -30,7 +30,8 @@ _NOT_TO_BE_HAD: Final = re.compile(
 )
 """Whose members are superusers in effect, may run programs as the server (and so change who gets in), or nobody is."""
 _DATABASE: Final = re.compile(r"template.*|pg_.*|postgres|all|replication|sameuser|samerole|samegroup")
-_SERVICE: Final = re.compile(r"(?:.*-)?pgbearer")
+_CLUSTER: Final = re.compile(r"(?:.*-)?pgbearer(?:-.*)?|mesh(?:-.*)?|.*-(?:asks|sidecar-metrics)")
+"""A Cluster of such a name would have an object that is called as one of another Cluster's (`pgbearer.cnpg.called`)."""
 _NAMESPACE: Final = re.compile(r"kube-.*|default|cnpg-system")
 _ISSUER: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _HOST: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -50,8 +51,13 @@ def given_role(name: str) -> str:
 
 
 def free_cluster(name: str) -> str:
-    """What a Cluster may be called, whose service is not to be called as another's; raises ValueError."""
-    return _free(name, _SERVICE)
+    """What a Cluster may be called, so that no object of two of them in a namespace is the same; raises ValueError."""
+    if _CLUSTER.fullmatch(name):
+        raise ValueError(
+            f'"{name}" is not free: what belongs to another Cluster may be called so; '
+            "name it without pgbearer, mesh at the beginning, and -asks or -sidecar-metrics at the end"
+        )
+    return name
 
 
 def free_database(name: str) -> str:
