@@ -19,7 +19,7 @@ from pgbearer.cnpg.shipped import assemble
 from pgbearer.errors import UsageError
 from tests.cnpg.manifests import CNPG, OVERLAYS, build, rendered, with_components
 from tests.klite.verdict import conform, judge
-from tests.unit.test_cnpg_render import MODES, PASSWORD, spec
+from tests.unit.render_samples import MODES, PASSWORD, spec
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 
