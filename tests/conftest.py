@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.integration.fix_issuer",
     "tests.unit.fix_tokens",
     "tests.unit.fix_settings",
+    "tests.unit.fix_audit",
     "tests.integration.fix_postgres",
     "tests.integration.fix_service",
     "tests.integration.fix_network",
