@@ -99,6 +99,8 @@ def test_an_older_kubernetes_gets_the_module_with_postgresql(tmp_path: Path) -> 
             {
                 "resources": [os.path.relpath(CNPG / "overlays/service", tmp_path)],
                 "patches": [{"path": "operand.yaml", "target": {"kind": "Cluster", "name": "pg"}}],
+                # as the page's own folder says it: both come from where its reader pushes them
+                "images": [{"name": "registry.example/pgbearer", "newName": "registry.corp.example/pgbearer"}],
             }
         )
     )
