@@ -1,6 +1,5 @@
 """Where cases of attack come to a real login: PostgreSQL with the module, the service, an issuer that can be broken."""
 
-import hashlib
 import itertools
 import os
 import pwd
@@ -8,7 +7,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -141,12 +139,7 @@ class Door:
         name = f"demo{next(self._serial)}" if fresh else name
         if {name: wanted} == base and self._rules == service.settings["rules"]:
             return
-        heard = len(service.output)
-        service.change(issuers={name: wanted}, rules=self._rules)
-        in_force = f"reloaded .*policy {_digest(service.file)}"
-        before = sum(bool(re.search(in_force, line)) for line in service.output[:heard])
-        service.hang_up()
-        service.await_count(in_force, before + 1)
+        service.settle(issuers={name: wanted}, rules=self._rules)
 
     def _log_of_refusal(self, token: str, role: str, **options: str) -> str:
         before = len(self.chain.server.log)
@@ -174,11 +167,6 @@ def _as_the_server() -> Iterator[None]:
     finally:
         os.seteuid(0)
         os.setegid(group)
-
-
-def _digest(file: Path) -> str:
-    """As much of it as the service logs."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
 @pytest.fixture(scope="session")

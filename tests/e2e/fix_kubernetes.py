@@ -60,10 +60,7 @@ class Shop:
         issuer = service.settings["issuers"]["cluster"]
         usual = issuer["kubernetes"]["review"]
         for value in (when, usual):
-            before = service.count("reloaded ")
-            service.change(issuers={"cluster": {**issuer, "kubernetes": {**issuer["kubernetes"], "review": value}}})
-            service.hang_up()
-            service.await_count("reloaded ", before + 1)
+            service.settle(issuers={"cluster": {**issuer, "kubernetes": {**issuer["kubernetes"], "review": value}}})
             if value == when:
                 yield
 

@@ -204,6 +204,16 @@ class Service:
     def hang_up(self) -> None:
         self.process.send_signal(signal.SIGHUP)
 
+    def settle(self, **changes: Any) -> None:
+        """Replace sections of the file, and wait until they are in force and no reload of them is still to come.
+
+        The service may see the change before it gets the signal, and then reloads twice: the second ends it.
+        """
+        reloads = self.count("reloaded .* as asked")
+        self.change(**changes)
+        self.hang_up()
+        self.await_count("reloaded .* as asked", reloads + 1)
+
     def stop(self) -> int:
         """SIGTERM, and wait: the exit status."""
         if self.process.poll() is None:

@@ -124,9 +124,7 @@ def test_a_deny_rule_is_named_with_its_ticket(service: Service) -> None:
 
 def test_a_changed_policy_is_said_to_have_changed(service: Service) -> None:
     refused = carols(service)
-    service.change(rules=[*RULES, {"name": "staff", "any_group": ["/staff"], "databases": ["*"], "roles": ["app_*"]}])
-    service.hang_up()
-    service.await_line("reloaded")
+    service.settle(rules=[*RULES, {"name": "staff", "any_group": ["/staff"], "databases": ["*"], "roles": ["app_*"]}])
     told = explain("--decision", refused["decision_id"], "--socket", service.admin_socket).stdout
     assert "and was REFUSED: no_rule." in told
     assert "The policy as it is now would allow it by staff." in told

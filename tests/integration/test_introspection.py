@@ -49,12 +49,9 @@ def introspection(chain: Chain, secret: Path, **changes: Any) -> dict[str, Any]:
 
 def settle(chain: Chain, **issuer: Any) -> None:
     """Have the service know the issuer so."""
-    reloads = chain.service.count("reloaded ")
     usual = {"profile": "keycloak", "audience": AUDIENCE, "clients": [CLIENT, "agent"], "identity": "demo:{sub}"}
     usual |= {"issuer": chain.issuer.url, "ca_file": str(chain.issuer.ca_file)}
-    chain.service.change(issuers={"demo": {**usual, "critical": {"clients": [CLIENT]}, **issuer}}, rules=RULES)
-    chain.service.hang_up()
-    chain.service.await_count("reloaded ", reloads + 1)
+    chain.service.settle(issuers={"demo": {**usual, "critical": {"clients": [CLIENT]}, **issuer}}, rules=RULES)
 
 
 @pytest.fixture

@@ -33,10 +33,7 @@ def issuer(served: Issuer, **more: Any) -> dict[str, Any]:
 
 def settle(chain: Chain, **issuers: Any) -> None:
     """Have the service know these issuers."""
-    reloads = chain.service.count("reloaded ")
-    chain.service.change(issuers=issuers)
-    chain.service.hang_up()
-    chain.service.await_count("reloaded ", reloads + 1)
+    chain.service.settle(issuers=issuers)
 
 
 @contextmanager

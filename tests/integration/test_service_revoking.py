@@ -62,7 +62,8 @@ def test_the_next_login_with_a_remembered_token_is_refused(
     assert service.decisions()[-1]["detail"] == f"revocation {entry['id']} ({entry['kind']})"
     lifted = pgbearer(service, "lift", entry["id"])
     assert lifted.returncode == 0, lifted.stderr
-    assert service.login(request)["decision"] == "allow"
+    answer = service.login(request)
+    assert answer["decision"] == "allow", answer
     lines = [line for line in service.audit() if line["kind"] in ("revoke", "lift")]
     assert [(line["kind"], line["peer_uid"], line["revocation"]) for line in lines] == [
         ("revoke", os.getuid(), entry),

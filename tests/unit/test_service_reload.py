@@ -22,10 +22,10 @@ class Watched(Reloader):
         super().__init__(path, *(cast("Any", member) for member in members))
         self.reloads = 0
 
-    async def reload(self) -> bool:
+    async def _replace(self, why: str) -> bool:
         self.reloads += 1
         self._seen = await asyncio.to_thread(read_fingerprint, self._path)
-        return True
+        return bool(why)
 
 
 @pytest.fixture
@@ -101,4 +101,13 @@ async def test_a_refused_file_is_tried_again_when_it_is_touched_and_not_before(f
     clock[0] += SETTLING + 1
     write(file, "first")
     await reloader.reload_if_changed()
+    assert reloader.reloads == 1
+
+
+async def test_a_change_that_was_read_as_asked_is_not_read_again(file: Path, clock: list[float]) -> None:
+    """Whoever edits the file and says so at once gets one reload: a second would forget what logins just found out."""
+    reloader = Watched(file)
+    write(file, "other")
+    clock[0] += 1
+    await asyncio.gather(reloader.reload(), reloader.reload_if_changed())
     assert reloader.reloads == 1

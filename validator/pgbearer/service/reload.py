@@ -47,30 +47,16 @@ class Reloader:
         self._changed = 0.0
 
     async def reload(self) -> bool:
-        """Read the file and put it in force if all of it is good; False if it was refused."""
+        """Read the file, changed or not, and put it in force if all of it is good; False if it was refused."""
         async with self._one_at_a_time:
-            self._looked, self._changed = look(self._path), time.monotonic()
-            self._seen = await asyncio.to_thread(read_fingerprint, self._path)
-            try:
-                state = await self._read()
-            except PgbearerError as error:
-                self._refused(error)
-                return False
-            except Exception as error:  # noqa: BLE001 - the watch must outlive what nobody foresaw in a file
-                log_error("reading the settings failed", error)
-                self._refused(UsageError("an unforeseen error, see the log", where=str(self._path)))
-                return False
-            before, self._decider.state = self._decider.state, state
-            self._audit.limit(denials_per_minute=state.settings.limits.denials_per_identity_per_minute)
-            self._health.config_problems = ()
-            self._metrics.loaded(state.digest, state.loaded_at / 1000)
-            self._metrics.reloads.labels("accepted").inc()
-            _log.info("reloaded %s: policy %s", self._path, state.digest[:12])
-            await before.aclose()
-            return True
+            return await self._replace("as asked")
 
     async def reload_if_changed(self) -> None:
         """Reload unless the files hold the same bytes, and are as safe, as at the last reading, good or bad."""
+        async with self._one_at_a_time:  # what a reload under way is just reading has not changed after it
+            await self._replace_if_changed()
+
+    async def _replace_if_changed(self) -> None:
         looks, now = look(self._path), time.monotonic()
         changed = looks != self._looked
         if changed:
@@ -79,7 +65,29 @@ class Reloader:
             return
         retry = changed and bool(self._health.config_problems)  # what was wrong may have been in another file
         if retry or await asyncio.to_thread(read_fingerprint, self._path) != self._seen:
-            await self.reload()
+            await self._replace("for it changed")
+
+    async def _replace(self, why: str) -> bool:
+        """Put in force what the file says now, or refuse it."""
+        self._looked, self._changed = look(self._path), time.monotonic()
+        self._seen = await asyncio.to_thread(read_fingerprint, self._path)
+        try:
+            state = await self._read()
+        except PgbearerError as error:
+            self._refused(error)
+            return False
+        except Exception as error:  # noqa: BLE001 - the watch must outlive what nobody foresaw in a file
+            log_error("reading the settings failed", error)
+            self._refused(UsageError("an unforeseen error, see the log", where=str(self._path)))
+            return False
+        before, self._decider.state = self._decider.state, state
+        self._audit.limit(denials_per_minute=state.settings.limits.denials_per_identity_per_minute)
+        self._health.config_problems = ()
+        self._metrics.loaded(state.digest, state.loaded_at / 1000)
+        self._metrics.reloads.labels("accepted").inc()
+        _log.info("reloaded %s %s: policy %s", self._path, why, state.digest[:12])
+        await before.aclose()
+        return True
 
     async def _read(self) -> State:
         present = self._decider.state
