@@ -16,7 +16,13 @@ from pgbearer.cnpg import (
     check_text,
 )
 from pgbearer.cnpg.about_settings import SETTINGS
-from tests.unit import test_cnpg_check_doors, test_cnpg_check_pods, test_cnpg_check_roles, test_cnpg_check_service
+from tests.unit import (
+    test_cnpg_check_doors,
+    test_cnpg_check_pods,
+    test_cnpg_check_roles,
+    test_cnpg_check_secrets,
+    test_cnpg_check_service,
+)
 from tests.unit.cnpg_samples import (
     GOOD,
     NO_TOKEN,
@@ -259,12 +265,13 @@ OF_SERVICE = {code for _, found in test_cnpg_check_service.TABLE for code in fou
 OF_PODS = {code for _, found, _ in test_cnpg_check_pods.PAIRS for code in found}
 OF_ROLES = {code for _, found, _ in test_cnpg_check_roles.PAIRS for code in found}
 OF_DOORS = {code for _, found, _ in test_cnpg_check_doors.PAIRS for code in found}
+OF_SECRETS = {code for _, found, _ in test_cnpg_check_secrets.PAIRS for code in found}
 
 
 def test_every_code_is_seen() -> None:
     assert {
         code for _, found in TABLE for code in found
-    } | ELSEWHERE | OF_SERVICE | OF_PODS | OF_ROLES | OF_DOORS == set(CODES)
+    } | ELSEWHERE | OF_SERVICE | OF_PODS | OF_ROLES | OF_DOORS | OF_SECRETS == set(CODES)
 
 
 ROOMS = (about_lines, about_maps, about_objects, about_settings, about_images)

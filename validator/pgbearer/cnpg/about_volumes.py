@@ -6,7 +6,7 @@ from typing import Any, Final
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.patch import ANNOTATION, operations, small
-from pgbearer.cnpg.pods import at
+from pgbearer.cnpg.pods import at, secret_in
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
 __all__ = ["CHECKS", "SECRETS", "secrets_of"]
@@ -118,9 +118,9 @@ def secrets_of(manifest: Manifest) -> set[str]:
     references = [spec.get("superuserSecret"), *(role.get("passwordSecret") for role in roles)]
     references += [mapping(how).get("secret") for how in mapping(spec.get("bootstrap")).values()]
     mounted = listing(mapping(spec.get("projectedVolumeTemplate")).get("sources"))  # the module's key is in one
-    references += [mapping(source).get("secret") for source in mounted]
     named = [mapping(reference).get("name") for reference in references]
     return {
         *(f"{text(manifest.metadata.get('name'))}-{suffix}" for suffix in SECRETS),
         *(text(name) for name in (*named, *(certificates.get(key) for key in _CERTIFICATES))),
+        *(secret_in(mapping(source).get("secret")) for source in mounted),
     } - {""}

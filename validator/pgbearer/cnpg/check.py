@@ -19,6 +19,7 @@ from pgbearer.cnpg import (
     about_poolers,
     about_rights,
     about_roles,
+    about_secrets,
     about_service,
     about_settings,
     about_sidecar,
@@ -99,7 +100,7 @@ def _place(finding: Finding) -> tuple[int, int]:
 
 
 def _about_all(manifests: Sequence[Manifest], images: Collection[str]) -> Iterator[tuple[Manifest, Found]]:
-    for room in (about_roles, about_rights, about_sql, about_agreement, about_names, about_together):
+    for room in (about_roles, about_rights, about_secrets, about_sql, about_agreement, about_names, about_together):
         for check in room.CHECKS:
             yield from check(manifests)
     yield from about_sidecar.services_are_ours(manifests, images)

@@ -84,6 +84,8 @@ CODES: Final[Mapping[str, About]] = {
     "rights_open": _warning(
         "A right in Kubernetes lets somebody into a Cluster: to its pods, Secrets, settings or names."
     ),
+    "secret_shared": _warning("Another workload has a key by which it is the Cluster or its service, or logs in."),
+    "certificate_other": _warning("Another certificate is, to a Cluster or its service, as good as their own."),
     "server_authority": _notice("Another authority than the operator's own says who the server is, to its clients."),
     "roles_copied": _notice("Roles come from another server, with their passwords and powers."),
     "plugin": _notice("A plugin of the operator may put containers into the pods, which no manifest shows."),

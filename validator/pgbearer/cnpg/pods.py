@@ -8,7 +8,17 @@ from pgbearer.cnpg import operator
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
 
-__all__ = ["TEMPLATES", "at", "containers", "decoded_patch", "in_patch", "is_ours", "labels_of_service", "serves"]
+__all__ = [
+    "TEMPLATES",
+    "at",
+    "containers",
+    "decoded_patch",
+    "in_patch",
+    "is_ours",
+    "labels_of_service",
+    "secret_in",
+    "serves",
+]
 
 TEMPLATES: Final[Mapping[str, KeyPath]] = {
     "Pod": ("spec",),
@@ -16,6 +26,8 @@ TEMPLATES: Final[Mapping[str, KeyPath]] = {
     "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
 }
 """By kind, where the spec of a pod is."""
+_PUBLIC: Final = "ca.crt"
+"""The key of a Secret that holds the certificate of an authority alone, which clients need."""
 
 
 def at(manifest: Manifest, path: KeyPath) -> Mapping[str, Any]:
@@ -54,6 +66,16 @@ def in_patch(patch: object, *members: str) -> Iterator[Mapping[str, Any]]:
 def is_ours(container: Mapping[str, Any]) -> bool:
     """Whether it looks as if it ran pgbearer."""
     return "pgbearer" in text(container.get("image")) or any("pgbearer" in word for word in _words(container))
+
+
+def secret_in(source: object) -> str:
+    """The Secret of which a volume, or a part of a projected one, gives more than the certificate of an authority.
+
+    Empty if there is none. `source` is what stands at ``secret`` there; a volume's names it otherwise than a part's.
+    """
+    found = mapping(source)
+    keys = {mapping(item).get("key") for item in listing(found.get("items"))}
+    return "" if keys == {_PUBLIC} else text(found.get("secretName")) or text(found.get("name"))
 
 
 def serves(container: Mapping[str, Any]) -> bool:
