@@ -13,6 +13,7 @@ import uvloop
 
 from pgbearer.audit import AuditLog, Recent
 from pgbearer.config.settings import State
+from pgbearer.service.callers import login_sockets
 from pgbearer.service.decide import Decider
 from pgbearer.service.exchange import Peer, Request
 from pgbearer.service.limits import Slots
@@ -58,7 +59,7 @@ async def _in_process(stage: Stage, tokens: Sequence[str]) -> tuple[float, float
     """From the request's bytes to the answer's, the record in the audit file included; cold, then cached."""
     loaded = read_file(stage.settings)
     own = loaded.settings.model_copy(update={"state": State(folder=stage.folder / "in-process")})
-    state = build_state(replace(loaded, settings=own))
+    state = build_state(replace(loaded, settings=own), login_sockets(own))
     state.revocations.open()
     await state.verifiers.start()
     audit = AuditLog(str(stage.folder / "in-process.jsonl"), instance="bench")

@@ -10,10 +10,10 @@ from pgbearer.audit import Search
 from pgbearer.errors import UsageError
 from pgbearer.service import lifespan
 from pgbearer.service.admin import BadQueryError, _search
+from pgbearer.service.callers import login_sockets
 from pgbearer.service.logs import _Json, _Plain
 from pgbearer.service.metrics import TABLE, Metrics
 from pgbearer.service.moving import Logins, MovesCollector
-from pgbearer.service.state import _sockets
 from pgbearer.sockets import gid_of, uid_of
 from pgbearer.tokens import KeyStatus
 from pgbearer.wire import Allowed, Reason, Refused
@@ -99,7 +99,7 @@ def test_servers_on_one_socket_are_told_apart_by_uid() -> None:
     one = servers["local"].model_copy(update={"uid": 0})
     two = one.model_copy(update={"uid": 1, "group": 0})
     read = settings().model_copy(update={"servers": {"a": one, "b": two}})
-    (login,) = _sockets(read).values()
+    (login,) = login_sockets(read).values()
     assert login.callers == {0: "a", 1: "b"}
 
 
@@ -110,7 +110,7 @@ def test_servers_that_cannot_share_a_place_are_refused(second: dict[str, object]
     one = settings().servers["local"].model_copy(update={"uid": 0, "group": 0})
     read = settings().model_copy(update={"servers": {"a": one, "b": one.model_copy(update=second)}})
     with pytest.raises(UsageError, match=r"servers\.b"):
-        _sockets(read)
+        login_sockets(read)
 
 
 def test_a_service_closes_its_memory_before_it_reads_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from pgbearer.policy import Compiled
 from pgbearer.service.admin import AdminHandler
 from pgbearer.service.app import make_app
 from pgbearer.service.audit_file import open_audit
+from pgbearer.service.callers import login_sockets
 from pgbearer.service.decide import Decider
 from pgbearer.service.forgotten import look_for_forgotten
 from pgbearer.service.health import Health
@@ -66,7 +67,7 @@ def serve(path: Path) -> None:
 
 async def _serve(path: Path, loaded: Loaded[Compiled]) -> None:
     """Sockets come first, so that a second service fails before it touches anything of the first's."""
-    state = build_state(loaded)
+    state = build_state(loaded, login_sockets(loaded.settings))
     with open_places(state) as places, closing(open_audit(state.settings.audit.file)) as audit:
         audit.limit(denials_per_minute=state.settings.limits.denials_per_identity_per_minute)
         state.revocations.open()

@@ -9,6 +9,7 @@ from typing import Final
 from pgbearer.audit import AuditLog, AuditUnavailable
 from pgbearer.config import FOLDER, ConfigError, look, read_fingerprint
 from pgbearer.errors import PgbearerError, UsageError
+from pgbearer.service.callers import login_sockets
 from pgbearer.service.decide import Decider
 from pgbearer.service.health import Health
 from pgbearer.service.logs import log_error
@@ -93,7 +94,8 @@ class Reloader:
         present = self._decider.state
         loaded = await asyncio.to_thread(read_file, self._path)
         self._seen = (loaded.digest, ())
-        state = build_state(loaded, present)
+        sockets = await asyncio.to_thread(login_sockets, loaded.settings)
+        state = build_state(loaded, sockets, present)
         try:
             self._stays_in_place(state, present)
             self._audit.note("reload", policy=state.digest, policy_before=present.digest)

@@ -8,28 +8,18 @@ from typing import Final
 
 from pgbearer.config import Loaded, Settings, load
 from pgbearer.deciders import Panel, build_panel
-from pgbearer.errors import UsageError
 from pgbearer.policy import Compiled, Policy
 from pgbearer.policy import compile as compile_policy
+from pgbearer.service.callers import LoginSocket
 from pgbearer.service.revocation_file import RevocationFile
 from pgbearer.service.tls_files import TlsFiles
-from pgbearer.sockets import gid_of, uid_of
 from pgbearer.tokens import Verifiers, build_verifiers
 
-__all__ = ["KEYS_SECONDS", "LoginSocket", "State", "build_state", "read_file"]
+__all__ = ["KEYS_SECONDS", "State", "build_state", "read_file"]
 
 KEYS_SECONDS: Final = 1.0
 """How long a start or a reload waits for issuers' keys: one that does not answer holds up neither the logins of the
 others nor a rule that denies. Without its keys its own logins are denied, and fetching goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginSocket:
-    """A login listener: its path, which group may reach it, and who may ask there: server names by uid."""
-
-    path: Path
-    gid: int
-    callers: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +74,16 @@ def read_file(path: Path) -> Loaded[Compiled]:
     return load(path, compile_policy)
 
 
-def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> State:
-    """What a loaded file comes to on this machine; `previous` hands over revocations, and keys of unchanged issuers.
+def build_state(loaded: Loaded[Compiled], sockets: Mapping[Path, LoginSocket], previous: State | None = None) -> State:
+    """What a loaded file comes to on this machine, for the event loop that calls.
+
+    Args:
+        loaded: the file.
+        sockets: what its `servers` come to (`pgbearer.service.callers.login_sockets`).
+        previous: hands over revocations, and keys of unchanged issuers.
 
     Raises:
-        UsageError: a user or group does not exist, two servers cannot be told apart, or a file that an issuer, a
-            decider or the listener names cannot be used.
+        UsageError: a file that an issuer, a decider or the listener names cannot be used.
     """
     settings = loaded.settings
     revocations = previous.revocations if previous else RevocationFile(settings.state.folder)
@@ -103,7 +97,7 @@ def build_state(loaded: Loaded[Compiled], previous: State | None = None) -> Stat
         ),
         panel=build_panel(settings),
         revocations=revocations,
-        sockets=_sockets(settings),
+        sockets=sockets,
         certificates={
             server.certificate: name for name, server in settings.servers.items() if server.certificate is not None
         },
@@ -123,27 +117,3 @@ def _tls(settings: Settings, previous: State | None) -> TlsFiles | None:
     if previous is not None and previous.tls is not None and previous.tls.settings == settings.listen.tls:
         return previous.tls
     return TlsFiles(settings.listen.tls)
-
-
-def _sockets(settings: Settings) -> dict[Path, LoginSocket]:
-    callers: dict[Path, dict[int, str]] = {}
-    groups: dict[Path, int] = {}
-    for name, server in settings.servers.items():
-        if server.certificate is not None:
-            continue
-        uid = uid_of(server.uid)
-        gid = gid_of(server.group, uid)
-        if groups.setdefault(server.socket.parent, gid) != gid:
-            raise UsageError(
-                "its folder is that of a server of another group",
-                where=f"servers.{name}.socket",
-                hint="Give each group's socket a folder of its own.",
-            )
-        other = callers.setdefault(server.socket, {}).setdefault(uid, name)
-        if other != name:
-            raise UsageError(
-                f"cannot be told from {other!r}: same socket, same uid {uid}",
-                where=f"servers.{name}",
-                hint="Run each server as a user of its own, or give it a socket of its own.",
-            )
-    return {path: LoginSocket(path, groups[path.parent], names) for path, names in callers.items()}
