@@ -104,6 +104,14 @@ def put_together(label: str) -> Objects:
     return [cluster_, {**binding, "roleRef": {**binding["roleRef"], "kind": "ClusterRole"}}, part, whole]
 
 
+def operators_role(name: str, account: str = "default") -> Objects:
+    """The Role that the operator makes for the instances, which is not given, and somebody who is bound to it."""
+    cluster_, binding = built_in(name)
+    binding["roleRef"]["kind"] = "Role"
+    binding["subjects"] = [{"kind": "ServiceAccount", "name": account, "namespace": "databases"}]
+    return [cluster_, binding]
+
+
 PAIRS: list[tuple[Objects, list[str], Objects]] = [
     # Whose certificates
     (certificates(clientCASecret="ours"), ["client_authority"], certificates()),
@@ -143,6 +151,26 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
      may("get", "roles", "rbac.authorization.k8s.io")),
     (may("escalate", "clusterroles", "rbac.authorization.k8s.io"), ["rights_open"],
      may("list", "clusterroles", "rbac.authorization.k8s.io")),
+    (may("create", "certificaterequests", "cert-manager.io"), ["rights_open"],
+     may("create", "certificaterequests", "other.example")),
+    (may("get", "nodes/proxy"), ["rights_open"], may("get", "nodes/metrics")),
+    (may("patch", "secrets"), ["rights_open"], may("delete", "secrets")),
+    (may("update", "secrets", resourceNames=["pg-ca"]), ["rights_open"],
+     may("update", "secrets", resourceNames=["orders"])),
+    (may("patch", "externalsecrets", "external-secrets.io"), ["rights_open"],
+     may("get", "externalsecrets", "external-secrets.io")),
+    (may("create", "pushsecrets", "external-secrets.io"), ["rights_open"],
+     may("list", "pushsecrets", "external-secrets.io")),
+    (may("patch", "pods"), ["rights_open"], may("patch", "pods/status")),
+    (may("create", "replicationcontrollers"), ["rights_open"], may("get", "replicationcontrollers")),
+    (may("impersonate", "serviceaccounts"), ["rights_open"], may("list", "serviceaccounts")),
+    (may("create", "databaseroles", "postgresql.cnpg.io"), ["rights_open"],
+     may("get", "databaseroles", "postgresql.cnpg.io")),
+    (may("create", "poolers", "postgresql.cnpg.io"), ["rights_open"], may("create", "backups", "postgresql.cnpg.io")),
+    (may("update", "imagecatalogs", "postgresql.cnpg.io"), ["rights_open"],
+     may("list", "imagecatalogs", "postgresql.cnpg.io")),
+    (operators_role("pg"), ["rights_open"], operators_role("other")),
+    (operators_role("pg", account="orders"), ["rights_open"], operators_role("pg", account="pg")),
     (put_together("r"), ["rights_open"], put_together("other")),
     (built_in("edit"), ["rights_open"], built_in("view")),
     (built_in("cluster-admin", "ClusterRoleBinding"), ["rights_open"], built_in("system:auth-delegator")),

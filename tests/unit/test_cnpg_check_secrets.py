@@ -55,6 +55,24 @@ def another(*names: str, issuer: dict[str, str] = ISSUER, namespace: str = "data
     return whole(made, issuer=issuer if issuer.get("kind") else ISSUER)
 
 
+def runs_as(account: str, kind: str = "Deployment", namespace: str = "databases") -> Objects:
+    return whole(workload({"serviceAccountName": account}, kind, namespace))
+
+
+def may(verb: str, resource: str, name: str) -> Objects:
+    """Somebody has a right over one object by its name, beside a Cluster that also goes by a ConfigMap."""
+    group = "rbac.authorization.k8s.io"
+    rule = {"apiGroups": [""], "resources": [resource], "verbs": [verb], "resourceNames": [name]}
+    role = named("Role", "r", f"{group}/v1", rules=[rule])
+    subjects = [{"kind": "Group", "name": "developers"}]
+    binding = named(
+        "RoleBinding", "b", f"{group}/v1", roleRef={"apiGroup": group, "kind": "Role", "name": "r"}, subjects=subjects
+    )
+    made = whole(role, binding)
+    made[0]["spec"]["projectedVolumeTemplate"]["sources"].append({"configMap": {"name": "pgbearer-trust"}})
+    return made
+
+
 EVERYWHERE = {"kind": "ClusterIssuer", "name": "all"}
 PAIRS: list[tuple[Objects, list[str], Objects]] = [
     (mounts("pgbearer-client-tls"), ["secret_shared"], mounts("pgbearer-client-tls", "ca.crt")),
@@ -67,6 +85,13 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
     (has(envFrom=[{"secretRef": {"name": "pg-superuser"}}]), ["secret_shared"],
      has(envFrom=[{"secretRef": {"name": "orders"}}])),
     (has(env=[variable("pg-ca", "ca.key")]), ["secret_shared"], has(env=[variable("pg-ca", "ca.crt")])),
+    (runs_as("pg"), ["secret_shared"], runs_as("orders")),
+    (runs_as("pg", kind="CronJob"), ["secret_shared"], runs_as("pg", namespace="shop")),
+    (may("get", "secrets", "pgbearer-ca"), ["rights_open"], may("get", "secrets", "keycloak-tls")),
+    (may("get", "secrets", "pgbearer-service-tls"), ["rights_open"], may("watch", "secrets", "orders")),
+    (may("patch", "secrets", "pgbearer-client-tls"), ["rights_open"], may("patch", "secrets", "orders")),
+    (may("patch", "secrets", "keycloak-tls"), ["rights_open"], may("get", "configmaps", "pgbearer")),
+    (may("update", "configmaps", "pgbearer-trust"), ["rights_open"], may("update", "configmaps", "orders")),
     (another("pg.databases.svc"), ["certificate_other"], another("orders.databases.svc")),
     (another("Pgbearer.databases.svc"), ["certificate_other"],
      another("pgbearer.databases.svc", issuer={"name": "other"})),

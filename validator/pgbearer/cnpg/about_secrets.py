@@ -14,7 +14,7 @@ from pgbearer.cnpg.finding import Found
 from pgbearer.cnpg.pods import TEMPLATES, at, containers, labels_of_service, secret_in
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "account_of", "keys_of_all", "trusted_names"]
 
 _About = Iterator[tuple[Manifest, Found]]
 _CERT_MANAGER: Final = "cert-manager.io"
@@ -34,6 +34,18 @@ def keys_are_mounted_by_their_own(manifests: Sequence[Manifest]) -> _About:
             message = f"it gets the Secret {name[:100]}, by which it can be {taken[name].what[:100]}, or log in there"
             hint = "give it one of its own; of an authority's, mount no more than ca.crt (items)"
             yield workload, Found("secret_shared", TEMPLATES[workload.kind], message, hint)
+
+
+def accounts_are_their_own(manifests: Sequence[Manifest]) -> _About:
+    """The operator lets the instances' service account read the Cluster's Secrets, the authority's key among them."""
+    for workload in filter(lambda each: each.kind in TEMPLATES, manifests):
+        pod = at(workload, TEMPLATES[workload.kind])
+        account = text(pod.get("serviceAccountName")) or text(pod.get("serviceAccount"))
+        for cluster in filter(is_cluster, manifests):
+            if account and beside(cluster, workload) and account == account_of(cluster):
+                message = f"it runs as {account[:100]}, the account of {cluster.what[:100]}, which reads its Secrets"
+                path = (*TEMPLATES[workload.kind], "serviceAccountName")
+                yield workload, Found("secret_shared", path, message, "give it one of its own")
 
 
 def certificates_are_of_their_own(manifests: Sequence[Manifest]) -> _About:
@@ -57,8 +69,37 @@ def certificates_are_of_their_own(manifests: Sequence[Manifest]) -> _About:
 
 CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
     keys_are_mounted_by_their_own,
+    accounts_are_their_own,
     certificates_are_of_their_own,
 )
+
+
+def account_of(cluster: Manifest) -> str:
+    """The service account of a Cluster's instances (GetServiceAccountName of the operator's api/v1)."""
+    return text(at(cluster, ("spec",)).get("serviceAccountName")) or text(cluster.metadata.get("name"))
+
+
+def keys_of_all(near: Sequence[Manifest]) -> set[str]:
+    """Secrets with a key of a Cluster, of a service or of an authority of either, of objects in one namespace."""
+    authorities = {_authority(each) for each in _own(near)}
+    return {name for owner in near for name in _keys(owner, authorities)}
+
+
+def trusted_names(near: Sequence[Manifest]) -> set[str]:
+    """Secrets and ConfigMaps that Clusters and services in one namespace go by: authorities among them."""
+    volumes = [mapping(volume) for each in near for volume in _volumes(each)]
+    sources = [
+        mapping(one) for each in volumes for one in (each, *listing(mapping(each.get("projected")).get("sources")))
+    ]
+    parts = [mapping(source.get(kind)) for source in sources for kind in ("secret", "configMap")]
+    return {text(part.get("name")) or text(part.get("secretName")) for part in parts} - {""}
+
+
+def _volumes(owner: Manifest) -> Sequence[object]:
+    """Of a Cluster what it has projected, of the service all; none of another object."""
+    if is_cluster(owner):
+        return [{"projected": at(owner, ("spec", "projectedVolumeTemplate"))}]
+    return [] if labels_of_service(owner) is None else listing(at(owner, TEMPLATES[owner.kind]).get("volumes"))
 
 
 def _keys(owner: Manifest, authorities: set[tuple[str, str, str]]) -> set[str]:
