@@ -1,5 +1,6 @@
 """Smaller parts: the table of metrics, the log's two looks, questions to the admin socket."""
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -123,3 +124,23 @@ def test_a_service_closes_its_memory_before_it_reads_anything(monkeypatch: pytes
     monkeypatch.setattr(lifespan, "forbid_dumps", close)
     with pytest.raises(ClosedError):
         lifespan.serve(Path("/nonexistent/pgbearer.yaml"))
+
+
+async def test_what_fails_in_one_second_is_done_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates are renewed there, and a failed audit is tried again."""
+    done = asyncio.Event()
+    seconds = []
+
+    async def look_after() -> None:
+        seconds.append(1)
+        if len(seconds) == 1:
+            raise RuntimeError("can't start new thread")
+        done.set()
+
+    service = object.__new__(lifespan.Service)
+    monkeypatch.setattr(service, "_look_after", look_after)
+    monkeypatch.setattr(lifespan, "_TICK_SECONDS", 0)
+    ticking = asyncio.create_task(service._tick())
+    await asyncio.wait({ticking, asyncio.create_task(done.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    assert not ticking.done()
+    ticking.cancel()

@@ -1,6 +1,7 @@
 """When the settings are read again: what is noticed, and what costs nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,7 +10,7 @@ import pytest
 
 from pgbearer.config import read_fingerprint
 from pgbearer.service import reload as module
-from pgbearer.service.reload import SETTLING, Reloader
+from pgbearer.service.reload import SETTLING, Reloader, watch
 
 
 class Watched(Reloader):
@@ -111,3 +112,60 @@ async def test_a_change_that_was_read_as_asked_is_not_read_again(file: Path, clo
     clock[0] += 1
     await asyncio.gather(reloader.reload(), reloader.reload_if_changed())
     assert reloader.reloads == 1
+
+
+async def test_what_could_not_be_read_is_read_at_the_next_look(
+    file: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reloader = Watched(file)
+    await reloader.reload_if_changed()
+    write(file, "other")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "read_fingerprint", lambda _: _fail("can't start new thread"))
+        with pytest.raises(RuntimeError):
+            await reloader.reload_if_changed()
+    clock[0] += SETTLING + 1
+    await reloader.reload_if_changed()
+    assert reloader.reloads == 1
+
+
+class Looked:
+    """In the place of a reloader: fails at the first look, and stops the watch after some."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self.looks = 0
+        self._stop = stop
+
+    async def reload_if_changed(self) -> None:
+        self.looks += 1
+        if self.looks == 1:
+            _fail("can't start new thread")
+        if self.looks >= 3:
+            self._stop.set()
+
+
+def _fail(why: str) -> None:
+    raise RuntimeError(why)
+
+
+async def _told_of(*_: object, stop_event: asyncio.Event, **__: object) -> AsyncIterator[None]:
+    while not stop_event.is_set():
+        yield
+
+
+async def _cannot_watch(*_: object, **__: object) -> AsyncIterator[None]:
+    _fail("Too many open files (os error 24)")
+    yield
+
+
+@pytest.mark.parametrize("awatch", [_told_of, _cannot_watch])
+async def test_the_files_are_looked_at_whatever_fails(
+    file: Path, monkeypatch: pytest.MonkeyPatch, awatch: object
+) -> None:
+    """Nobody is let in by rules that were taken away, for want of a watch (inotify(7)) or of a thread."""
+    monkeypatch.setattr("watchfiles.awatch", awatch)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    stop = asyncio.Event()
+    looked = Looked(stop)
+    await watch(file, cast("Reloader", looked), stop)
+    assert looked.looks >= 3

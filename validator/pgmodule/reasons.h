@@ -74,7 +74,7 @@
 		   "Log in again; synchronise the clocks of server and service.") \
 	REASON(session_end_failed, \
 		   "The timer that ends the session could not be set.", \
-		   "Look at the server's limit on pending signals (ulimit -i).") \
+		   "Look at the limit on pending signals (ulimit -i): all processes of the server's uid share it, in other pods of the node too.") \
 	REASON(client_gone, \
 		   "The client closed its connection while the service was being asked.", \
 		   "Nothing, unless the service is slow.") \

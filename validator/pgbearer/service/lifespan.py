@@ -172,20 +172,27 @@ class Service:
         notify("READY=1")
 
     async def _tick(self) -> None:
-        """Once a second: renew certificates, write the numbers of floods, see whether a failed audit works again."""
+        """Once a second; what goes wrong in one is tried again in the next."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            if self.decider.state.tls is not None:
-                await self.decider.state.tls.renew_if_changed(self.metrics)
             try:
-                self._audit.flush()
-                self.decider.shadow.note(time.monotonic())
-                if self.decider.audit_fault is not None:
-                    self._audit.note("recovered", fault=self.decider.audit_fault)
-                    self.decider.audit_fault = None
-                    _log.info("the audit can be written again")
-            except AuditUnavailable as error:
-                self.decider.audit_failed(error)
+                await self._look_after()
+            except Exception as error:  # noqa: BLE001 - else no certificate would be renewed until a restart
+                log_error("what is done once a second failed", error)
+
+    async def _look_after(self) -> None:
+        """Renew certificates, write the numbers of floods, see whether a failed audit works again."""
+        if self.decider.state.tls is not None:
+            await self.decider.state.tls.renew_if_changed(self.metrics)
+        try:
+            self._audit.flush()
+            self.decider.shadow.note(time.monotonic())
+            if self.decider.audit_fault is not None:
+                self._audit.note("recovered", fault=self.decider.audit_fault)
+                self.decider.audit_fault = None
+                _log.info("the audit can be written again")
+        except AuditUnavailable as error:
+            self.decider.audit_failed(error)
 
     async def _drain(self, logins: list[UnixListener | TlsListener], admin: UnixListener, http: HttpListener) -> None:
         notify("STOPPING=1")

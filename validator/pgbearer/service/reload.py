@@ -1,6 +1,7 @@
 """A changed file: taken whole if it is good, refused whole and in plain sight if it is not."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from pgbearer.service.state import KEYS_SECONDS, State, build_state, read_file
 
 __all__ = ["Reloader", "watch"]
 
+LOOK_SECONDS: Final = 1.0
+"""Between two looks of our own at the files."""
 SETTLING: Final = 3.0
 """Seconds after a change for which the files are read at each look: another change within one tick of the file system's
 clock (two seconds on the coarsest) leaves size and times as they are."""
@@ -55,7 +58,11 @@ class Reloader:
     async def reload_if_changed(self) -> None:
         """Reload unless the files hold the same bytes, and are as safe, as at the last reading, good or bad."""
         async with self._one_at_a_time:  # what a reload under way is just reading has not changed after it
-            await self._replace_if_changed()
+            try:
+                await self._replace_if_changed()
+            except BaseException:
+                self._looked = None  # it was not read after all: the next look is to find it changed
+                raise
 
     async def _replace_if_changed(self) -> None:
         looks, now = look(self._path), time.monotonic()
@@ -128,15 +135,38 @@ async def watch(path: Path, reloader: Reloader, stop: asyncio.Event) -> None:
 
     The folder is watched, not the file: editors rename over it, and Kubernetes swaps the ``..data`` link beside it.
     Once a second we look for ourselves, because not every file system tells, and none tells what happened before; that
-    also finds a ``policy.d`` that was not there at the start.
+    also finds a ``policy.d`` that was not there at the start. Where nothing can be watched that is all: the kernel lets
+    each user have so many watches (inotify(7)), and a pod shares them with all pods of its node that have its uid.
     """
     from watchfiles import awatch  # here, because it is only wanted once the service runs
 
     folders = {path.parent, path.resolve().parent}  # noqa: ASYNC240 - once, at start
     if (more := path.parent / FOLDER).is_dir():
         folders.add(more)
-    changes = awatch(
-        *folders, recursive=False, stop_event=stop, step=50, debounce=500, rust_timeout=1000, yield_on_timeout=True
-    )
-    async for _ in changes:
+    try:
+        changes = awatch(
+            *folders,
+            recursive=False,
+            stop_event=stop,
+            step=50,
+            debounce=500,
+            rust_timeout=round(LOOK_SECONDS * 1000),
+            yield_on_timeout=True,
+        )
+        async for _ in changes:
+            await _look(reloader)
+    except Exception as error:  # noqa: BLE001 - whatever it is: a right that is taken away must not wait for a restart
+        what = "the settings cannot be watched (fs.inotify.max_user_instances?), they are looked at every second"
+        log_error(what, error)
+    while not stop.is_set():
+        await _look(reloader)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+
+
+async def _look(reloader: Reloader) -> None:
+    """What fails once, as for want of a thread, is tried again."""
+    try:
         await reloader.reload_if_changed()
+    except Exception as error:  # noqa: BLE001 - as above
+        log_error("looking whether the settings have changed failed", error)
