@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
+from jwt.algorithms import ECAlgorithm
 
 from pgbearer.tokens.keys import KeyDocumentError, read_key_document
 from tests.issuer import ABSENT, SigningKey
@@ -65,6 +67,18 @@ def test_unusable(key: SigningKey, changes: dict[str, Any], why: str) -> None:
     document = read_key_document({"keys": [key.jwk(**changes)]})
     assert not document.usable
     assert any(part in document.unusable["k"] for part in why.split("|"))
+
+
+def test_a_curve_that_openssl_lacks_is_one_unusable_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others go on being used: an issuer may publish what some distribution's OpenSSL does not have."""
+
+    def lacks(_: object) -> None:
+        raise UnsupportedAlgorithm("Curve secp256k1 is not supported")
+
+    monkeypatch.setattr(ECAlgorithm, "from_jwk", lacks)
+    document = read_key_document({"keys": [EC.jwk(kid="k1"), SigningKey("other").jwk()]})
+    assert set(document.usable) == {"other"}
+    assert "OpenSSL" in document.unusable["k1"]
 
 
 def test_encryption_key_beside_the_signing_key_does_no_harm() -> None:

@@ -267,14 +267,40 @@ async def test_a_reload_takes_over_nothing_of_another_source(shelf: Shelf) -> No
     assert not heir.status().ready
 
 
-async def test_a_bug_in_refreshing_is_told(mint: Mint, caplog: pytest.LogCaptureFixture) -> None:
-    shelf = Shelf(mint)
+async def test_a_bug_in_fetching_is_told_and_ends_with_its_cause(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the keys would go stale, and all logins of the issuer be refused until a restart."""
     await shelf.keys.start()
-    mint.jwks = None  # type: ignore[method-assign,assignment] # no fault of an issuer's raises a TypeError
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf.mint, "jwks", None)  # no fault of an issuer's raises a TypeError
+        await shelf.next_fetches(3)
+        assert shelf.keys.status().last_error == "an unforeseen error, TypeError"
+        assert "fetching the keys of issuer corp failed: TypeError" in caplog.text
+    await shelf.next_fetches(1)
+    await shelf.keys.refresh()
+    assert shelf.keys.status().last_error is None
+    await shelf.keys.aclose()
+
+
+async def test_a_bug_at_the_start_does_not_stop_fetching(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf.mint, "jwks", None)
+        await shelf.keys.start()
+        assert await shelf.reason() is Reason.KEYS_UNAVAILABLE
+    await shelf.next_fetches(1)
+    await shelf.keys.refresh()
+    assert await shelf.reason() is Reason.ALLOWED
+    await shelf.keys.aclose()
+
+
+async def test_a_bug_in_the_schedule_is_told(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    await shelf.keys.start()
+    shelf.pauses = None  # type: ignore[assignment]
     task = shelf.keys._keeper
     assert task is not None
     await asyncio.wait({task})
-    assert shelf.keys.status().last_error == "refreshing stopped: TypeError"
+    assert shelf.keys.status().last_error == "refreshing stopped: AttributeError"
     assert "no longer refreshed" in caplog.text
     await shelf.keys.aclose()
 

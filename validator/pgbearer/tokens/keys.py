@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import InvalidKeyError
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
@@ -127,6 +128,8 @@ def _public_key(entry: Mapping[str, object]) -> PublicKey:
         public = read(dict(entry))
     except (InvalidKeyError, ValueError, TypeError, KeyError):
         raise _UnsuitableError("its parameters make no key") from None
+    except UnsupportedAlgorithm:  # the OpenSSL of a distribution may lack curves, as in FIPS mode
+        raise _UnsuitableError("its curve is not one that this OpenSSL has") from None
     match public:
         case rsa.RSAPublicKey():
             return _sound_rsa(public)

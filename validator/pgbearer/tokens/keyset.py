@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pgbearer.config.settings import Issuer
-from pgbearer.errors import UnreachableError
+from pgbearer.errors import UnreachableError, whereabouts
 from pgbearer.tokens.denied import Denied, printable
 from pgbearer.tokens.discovery import Getter
 from pgbearer.tokens.keys import Key, KeyDocument
@@ -249,6 +249,9 @@ class KeySet:
             document = await published_keys(self._settings, self._fetcher)
         except UnreachableError as error:
             self._failed(error)
+        except Exception as error:  # noqa: BLE001 - who stops fetching ends all logins, once the keys are stale
+            _log.error("fetching the keys of issuer %s failed: %s", self._name, whereabouts(error))
+            self._failed(UnreachableError(f"an unforeseen error, {type(error).__name__}"))
         else:
             self._succeeded(document, began)
 
