@@ -67,10 +67,21 @@ def certificates_are_of_their_own(manifests: Sequence[Manifest]) -> _About:
             yield other, Found("certificate_other", ("spec",), message, hint)
 
 
+def authority_is_of_this_namespace(manifests: Sequence[Manifest]) -> _About:
+    """Of a ClusterIssuer, whoever may make a Certificate in any namespace has one for the same name."""
+    for certificate in _own(manifests):
+        kind, name, _ = _authority(certificate)
+        if kind == "ClusterIssuer":
+            message = f"whoever may make a Certificate in any namespace has one of {name[:100]} for the same name"
+            hint = "have an Issuer for this alone, as cnpg/components/certificates-cert-manager does"
+            yield certificate, Found("certificate_other", ("spec", "issuerRef"), message, hint)
+
+
 CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
     keys_are_mounted_by_their_own,
     accounts_are_their_own,
     certificates_are_of_their_own,
+    authority_is_of_this_namespace,
 )
 
 
