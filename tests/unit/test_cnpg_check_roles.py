@@ -82,6 +82,7 @@ def nested(tags: str, sql: str) -> str:
     return sql
 
 
+DBA: dict[str, Any] = {"name": "dba", "superuser": True}
 GRANT = "GRANT pg_execute_server_program TO app"
 PAIRS: list[tuple[Objects, list[str], Objects]] = [
     # Of the Cluster
@@ -95,6 +96,12 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
             inRoles=["people", "a"]), ["role_powerful"],
      person({"name": "a", "inRoles": ["alice"]}, inRoles=["people", "a"])),
     (group("pg_read_server_files"), ["role_powerful"], group("pg_read_all_data")),
+    (person(DBA, inRoles=["people", "pg_write_all_data"]), ["role_powerful"],
+     person({**DBA, "login": True}, inRoles=["people", "pg_write_all_data"])),
+    ([*person({"name": "writers", "inRoles": ["pg_write_all_data"]}, inRoles=["people", "writers"]),
+      role("dba", createrole=True, login=False)], ["role_powerful"],
+     [*person({"name": "writers", "inRoles": ["pg_read_all_data"]}, inRoles=["people", "writers"]),
+      role("dba", createrole=True, login=False)]),
     (person_of("all", inRoles=[], superuser=True), ["role_powerful"],
      person_of("all", inRoles=[], superuser=True, login=False)),
     (person_of("/^a", inRoles=[], superuser=True), ["role_powerful"],

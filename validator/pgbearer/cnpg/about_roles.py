@@ -14,6 +14,7 @@ from pgbearer.hba.pattern import fits, is_pattern
 
 __all__ = ["CHECKS"]
 
+_WRITES: Final = "pg_write_all_data"
 _About = Iterator[tuple[Manifest, Found]]
 _Roles = Mapping[str, MadeRole]
 
@@ -28,6 +29,26 @@ def people_have_no_power(manifests: Sequence[Manifest]) -> _About:
                     message = f"{name[:63]} is had by a token, and {'is' if other == name else 'may become'} {said}"
                     hint = "take it out: break-glass is a role of its own"
                     yield role.manifest, Found("role_powerful", role.path, message, hint)
+
+
+def people_write_no_roles(manifests: Sequence[Manifest]) -> _About:
+    """Who writes all data writes pg_group, a view over the pg_authid of roles that cannot log in (system_views.sql).
+
+    So they change names and oids there: with the oid of a group of theirs, any such role is one that they are in.
+    """
+    for cluster in filter(is_cluster, manifests):
+        roles = roles_of(manifests, cluster)
+        kept = [name for name, role in roles.items() if role.no_login and role.powers]
+        for name, role in _members(cluster, roles).items():
+            way = reached(name, roles)
+            for other in kept if _WRITES in way else ():
+                if other not in way:
+                    said = f"may, with {_WRITES}, make itself a member of {_power(other, roles)}"
+                    hint = f"let {other[:63]} log in, by a line of its own, or grant rights on tables instead"
+                    yield (
+                        role.manifest,
+                        Found("role_powerful", role.path, f"{name[:63]} is had by a token, and {said}", hint),
+                    )
 
 
 def people_come_with_tokens(manifests: Sequence[Manifest]) -> _About:
@@ -57,6 +78,7 @@ def break_glass_lies_in_no_secret(manifests: Sequence[Manifest]) -> _About:
 
 CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
     people_have_no_power,
+    people_write_no_roles,
     people_come_with_tokens,
     break_glass_lies_in_no_secret,
 )

@@ -23,6 +23,8 @@ class MadeRole:
     path: KeyPath
     can_login: bool = True
     """False if it says that it cannot."""
+    no_login: bool = False
+    """True if it is known that it cannot: what the operator makes, unless it is told that it can."""
     powers: list[str] = field(default_factory=list)
     """Attributes, of `POWERS`."""
     inherits: list[str] = field(default_factory=list)
@@ -38,7 +40,9 @@ def roles_of(manifests: Sequence[Manifest], cluster: Manifest) -> dict[str, Made
     """By name."""
     roles: dict[str, MadeRole] = {}
     for manifest, path, said in _written(manifests, cluster):
-        role = roles.setdefault(text(said.get("name")), MadeRole(manifest, path, said.get("login") is not False))
+        login = said.get("login")
+        made = MadeRole(manifest, path, login is not False, no_login=login is not True)
+        role = roles.setdefault(text(said.get("name")), made)
         role.powers += [power for power in POWERS if said.get(power) is True]
         role.inherits += map(text, listing(said.get("inRoles")))
     for sql in init_sql(manifests, cluster):
