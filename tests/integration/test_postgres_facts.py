@@ -1,0 +1,32 @@
+"""What PostgreSQL does that `pgbearer cnpg check` and the pages go by."""
+
+from tests.integration.fix_postgres import MakeServer
+
+BECOMES = """
+SET SESSION AUTHORIZATION writer;
+UPDATE pg_group SET grosysid = 999999 WHERE groname = 'people';
+UPDATE pg_group SET grosysid = (
+    SELECT roleid FROM pg_auth_members WHERE member = 'writer'::regrole AND roleid NOT IN (SELECT oid FROM pg_roles)
+) WHERE groname = 'dba';
+SET ROLE dba;
+SELECT current_setting('is_superuser');
+"""
+
+
+def test_who_writes_all_data_becomes_a_superuser_that_cannot_log_in(postgres_server: MakeServer) -> None:
+    """If it does so no more, `people_write_no_roles` of pgbearer.cnpg.about_roles, and the pages, say too much."""
+    server = postgres_server()
+    server.sql("CREATE ROLE people")
+    server.sql("CREATE ROLE dba SUPERUSER")
+    server.sql("CREATE ROLE writer LOGIN IN ROLE people, pg_read_all_data, pg_write_all_data")
+    assert server.sql(BECOMES) == "on"
+
+
+def test_who_writes_all_data_takes_groups_away(postgres_server: MakeServer) -> None:
+    """By their names pg_hba.conf and pgbearer.forbid_passwords know them."""
+    server = postgres_server({"pgbearer.forbid_passwords": "+people"})
+    server.sql("CREATE ROLE people")
+    server.sql("CREATE ROLE writer LOGIN IN ROLE people, pg_write_all_data")
+    renamed = "UPDATE pg_group SET groname = 'x' WHERE groname = 'people'"
+    server.sql(f"SET SESSION AUTHORIZATION writer; {renamed}; ALTER ROLE writer PASSWORD 'x'")
+    assert server.sql("SELECT rolpassword IS NOT NULL FROM pg_authid WHERE rolname = 'writer'") == "t"
