@@ -48,6 +48,17 @@ def test_kustomize_builds_the_same(mode: dict[str, Any], change: dict[str, Any],
     assert data(yaml.safe_load_all(made.text())) == data(built.objects)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_policy_of_a_folder_is_a_file_to_be_changed(mode: dict[str, Any], tmp_path: Path) -> None:
+    made = render(spec(**mode))
+    write(made, tmp_path / "out")
+    policy = tmp_path / "out" / "pgbearer.yaml"
+    assert policy.read_text() == made.policy
+    policy.write_text(f"# ours\n{made.policy}")
+    (built,) = build(tmp_path / "out").of("ConfigMap")
+    assert built["data"] == {"pgbearer.yaml": policy.read_text()}  # so its digest is the file's
+
+
 SHIPPED: dict[str, Any] = {
     "name": "pg",
     "namespace": "databases",

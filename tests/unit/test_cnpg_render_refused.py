@@ -149,6 +149,8 @@ TOGETHER: list[tuple[dict[str, Any], list[str]]] = [
     ({"other_issuers": {"b": {}}, "roles": [{"name": "x"}, {"name": "y", "issuer": "b"}]},
      ["other_issuers.b.issuer", "other_issuers.b.clients"]),
     ({"mesh": "other", "mesh_clients": ["a/b"]}, ["mesh"]),
+    ({"mode": "sidecar", "mesh": "istio", "workloads": {"roles": [{"name": "w", "service_account": "w"}]}},
+     ["workloads.roles[0].service_account"]),
     ({"roles": [], "lines": ["hostssl all x all cert"]}, ["roles"]),
 ]  # fmt: skip
 

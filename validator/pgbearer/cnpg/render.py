@@ -1,14 +1,11 @@
 """A spec to manifests: what comes with pgbearer, and what the spec changes. Refused if people get in beside OAuth.
 
-The same twice: as objects to be applied, and as a folder for kustomize, whose patches are the differences.
+The same twice: as objects to be applied, and as patches for kustomize, which are the differences.
 """
 
-import errno
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 from pgbearer.cnpg import shipped
@@ -22,16 +19,17 @@ from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Spec
 from pgbearer.cnpg.written import written
 from pgbearer.config import KeyPath, Problem
-from pgbearer.errors import UsageError
 from pgbearer.hba import parse
 
-__all__ = ["Rendered", "render", "write"]
+__all__ = ["Rendered", "render"]
 
 _ADMITS: Final = frozenset({"hba_trust", "hba_plaintext", "beside_oauth", "named_beside_oauth", "replication"})
 """What a line may be found to do that is said to be insecure."""
 _OF_POLICY: Final = frozenset({"policy_refused", "policy_warning"})
 """Which are told with paths of the policy, or keep nobody from applying it."""
 _NAMESPACE: Final = "/metadata/namespace"
+_ELSEWHERE: Final = frozenset({_NAMESPACE, f"/data/{KEY}"})
+"""What no patch of one object changes: one of all does, and a file."""
 _WITHOUT_NAMESPACE: Final[Mapping[str, Any]] = {
     "target": {"kind": "Namespace"},
     "patch": "$patch: delete\napiVersion: v1\nkind: Namespace\nmetadata: {name: any}\n",
@@ -52,13 +50,19 @@ class Rendered:
     objects: Sequence[Object]
     components: Sequence[str]
     patches: Sequence[Mapping[str, Any]]
-    """As kustomize takes them."""
+    """As kustomize takes them; without the policy, which is a file of its own in a folder."""
     notes: Sequence[Problem] = ()
     """What is to be known of the spec, with its place."""
 
     def text(self) -> str:
         """One stream, as ``kubectl apply -f -`` takes it."""
         return "---\n".join(map(written, self.objects))
+
+    @property
+    def policy(self) -> str:
+        """The text of pgbearer.yaml."""
+        text: str = next(each["data"][KEY] for each in self.objects if each["kind"] == "ConfigMap")
+        return text
 
 
 def render(draft: Draft) -> Rendered:
@@ -68,13 +72,14 @@ def render(draft: Draft) -> Rendered:
         ConfigError: with everything that is wrong with it, or with what would come of it: it lets people in beside
             OAuth by a line that is not among ``insecure_lines``, or the policy would be refused.
     """
-    problems = [*draft.problems, *filter(draft.can_tell, judge_spec(draft.spec))]
-    unfit = _DECIDE_WHAT_IS_MADE & {problem.path[0] for problem in problems}
+    judged = list(judge_spec(draft.spec))
+    problems = [*draft.problems, *filter(draft.can_tell, judged)]
+    unfit = _DECIDE_WHAT_IS_MADE & {problem.path[0] for problem in (*draft.problems, *judged)}  # told of or not
     spec = draft.spec.model_copy(update=dict.fromkeys(map(str, unfit)))
     made = _made(spec)
     if draft.problems or unfit:
         raise draft.refusal([*problems, *filter(draft.can_tell, [*_of_lines(spec), *_of_own_lines(made.text(), spec)])])
-    problems += [*_of_policy(made.objects), *_of_lines(spec), *_of_cluster(made.text(), spec)]
+    problems += [*_of_policy(made.policy), *_of_lines(spec), *_of_cluster(made.text(), spec)]
     if problems:
         raise draft.refusal(problems)
     return replace(made, notes=draft.placed(notes(spec)))
@@ -107,58 +112,15 @@ def _components(spec: Spec) -> list[str]:
     return made
 
 
-def write(made: Rendered, folder: Path) -> None:
-    """Write it as a folder for kustomize: ours below ``cnpg/``, and a kustomization.yaml with what the spec changes.
-
-    The folder is there whole, or not at all: it is made beside its place, and moved there.
-
-    Raises:
-        UsageError: the folder is there already and not empty, or cannot be written.
-    """
-    where = str(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pgbearer-") as beside:
-            whole = Path(beside) / "made"
-            _fill(whole, made)
-            whole.rename(folder)  # over an empty folder too (rename(2)), over nothing else
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            hint = "Name a new one, or empty it."
-            raise UsageError("the folder is not empty", where=where, hint=hint) from None
-        raise UsageError(error.strerror or "cannot be written", where=where) from None
-
-
-def _fill(folder: Path, made: Rendered) -> None:
-    source = shipped.folder()
-    for part in ("base", *(f"components/{name}" for name in made.components)):
-        for each in sorted((source / part).rglob("*.yaml")):
-            target = folder / "cnpg" / each.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(each.read_bytes())
-    (folder / "kustomization.yaml").write_text(_kustomization(made), encoding="utf-8")
-
-
-def _kustomization(made: Rendered) -> str:
-    value = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": ["cnpg/base"],
-        "components": [f"cnpg/components/{name}" for name in made.components],
-        "patches": list(made.patches),
-    }
-    return written(value)
-
-
 def _patch(old: Object, new: Object) -> dict[str, Any] | None:
     """A patch of kustomize's (RFC 6902) that makes `new` of `old`; None if they are equal."""
-    operations = [each for each in _differences(old, new, "") if each["path"] != _NAMESPACE]
+    operations = [each for each in _differences(old, new, "") if each["path"] not in _ELSEWHERE]
     if not operations:
         return None
     return {
         "target": {"kind": old["kind"], "name": f"^{old['metadata']['name']}$"},
         "options": {"allowNameChange": True},
-        "patch": json.dumps(operations, indent=1),
+        "patch": written(operations),
     }
 
 
@@ -182,9 +144,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> I
             yield {"op": "replace", "path": here, "value": new[key]}
 
 
-def _of_policy(objects: Sequence[Object]) -> Iterator[Problem]:
+def _of_policy(text: str) -> Iterator[Problem]:
     """What the service would say of its settings."""
-    text = next(each["data"][KEY] for each in objects if each["kind"] == "ConfigMap")
     for problem in judge_policy(text)[1]:
         if problem.is_error:
             yield Problem(path=(KEY, *problem.path), message=problem.message, hint=problem.hint)
