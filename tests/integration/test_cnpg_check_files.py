@@ -56,7 +56,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     with large.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     for place, why in (
-        (tmp_path, "kustomize build"),
+        (tmp_path, "kubectl kustomize"),
         (tmp_path / "x", "No such file"),
         (binary, "UTF-8"),
         (large, "MiB"),

@@ -125,6 +125,8 @@ TABLE: list[tuple[Change, list[str]]] = [
     (oauth("mapping=1", "mapping=true"), ["option_off"]),
     (oauth(" validator=pgbearer"), ["delegate_without_validator"]),
     (oauth("delegate_ident_mapping=1", "map=people"), ["map_missing"]),
+    (oauth("delegate_ident_mapping=1"), ["mapping_missing"]),
+    (oauth("mapping=1", "mapping=0"), ["mapping_missing"]),
     (hba("hostnossl all all all scram-sha-256", OAUTH, REJECT), ["beside_oauth", "hba_plaintext"]),
     (hba("hostgssenc all all all gss", OAUTH, REJECT), ["beside_oauth", "hba_plaintext"]),
     (hba("host all all 127.0.0.1/32 reject", "host all all ${podselector:apps} trust", OAUTH, REJECT), ["hba_trust"]),
@@ -331,6 +333,11 @@ def test_a_line_that_the_operator_makes_is_not_to_be_rewritten() -> None:
     found = findings(changed(postgresql(ldap={"server": "x"}, pg_hba=[OAUTH])))
     (finding,) = (each for each in found if "ldap" in each.path)
     assert (finding.code, finding.hint.partition(":")[0]) == ("beside_oauth", "take it out")
+
+
+def test_a_line_below_the_operators_own_is_not_told_to_go_above() -> None:
+    (finding,) = findings(changed(hba("local all all trust", OAUTH, REJECT)))
+    assert (finding.code, finding.hint) == ("line_unreachable", "take it out")
 
 
 def test_a_line_of_several_in_one_entry_is_named() -> None:

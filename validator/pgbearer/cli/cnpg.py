@@ -85,7 +85,7 @@ def check(
 
     \b
     Example:
-      kustomize build overlays/production | pgbearer cnpg check -
+      kubectl kustomize overlays/production | pgbearer cnpg check -
       pgbearer cnpg check cluster.yaml roles.yaml --json
       pgbearer cnpg check cluster.yaml --image registry.corp.example/pgbearer
       pgbearer cnpg check --live "host=/run/postgresql user=postgres"
@@ -153,7 +153,7 @@ def render(
         typer.echo(made.text(), nl=False)
         return
     write(made, output)
-    show.line(f"{len(made.objects)} objects; look at them with: kustomize build {output}")
+    show.line(f"{len(made.objects)} objects; look at them with: kubectl kustomize {output}")
 
 
 @cnpg.command()

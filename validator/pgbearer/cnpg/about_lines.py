@@ -42,7 +42,9 @@ def lines_are_reached(force: Force) -> Iterator[Found]:
         message = (
             f"a line above, {named} ({_shown(other)}), fits all that this one does, and the first that fits decides"
         )
-        hint = "take it out" if _is_made_of_ldap(placed.path) else "move this line above it, or take it out"
+        hint = "move this line above it, or take it out"
+        if above.path is None or _is_made_of_ldap(placed.path):
+            hint = "take it out"  # the operator's own stay where they are
         yield Found(code, placed.path, message, hint)
 
 
@@ -170,6 +172,18 @@ def maps_exist(force: Force) -> Iterator[Found]:
             )
 
 
+def identities_are_mapped(force: Force) -> Iterator[Found]:
+    """Else PostgreSQL wants the identity to be the role's name (check_usermap of hba.c), as ``corp:4f7c`` is not."""
+    for path, line in _oauth(force):
+        if line.options.get("validator", "pgbearer") != "pgbearer" or line.options.get("map"):
+            continue
+        if line.options.get("delegate_ident_mapping", "0") == "0":  # `options_are_on` tells of the rest
+            message = (
+                "with neither delegate_ident_mapping=1 nor a map, only an identity that is the role's name gets in"
+            )
+            yield Found("mapping_missing", path, message, "write delegate_ident_mapping=1: the policy decides the role")
+
+
 def asks_for_passwords(force: Force) -> bool:
     """Whether somebody may come to a line, be it the operator's, that asks for the password of a role."""
     lines = [placed.line for placed in force.lines]
@@ -192,6 +206,7 @@ CHECKS: Final = (
     delegates_are_named,
     nobody_else_decides,
     maps_exist,
+    identities_are_mapped,
 )
 
 

@@ -88,7 +88,7 @@ def _judge(streams: Sequence[tuple[str, str]], images: Collection[str]) -> list[
         of_streams[stream_of[id(manifest)]].append(_placed(manifest, each))
     findings = [each for found in of_streams for each in sorted(found, key=_place)]
     if not any(map(is_cluster, manifests)):
-        hint = "for a folder: kustomize build FOLDER | pgbearer cnpg check -"
+        hint = "for a folder: kubectl kustomize FOLDER | pgbearer cnpg check -"
         said = "no Cluster of postgresql.cnpg.io was given, so there is little to judge"
         names = ", ".join(name for name, _ in streams)
         findings.append(Finding(code="no_cluster", path=(), message=said, hint=hint, file=names))
@@ -174,7 +174,7 @@ def _contents(name: str) -> str:
             return _decoded(file, name)
     except IsADirectoryError:
         raise UsageError(
-            "this is a folder", where=name, hint="Pipe it: kustomize build FOLDER | pgbearer cnpg check -"
+            "this is a folder", where=name, hint="Pipe it: kubectl kustomize FOLDER | pgbearer cnpg check -"
         ) from None
     except OSError as error:
         raise UsageError(error.strerror or "cannot be read", where=name) from None

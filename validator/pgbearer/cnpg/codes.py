@@ -57,6 +57,7 @@ CODES: Final[Mapping[str, About]] = {
     "delegate_without_validator": _warning("The validator decides the role, and the line does not say which one."),
     "validator_other": _error("Another library than pgbearer decides who gets in by the line."),
     "map_missing": _error("The line uses a map that pg_ident does not have, so nobody passes it."),
+    "mapping_missing": _warning("An oauth line leaves the role to nobody: only an identity that is its name passes."),
     "map_of_operator": _error("The line of pg_ident lets another be the operator's own role, or replicate."),
     "map_wide": _warning("The line of pg_ident lets whoever fits a pattern be the role, or somebody be every role."),
     "parameter_blocked": _error("The operator sets the parameter itself, and refuses it here."),
