@@ -15,8 +15,8 @@ _MAY_REACH_OTHERS: Final = {
 }
 
 PLACES: Final = (
-    Place("postgres", "10.1.0.1", "databases", _INSTANCE),
-    Place("replica", "10.1.0.2", "databases", _INSTANCE),
+    Place("postgres", "10.1.0.1", "databases", {**_INSTANCE, "cnpg.io/instanceRole": "primary"}),
+    Place("replica", "10.1.0.2", "databases", {**_INSTANCE, "cnpg.io/instanceRole": "replica"}),
     Place("join job", "10.1.0.3", "databases", {"cnpg.io/cluster": "pg", "cnpg.io/jobRole": "join", **_REACHED}),
     Place("copy", "10.1.0.8", "databases", {**_INSTANCE, "cnpg.io/cluster": "pg-copy"}),
     Place("service", "10.1.0.4", "databases", {"app.kubernetes.io/name": "pgbearer"}),

@@ -7,12 +7,15 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
-from tests.cnpg.manifests import CNPG, Rendered, with_components
+from tests.cnpg.manifests import CNPG, Rendered, rendered, with_components
+from tests.cnpg.network import Place, allowed
 from tests.cnpg.own import ISSUER_CA, Site
+from tests.cnpg.places import PLACES
 from tests.e2e.fix_cnpg_login import NAMESPACE, Databases, running_service
 from tests.e2e.fix_operator import OperatorStage
 from tests.klite import programs
@@ -47,7 +50,7 @@ def test_the_commands_do_what_the_page_says(checkout: Path, operator_stage: Oper
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    apply, fetch = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    apply, let_in, fetch = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     said = run(apply)
     assert "cluster.postgresql.cnpg.io/pg created" in said
     assert "certificate.cert-manager.io/keycloak-tls condition met" in said
@@ -55,11 +58,30 @@ def test_the_commands_do_what_the_page_says(checkout: Path, operator_stage: Oper
         "KC_BOOTSTRAP_ADMIN_USERNAME",
         "KC_BOOTSTRAP_ADMIN_PASSWORD",
     }
+    assert "networkpolicy.networking.k8s.io/pg-outside created" in run(let_in)
     run("kubectl -n databases wait --for=create secret/pg-ca --timeout=60s")  # the operator's, which no kubelet delays
     run(fetch)
     for name in ("pg-ca.crt", "keycloak-ca.crt"):
         assert "BEGIN CERTIFICATE" in (checkout / name).read_text()
     run("kubectl -n databases get deployment/keycloak deployment/pgbearer svc/keycloak svc/pgbearer")  # as it waits for
+
+
+def test_the_ports_of_ones_own_machine_lead_to_keycloak_and_the_primary() -> None:
+    """Through the node's, which the page names twice, by Services whose pods are there, and past the NetworkPolicy."""
+    kind = yaml.safe_load(re.findall(r"--config - <<'END'\n(.*?)^END$", PAGE, re.DOTALL | re.MULTILINE)[0])
+    (let_in,) = re.findall(r"kubectl apply -f - <<'END'\n(.*?)^END$", PAGE, re.DOTALL | re.MULTILINE)
+    *services, policy = yaml.safe_load_all(let_in)
+    outside = Place("outside", "172.18.0.1")
+    leads = {}
+    for service in services:
+        (port,) = service["spec"]["ports"]
+        (found,) = (each for each in PLACES if service["spec"]["selector"].items() <= each.labels.items())
+        policies = [*rendered("quickstart").of("NetworkPolicy"), policy]
+        assert allowed(policies, outside, found, port["port"])
+        leads[port["nodePort"]] = found.name
+    mapped = {each["hostPort"]: leads[each["containerPort"]] for each in kind["nodes"][0]["extraPortMappings"]}
+    assert mapped == {urlsplit(ISSUER).port: "Keycloak", 5432: "postgres"}
+    assert f"PGBEARER_ISSUER={ISSUER} " in PAGE
 
 
 @pytest.fixture(scope="module")
