@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from pgbearer.cli import app
 from pgbearer.cnpg import check_text
 from tests.cnpg.manifests import CNPG, OVERLAYS, build, rendered, with_components
+from tests.cnpg.network import Place, allowed
+from tests.cnpg.places import PLACES
 from tests.klite.verdict import conform, judge
 
 ROOT = CNPG.parent
@@ -58,6 +60,23 @@ def test_the_readers_folder_is_good_and_says_what_is_theirs(folder: Path) -> Non
     (container,) = manifests.one("Deployment", "pgbearer")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.corp.example/pgbearer:0.1.0"
     assert manifests.of("PrometheusRule")
+
+
+def test_who_is_outside_comes_from_the_addresses_of_the_page_and_no_others(folder: Path) -> None:
+    file = folder / "databases" / "kustomization.yaml"
+    said = yaml.safe_load(file.read_text())
+    said["resources"].append("outside.yaml")
+    said["patches"].append({"path": "cluster-outside.yaml", "target": {"kind": "Cluster", "name": "pg"}})
+    file.write_text(yaml.safe_dump(said))
+    manifests = build(folder / "databases")
+    (folder / "manifests.yaml").write_text(manifests.text)
+    assert [verdict for verdict in judge(folder / "manifests.yaml") if verdict.problems] == []
+    assert {found.code for found in check_text(manifests.text) if found.code != "issuer_unknown"} == set()
+    primary = next(each for each in PLACES if each.name == "postgres")
+    policies = manifests.of("NetworkPolicy")
+    assert allowed(policies, Place("theirs", "10.20.3.4"), primary, 5432)
+    assert not allowed(policies, Place("theirs", "10.20.3.4"), primary, 8000)
+    assert not allowed(policies, Place("others", "203.0.113.1"), primary, 5432)
 
 
 def test_the_folder_with_certificates_from_vault_is_good_and_asks_the_pages_store(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from pgbearer.cli import app
-from tests.cnpg.manifests import CNPG, build
+from tests.cnpg.manifests import CNPG, build, rendered
 from tests.klite import programs
 from tests.klite.verdict import conform, judge
 from tests.parts import image
@@ -23,7 +23,7 @@ from tests.parts.needs import DEBOOTSTRAP, ROOT
 
 TOP = CNPG.parent
 PAGE = (CNPG / "image" / "README.md").read_text()
-BUILD, ASSEMBLE = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+BUILD, LOAD, ASSEMBLE = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 (OPERAND,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -33,9 +33,12 @@ def git(*words: str) -> str:
 
 @pytest.fixture
 def baked(tmp_path: Path) -> Callable[[str], dict[str, dict[str, Any]]]:
-    """Runs commands in which `docker buildx` is buildx alone, and only says what it would do."""
+    """Runs commands in which `docker buildx` is buildx alone, and only says what it would do, for a rare machine."""
     docker = tmp_path / "docker"
-    docker.write_text(f'#!/bin/sh\n[ "$1" = buildx ] && shift && exec {programs.buildx()} "$@" --print\n')
+    docker.write_text(
+        f'#!/bin/sh\n[ "$1" = version ] && echo linux/s390x && exit\n'
+        f'[ "$1" = buildx ] && shift && exec {programs.buildx()} "$@" --print\n'
+    )
     docker.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
 
@@ -56,6 +59,21 @@ def test_the_build_is_of_this_commit_and_is_pushed(baked: Callable[[str], dict[s
         assert target["labels"]["org.opencontainers.image.revision"] == git("rev-parse", "HEAD")
         assert all(tag.startswith("registry.corp.example/") for tag in target["tags"])
         assert target["output"] == [{"type": "image", "rewrite-timestamp": "true", "push": "true"}]
+
+
+def test_what_kind_takes_is_left_in_the_engine_under_the_names_of_the_manifests(
+    baked: Callable[[str], dict[str, dict[str, Any]]],
+) -> None:
+    targets = baked(LOAD)
+    for target in targets.values():
+        assert target["platforms"] == ["linux/s390x"]
+        assert target["output"] == [{"type": "docker"}]
+        assert all(each["disabled"] for each in target["attest"])
+    tags = {tag for target in targets.values() for tag in target["tags"]}
+    kind = (TOP / "docs" / "cloudnativepg-kind.md").read_text()
+    (loaded,) = re.findall(r"kind load docker-image --name pgbearer (.*)", kind)
+    assert set(loaded.split()) <= tags
+    assert all(name in rendered("quickstart").text for name in loaded.split())
 
 
 def test_one_image_alone_and_a_mirror(baked: Callable[[str], dict[str, dict[str, Any]]], tmp_path: Path) -> None:
