@@ -33,7 +33,8 @@ PAGES: Final = [Page("explain.md"), Page("runbooks/index.md"), *RUNBOOKS]
 NAME: Final = r"([\w.-]+)"
 REFERENCES: Final[Mapping[str, str]] = {
     "Namespace": rf"(?:-n|--namespace) {NAME}",
-    "Cluster": rf"\bcluster {NAME}|--cnpg-cluster {NAME}|--cluster {NAME}|cnpg (?:status|psql|promote) {NAME}",
+    "Cluster": rf"\bcluster {NAME}|--cnpg-cluster {NAME}|--cluster {NAME}|cnpg (?:status|psql|promote) {NAME}"
+    rf"|cnpg\.io/cluster={NAME}",
     "Deployment": rf"\bdeploy/{NAME}|app\.kubernetes\.io/name={NAME}",
     "Pod": rf"\bpod/{NAME}|\b(?:exec|logs) ([a-z][\w-]*)|cnpg promote \S+ {NAME}",
     "Service": rf"\bsvc/{NAME}|host[=:] ?([\w-]+)\.shop\.svc",

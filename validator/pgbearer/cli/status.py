@@ -70,7 +70,7 @@ def _facts(name: str | None, source: "PersonSource") -> dict[str, Any]:
 def _tell(found: list[dict[str, Any]]) -> None:
     now = time.time()
     if not found:
-        show.line("nobody is logged in; log in with: pgbearer login")
+        show.line("nobody is logged in; log in with: pgbearer login --issuer URL, or --profile NAME")
     for index, one in enumerate(found):
         if index:
             show.line("")
