@@ -109,6 +109,7 @@ def test_the_block_says_the_names_of_what_ships() -> None:
         ("kubectl -n shop delete secret orders-ca pgbearer-client-tls", [("Secret", "pgbearer-client-tls")]),
         ("kubectl -n shop logs pg-1 -c pgbearer", [("Pod", "pg-1")]),
         ("kubectl -n shop logs -l app.kubernetes.io/name=pgbearer", [("Deployment", "pgbearer")]),
+        ("kubectl -n shop logs -l cnpg.io/cluster=pg,cnpg.io/podRole=instance", [("Cluster", "pg")]),
         ("kubectl cnpg promote pg pg-2 -n shop", [("Cluster", "pg"), ("Pod", "pg-2")]),
         ("kubectl cnpg psql orders -n shop -- appdb", [("database", "appdb")]),
     ],
