@@ -237,6 +237,8 @@ def _paragraph(text: str) -> str:
     r"""As Markdown has it; click keeps lines as they are after a ``\b``, which is how several examples are written."""
     text = text.removeprefix("\b").strip("\n")
     head, *lines = text.split("\n")
+    if head.startswith("Example of "):
+        return "\n".join([head, "", "```yaml", *(line.removeprefix("  ") for line in lines), "```"])
     if head != "Example:":
         return text
     return "\n".join([head, "", "```sh", *(line.strip() for line in lines), "```"])

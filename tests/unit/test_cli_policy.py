@@ -84,7 +84,7 @@ def test_another_policy_can_be_given(folder: Path, run: Run) -> None:
     [
         (["test", "/nonesuch"], "/nonesuch: cannot be read"),
         (["test", "/dev/zero"], "not YAML"),
-        (["test", "FOLDER/pgbearer.yaml"], 'unknown key "issuers"'),
+        (["test", "FOLDER/pgbearer.yaml"], 'unknown key "issuers"; the keys here are version, policy, defaults, cases'),
         (["test", "FOLDER/pgbearer.cases.yaml", "-c", "/nonesuch"], "cannot be read"),
         (["diff", "FOLDER/pgbearer.yaml", "/nonesuch"], "cannot be read"),
         (["diff", "FOLDER/pgbearer.yaml", "FOLDER/pgbearer.yaml", "--audit", "/nonesuch"], "cannot be read"),

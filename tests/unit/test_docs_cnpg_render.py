@@ -8,12 +8,16 @@ import pytest
 from pgbearer.cnpg import Spec, decode_spec, render
 from pgbearer.config import ConfigError
 
-PAGE = (Path(__file__).parents[2] / "docs" / "cloudnativepg-render.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "cloudnativepg-render.md").read_text()
+HELP = re.findall(r"```yaml\n(.*?)```", (DOCS / "cli.md").read_text(), re.DOTALL)[0]
+"""What `--help` shows."""
 EXAMPLE, EVERYTHING, REFUSED = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_example_renders() -> None:
-    made = render(decode_spec(EXAMPLE, "orders.yaml"))
+@pytest.mark.parametrize("example", [EXAMPLE, HELP], ids=["page", "help"])
+def test_the_example_renders(example: str) -> None:
+    made = render(decode_spec(example, "orders.yaml"))
     assert {"Cluster", "ConfigMap", "NetworkPolicy"} <= {each["kind"] for each in made.objects}
 
 

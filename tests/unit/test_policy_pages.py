@@ -21,6 +21,8 @@ from tests.unit.shipped import copy_examples
 
 ROOT = Path(__file__).parents[2]
 EXPLAIN = (ROOT / "docs" / "explain.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+"""Whose examples are those that `--help` shows."""
 TESTING = (ROOT / "docs" / "testing-a-policy.md").read_text(encoding="utf-8")
 EXAMPLE = ROOT / "examples" / "pgbearer.yaml"
 NOON = 1_796_126_400
@@ -63,9 +65,11 @@ def test_every_fact_that_is_recorded_is_on_the_page() -> None:
     assert Facts.__dataclass_fields__.keys() - {"skew"} == carol()["facts"].keys() - {"skew_ms"}
 
 
-def test_the_cases_on_the_page_pass() -> None:
+@pytest.mark.parametrize("block", [blocks(TESTING, "yaml")[0], blocks(COMMANDS, "yaml")[-1]])
+def test_the_cases_on_the_page_pass(block: str) -> None:
     loaded = load(EXAMPLE, policy.compile, in_force=False)
-    cases = parse_cases(blocks(TESTING, "yaml")[0], "the page")
+    cases = parse_cases(block, "the page")
+    assert cases.file.cases
     for at in range(len(cases.file.cases)):
         assert run_case(loaded.checked.policy, loaded.settings, cases, at).passed
 

@@ -48,11 +48,23 @@ def run_cases(
 ) -> int:
     """Run the cases of a file, and say which come out otherwise.
 
-    A case is claims and a request, and the decision that must come out. Exits 0 if all come out as they must, 1 if not,
-    2 if a file cannot be used.
+    A case is a token and a request, and the decision that must come out: docs/testing-a-policy.md. Exits 0 if all come
+    out as they must, 1 if not, 2 if a file cannot be used.
 
-    Example: pgbearer policy test examples/pgbearer.cases.yaml
-    """
+    \b
+    Example of cases:
+      version: 1
+      policy: pgbearer.yaml
+      cases:
+        - name: a reader reads
+          token: {roles: [db-read]}
+          request: {database: appdb, role: app_readonly}
+          expect: {decision: allow}
+
+    \b
+    Example:
+      pgbearer policy test examples/pgbearer.cases.yaml
+    """  # noqa: D301  \b is the character by which click keeps lines as they are
     results, policy_file = _run(file, config)
     failed = [result for result in results if not result.passed]
     if json:

@@ -34,7 +34,7 @@ _MOST_ERRORS = 20_000
 """Of pydantic's, which makes a list of all or of none: beyond this, the list costs more than what it says is worth."""
 _FIRST_RULES = 100
 _FEW_KEYS = 6
-"""So many are shown to who wrote something else in place of a section; docs/settings.md has the others."""
+"""So many are shown to who wrote something else in place of a section, or of a key; docs/settings.md has the others."""
 
 _ALONE = frozenset({"audit", "admin", "state", "http", "limits"})
 """Sections of which no rule, issuer or decider knows anything,"""
@@ -142,7 +142,9 @@ def _problem(section: type[Section], details: ErrorDetails, document: Document) 
     if kind == "extra_forbidden":
         word = str(path[-1])
         line, column = document.keys[path]
-        hint = did_you_mean(word, keys_of(path[:-1], section) or ())
+        known = keys_of(path[:-1], section) or ()
+        few = f"the keys here are {', '.join(known)}" if 0 < len(known) <= _FEW_KEYS else None
+        hint = did_you_mean(word, known) or few
         return Problem(path=path, message=f'unknown key "{word}"', hint=hint, line=line, column=column)
     if kind == "value_error":
         return Problem(path=path, message=str(details["ctx"]["error"]))
