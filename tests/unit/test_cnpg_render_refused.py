@@ -161,6 +161,24 @@ def test_all_that_is_wrong_is_told_at_once(change: dict[str, Any], paths: list[s
     assert set(map(path_of, said)) == set(paths), said
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"storage": "10GB"}, "storage: must be a number of Mi, Gi or Ti, such as 10Gi"),
+        ({"storage": "10Gi\n"}, "storage: must be a number of"),
+        (
+            {"resources": {"cpu": "0.5"}},
+            "resources.cpu: must be a whole number or one of thousandths, such as 2 or 500m",
+        ),
+        ({"roles": [{"name": "x", "session": "8 hours"}]}, "session: must be a number of s, m, h or d, such as 8h"),
+        ({"mesh": "istio", "mesh_clients": ["orders"]}, "mesh_clients[0]: must be NAMESPACE/NAME, such as shop/orders"),
+    ],
+)
+def test_what_is_written_otherwise_is_answered_with_an_example(change: dict[str, Any], said: str) -> None:
+    (told,) = refused(**change)
+    assert said in told
+
+
 words = st.text(max_size=30) | st.sampled_from(
     ["a", "b_c", "https://a.example", "a/b", "/a", "a.example", "all", '"', "\\", "x y", "host all all all trust"]
 )

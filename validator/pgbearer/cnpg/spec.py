@@ -11,6 +11,7 @@ from pgbearer.cnpg.taken import (
     free_namespace,
     free_role,
     given_role,
+    like,
     no_truth,
     some,
     with_a_host,
@@ -28,12 +29,12 @@ _Label = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_le
 _Namespace = Annotated[_Label, AfterValidator(free_namespace)]
 _Subdomain = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")]
 _ObjectName = Annotated[_Subdomain, Field(max_length=253)]
+_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_PART = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _AccountName = Annotated[
     str,
-    Field(
-        pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        max_length=317,
-    ),
+    Field(max_length=317),
+    AfterValidator(like(rf"{_LABEL}/{_PART}(\.{_PART})*", "NAMESPACE/NAME, such as shop/orders")),
 ]
 _Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][-._A-Za-z0-9]*$", max_length=253)]  # of a ConfigMap
 _SqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=63)]
@@ -58,9 +59,13 @@ _Image = Annotated[
 _Line = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\r\n\\]+$"), AfterValidator(without_reference)]
 _TrustDomain = _ObjectName  # as the object is called that federates with it
 _SpiffePath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", max_length=1024)]
-_Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}(Mi|Gi|Ti)$")]
-_Cpu = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}m?$")]
-_Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]  # as pgbearer.yaml has it
+_Memory = Annotated[str, AfterValidator(like("[1-9][0-9]{0,5}(Mi|Gi|Ti)", "a number of Mi, Gi or Ti, such as 10Gi"))]
+_Cpu = Annotated[
+    str, AfterValidator(like("[1-9][0-9]{0,5}m?", "a whole number or one of thousandths, such as 2 or 500m"))
+]
+_Duration = Annotated[
+    str, AfterValidator(like("[1-9][0-9]{0,5}[smhd]", "a number of s, m, h or d, such as 8h"))
+]  # as pgbearer.yaml has it
 
 
 class Identity(Section):

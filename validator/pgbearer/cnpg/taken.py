@@ -1,6 +1,7 @@
 """Names in a spec that PostgreSQL, Kubernetes, the operator or pgbearer has taken already."""
 
 import re
+from collections.abc import Callable
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ __all__ = [
     "free_namespace",
     "free_role",
     "given_role",
+    "like",
     "no_truth",
     "some",
     "with_a_host",
@@ -77,6 +79,18 @@ def free_issuer(name: str) -> str:
     if name in _ISSUERS:
         raise ValueError(f'"{name}" is not free; name it otherwise')
     return name
+
+
+def like(pattern: str, shown: str) -> Callable[[str], str]:
+    """What has to be written in one way, which is told as people know it; what is returned raises ValueError."""
+    wanted = re.compile(pattern)
+
+    def judge(value: str) -> str:
+        if not wanted.fullmatch(value):
+            raise ValueError(f"must be {shown}")
+        return value
+
+    return judge
 
 
 def no_truth(value: object) -> object:
