@@ -78,6 +78,7 @@ MODES: list[dict[str, Any]] = [
     {"mode": "sidecar", "monitoring": True, "resources": {"cpu": "500m", "memory": "2Gi"}, **CA},
     {"mesh": "istio", "mesh_clients": ["eshop/web"]},
     {"mesh": "linkerd", "monitoring": True, **WORKLOADS},
+    {"trust_config_map": True, "mesh": "linkerd", **CA},
     {"mesh": "istio", **WORKLOADS},
     {"spire": SPIRE, **CA},
     {"spire": {**SPIRE, "federated": PARTNER}, "mesh": "linkerd"},

@@ -140,6 +140,15 @@ def test_an_issuer_that_is_no_realm_is_told_its_page(issuer: str, page: str) -> 
     assert " other_issuers.b.issuer: no realm" in said
 
 
+def test_a_config_map_to_trust_by_is_of_one_cluster_and_no_secret_says_it() -> None:
+    rendered = made(trust_config_map=True)
+    volumes = one(rendered, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    (of_service,) = (each["projected"]["sources"] for each in volumes if each["name"] == "tls")
+    for secret, trusted in (of_service, one(rendered, "Cluster")["spec"]["projectedVolumeTemplate"]["sources"]):
+        assert trusted["configMap"]["name"] == "orders-pgbearer-trust"
+        assert {item["key"] for item in secret["secret"]["items"]} == {"tls.crt", "tls.key"}
+
+
 @pytest.mark.parametrize(("mode", "name"), [("service", "orders-pgbearer"), ("sidecar", "orders")])
 def test_an_issuer_at_another_port_is_reached(mode: str, name: str) -> None:
     change = {**TWO, "issuer": "https://sso.example.org:8443/realms/corp"}

@@ -103,6 +103,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"insecure_lines": ["hostssl all all"]}, ["insecure_lines[0]"]),
     ({"insecure_lines": ["include /etc/x"]}, ["insecure_lines[0]"]),
     ({"insecure_lines": ["hostssl all all all cert \\"]}, ["insecure_lines[0]"]),
+    ({"trust_config_map": True}, ["trust_config_map"]),
     ({"insecure_lines": ["host all all all reject"]}, ["spec.postgresql.pg_hba[2]", "spec.postgresql.pg_hba[4]"]),
 ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-__all__ = ["CLUSTER", "SERVICE", "new_names", "refers", "secrets_of", "service_of"]
+__all__ = ["CLUSTER", "SERVICE", "new_names", "refers", "secrets_of", "service_of", "trust_of"]
 
 CLUSTER: Final = "pg"
 """The Cluster, in the manifests that come with pgbearer; what is its own has it in its name."""
@@ -26,9 +26,14 @@ def secrets_of(service: str) -> tuple[str, str]:
     return f"{service}-service-tls", f"{service}-client-tls"
 
 
+def trust_of(service: str) -> str:
+    """The ConfigMap, of who has it, with the authorities that a service and its Cluster believe each other by."""
+    return f"{service}-trust"
+
+
 def new_names(objects: Iterable[Mapping[str, Any]], cluster: str) -> dict[str, str]:
-    """Of shipped objects, and of Secrets that they mount, each with what it is called for `cluster`."""
-    old = [*(each["metadata"]["name"] for each in objects), *secrets_of(SERVICE)]
+    """Of shipped objects, and of what they mount and others make, each with what it is called for `cluster`."""
+    old = [*(each["metadata"]["name"] for each in objects), *secrets_of(SERVICE), trust_of(SERVICE)]
     return {name: _new(name, cluster) for name in old}
 
 

@@ -17,7 +17,7 @@ __all__ = ["MAX_BYTES", "Draft", "decode_spec", "identities", "judge_spec", "rea
 
 MAX_BYTES: Final = 256 * 1024
 """Of a spec."""
-_ONLY_SERVICE: Final = ("mesh", "workloads", "spire")
+_ONLY_SERVICE: Final = ("mesh", "workloads", "spire", "trust_config_map")
 _STAND_INS: Final[Mapping[str, Any]] = {
     "version": 1,
     "issuer": "https://issuer.invalid",
@@ -27,7 +27,7 @@ _STAND_INS: Final[Mapping[str, Any]] = {
 """For required keys that are wrong, so that the others can be looked at. What has one is never rendered."""
 _COMPARED: Final = (
     frozenset({"roles", "issuer", "other_issuers", "break_glass", "workloads", "spire"}),
-    frozenset({"mode", "mesh", "mesh_clients", "workloads", "spire"}),
+    frozenset({"mode", "mesh", "mesh_clients", "workloads", "spire", "trust_config_map"}),
     frozenset({"external", "certificates"}),
 )
 """Keys that are held against each other: if one is wrong, nothing is said of how the others go with it."""
@@ -125,7 +125,7 @@ def identities(spec: Spec) -> Iterator[tuple[KeyPath, Identity]]:
 def _of_mode(spec: Spec) -> Iterator[Problem]:
     if spec.mode == "sidecar":
         for key in _ONLY_SERVICE:
-            if getattr(spec, key) is not None:
+            if getattr(spec, key):
                 yield Problem(path=(key,), message="goes with mode service alone", hint="take out mode, or this")
     if spec.workloads and spec.spire:
         message = "goes not with workloads: one line of pg_hba is for all workloads, and names one issuer"

@@ -34,7 +34,7 @@ _WITHOUT_NAMESPACE: Final[Mapping[str, Any]] = {
     "target": {"kind": "Namespace"},
     "patch": "$patch: delete\napiVersion: v1\nkind: Namespace\nmetadata: {name: any}\n",
 }
-_DECIDE_WHAT_IS_MADE: Final = frozenset({"mesh", "workloads", "spire"})
+_DECIDE_WHAT_IS_MADE: Final = frozenset({"mesh", "workloads", "spire", "trust_config_map"})
 """Keys that say what is put together: if they do not go together, nothing is."""
 _CERTIFICATES: Final[Mapping[str, Sequence[str]]] = {
     "cert-manager": ["certificates-cert-manager"],
@@ -101,6 +101,8 @@ def _made(spec: Spec) -> Rendered:
 def _components(spec: Spec) -> list[str]:
     sidecar = ["sidecar", "sidecar/policy"]
     made = sidecar if spec.mode == "sidecar" else ["service", *_CERTIFICATES[spec.certificates]]
+    if spec.trust_config_map:
+        made.append("trust")
     if spec.mesh:
         made.append(f"mesh-{spec.mesh}")
     if spec.workloads:

@@ -200,6 +200,8 @@ class Spec(Section):
     certificates: Literal["cert-manager", "external", "secret"] = "cert-manager"
     """Who makes the two Secrets with certificates of mode service."""
     external: External = External()
+    trust_config_map: bool = False
+    """Whether they trust what is in a ConfigMap that you make, in which two authorities can be for a while."""
     mesh: Literal["istio", "linkerd"] | None = None
     mesh_clients: Annotated[tuple[_AccountName, ...], Field(strict=False, max_length=200)] = ()
     """Service accounts that reach PostgreSQL through the mesh, beside those of `workloads`."""
