@@ -2,7 +2,9 @@
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from typer.main import get_command
 
+from pgbearer.cli import app
 from pgbearer.client.local.psql_arguments import read_psql_arguments
 from pgbearer.errors import UsageError
 
@@ -93,6 +95,11 @@ def test_only_the_first_argument_is_such_a_name(words: list[str]) -> None:
         (["corp", "-d", "host=db"], "the upstream 'corp' says where it is"),
         (["corp", "postgresql://db/appdb"], "the upstream 'corp' says where it is"),
         (["corp", "hostaddr=192.0.2.1"], "the upstream 'corp' says where it is"),
+        (
+            ["appdb", "--issuer", "https://sso.example/realms/x", "--scope", "db:x"],
+            "--issuer is an option of pgbearer's",
+        ),
+        (["-h", "db", "--scope=db:x"], "--scope is an option of pgbearer's"),
         (["-U", "\udcff"], "something else than UTF-8"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -100,3 +107,12 @@ def test_only_the_first_argument_is_such_a_name(words: list[str]) -> None:
 def test_what_cannot_be_meant_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read_psql_arguments(words, {"corp"})
+
+
+def test_every_option_of_ours_is_known_as_such() -> None:
+    command = get_command(app).commands["psql"]  # type: ignore[attr-defined]  # it is a group
+    ours = {name.removeprefix("--") for each in command.params if each.opts[0].startswith("-") for name in each.opts}
+    for name in ours - {"help"}:
+        with pytest.raises(UsageError, match=f"--{name} is an option of pgbearer's"):
+            read_psql_arguments(["appdb", f"--{name}"])
+    assert len(ours) > 5

@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from demo.policy import Addresses, policy_file
+from pgbearer import policy
+from pgbearer.config import load
 
 ADDRESSES = Addresses(
     issuer="https://localhost:8443/realms/demo",
@@ -36,8 +38,15 @@ def test_rule_gives_one_role_in_one_database(rule: str, roles: list[str]) -> Non
 
 
 def test_keycloak_has_the_last_word_on_writers_alone() -> None:
-    policy = yaml.safe_load(policy_file(ADDRESSES))
+    written = yaml.safe_load(policy_file(ADDRESSES))
 
-    asked = {rule["name"]: rule["ask"] for rule in policy["rules"] if "ask" in rule}
+    asked = {rule["name"]: rule["ask"] for rule in written["rules"] if "ask" in rule}
     assert asked == {"writers": {"all": ["keycloak"]}}
-    assert policy["deciders"]["keycloak"]["url"] == policy["issuers"]["demo"]["issuer"]
+    assert written["deciders"]["keycloak"]["url"] == written["issuers"]["demo"]["issuer"]
+
+
+def test_nothing_is_to_be_said_against_it(tmp_path: Path) -> None:
+    file = tmp_path / "pgbearer.yaml"
+    file.write_text(policy_file(ADDRESSES))
+    said = map(str, load(file, policy.compile, in_force=False).warnings)
+    assert [each for each in said if "ca.crt cannot be read" not in each] == []  # which the demo makes

@@ -25,6 +25,11 @@ _LONG: Final = _LONG_WITH_VALUE | {
     *("html", "list", "no-align", "no-password", "no-psqlrc", "no-readline", "password", "quiet"),
     *("record-separator-zero", "single-line", "single-step", "single-transaction", "tuples-only", "version"),
 }
+_OURS: Final = frozenset(
+    {"ca-file", "client-id", "device", "issuer", "no-browser", "profile", "psql", "qr", "scope"}
+    | {"token-command", "token-file"}
+)
+"""Of the command that runs psql, which would take their values for names of databases and roles."""
 _TAKEN: Final = {
     "d": "dbname",
     "h": "host",
@@ -63,8 +68,8 @@ def read_psql_arguments(arguments: Sequence[str], upstreams: Collection[str] = (
         upstreams: names that, as the first argument, mean an upstream instead of a database.
 
     Raises:
-        UsageError: there is no value where one must be, no connection string where one should, or a request to ask
-            for a password.
+        UsageError: there is no value where one must be, no connection string where one should, a request to ask
+            for a password, or an option that is not psql's but ours.
     """
     words = list(arguments)
     named: str | None = None
@@ -81,8 +86,7 @@ def read_psql_arguments(arguments: Sequence[str], upstreams: Collection[str] = (
             _positional(value or "", said)
             continue
         connects = connects and option not in _NO_CONNECTION
-        if option in _PASSWORD:
-            raise UsageError("psql is told to ask for a password", hint="The login needs none: leave -W out.")
+        _may_be_said(option)
         if option in _TAKEN:
             said[_TAKEN[option]] = value or ""
         else:
@@ -94,6 +98,14 @@ def read_psql_arguments(arguments: Sequence[str], upstreams: Collection[str] = (
     if named is not None and _WHERE & set(conninfo_to_dict(conninfo)):
         raise UsageError(f"the upstream {named!r} says where it is", hint="Leave host and port out, or its name.")
     return PsqlCall(named, conninfo, tuple(rest), connects)
+
+
+def _may_be_said(option: str) -> None:
+    if option in _OURS:
+        hint = f"Before where to connect, and before psql's: pgbearer psql --{option} ..."
+        raise UsageError(f"--{option} is an option of pgbearer's, which come first", hint=hint)
+    if option in _PASSWORD:
+        raise UsageError("psql is told to ask for a password", hint="The login needs none: leave -W out.")
 
 
 def _positional(word: str, said: dict[str, str]) -> None:
