@@ -151,6 +151,14 @@ def test_one_change(tmp_path: Path, old: str, new: str, problem: str) -> None:
     assert [line for line in problems if problem in line], problems
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("any_role: [db-read]", "any_rol: [db-read]"), ("any_group: [/oncall]", "any_grup: [/oncall]")]
+)
+def test_a_rule_that_cannot_be_read_is_not_said_to_be_missing(tmp_path: Path, old: str, new: str) -> None:
+    (problem,) = found(tmp_path, GOOD.replace(old, new))
+    assert "unknown key" in problem
+
+
 def test_what_may_be_trusted_is_asked_of_every_file_that_a_decider_names(tmp_path: Path) -> None:
     ours = tmp_path / "ours.pem"
     ours.write_text("x")

@@ -33,7 +33,8 @@ def deciders_have_a_use(settings: Settings) -> Iterator[Problem]:
     asked = {name for rule in settings.rules if rule.ask for name in rule.ask.deciders}
     for name in settings.deciders:
         if name not in asked:
-            yield Problem(path=("deciders", name), message=f'no rule asks "{name}"', severity="warning")
+            message = f'no rule asks "{name}"'
+            yield Problem(path=("deciders", name), message=message, severity="warning", of_all_rules=True)
 
 
 def deny_rules_ask_nobody(settings: Settings) -> Iterator[Problem]:
@@ -94,7 +95,8 @@ def fallbacks_are_rules(settings: Settings) -> Iterator[Problem]:
         other = _rule(settings, on_fault.rule)
         if other is None:
             hint = did_you_mean(on_fault.rule, [rule.name for rule in settings.rules])
-            yield Problem(path=(*path, "rule"), message=f'no rule is called "{on_fault.rule}"', hint=hint)
+            message = f'no rule is called "{on_fault.rule}"'
+            yield Problem(path=(*path, "rule"), message=message, hint=hint, of_all_rules=True)
         elif not other.fallback:
             hint = "write fallback: true there; it then counts only in place of an answer"
             yield Problem(path=(*path, "rule"), message=f'"{other.name}" is no fallback', hint=hint)
@@ -107,7 +109,7 @@ def fallbacks_are_rules(settings: Settings) -> Iterator[Problem]:
             yield Problem(path=("rules", index, "fallback"), message=message, hint=hint)
         if rule.fallback and rule.name not in used:
             message = f'no on_fault names "{rule.name}", so it never counts'
-            yield Problem(path=("rules", index, "fallback"), message=message, severity="warning")
+            yield Problem(path=("rules", index, "fallback"), message=message, severity="warning", of_all_rules=True)
 
 
 def deciders_fit_the_limit(settings: Settings) -> Iterator[Problem]:

@@ -60,6 +60,7 @@ def openings_are_used(settings: Settings) -> Iterator[Problem]:
                         message=f'no rule lets tokens of issuer "{name}" into the database "{database}"',
                         hint="write one, or remove the opening",
                         severity="warning",
+                        of_all_rules=True,
                     )
 
 

@@ -115,7 +115,9 @@ def load(
         found += _untrusted_files(settings)
         found += _expired(settings, today or datetime.now(UTC).date())
         checked = check(settings)
-        problems += _sorted_out([*found, *checked.problems], parts)
+        found += checked.problems
+        whole = all(part.is_whole for part in parts)
+        problems += _sorted_out([problem for problem in found if whole or not problem.of_all_rules], parts)
     if not in_force:
         problems = [replace(one, severity="warning") if one.about_trust or one.about_files else one for one in problems]
     problems.sort(key=lambda problem: _order(problem, path))
@@ -150,6 +152,11 @@ class _Part(Generic[S]):
         settings = self.decoded.settings
         return settings.rules if isinstance(settings, Settings | PolicyFile) else ()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether none of its rules is left out."""
+        return self.decoded.settings is not None and len(self.rules) == len(_listed(self.document.value))
+
     def problems(self) -> list[Problem]:
         """What reading and decoding found."""
         found = [*self.source.problems, *self.document.problems, *self.decoded.problems]
@@ -176,6 +183,12 @@ class _Part(Generic[S]):
         if line is None:
             line, column = self.document.position(problem.path) or (None, None)
         return replace(problem, file=str(self.source.path), line=line, column=column)
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    """The rules of a file, whatever they are."""
+    rules = value.get("rules") if isinstance(value, dict) else None
+    return rules if isinstance(rules, tuple) else ()
 
 
 def _parse(data: bytes, budget: Budget) -> Document:

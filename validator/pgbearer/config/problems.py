@@ -38,6 +38,9 @@ class Problem:
     about_files: bool = False
     """It is about a file that the settings name, which this machine may not have: another one runs the service."""
 
+    of_all_rules: bool = False
+    """It says that none of the rules does something, which nobody knows where one could not be read."""
+
     @property
     def is_error(self) -> bool:
         """True if the file must not be used."""
