@@ -73,6 +73,20 @@ def may(verb: str, resource: str, name: str) -> Objects:
     return made
 
 
+def from_store(secret: str, kind: str = "ClusterSecretStore", **more: Any) -> Objects:
+    """A Secret that External Secrets makes of what is in a store."""
+    spec = {"secretStoreRef": {"kind": kind, "name": "vault"}, "target": {"name": secret}}
+    return whole(
+        named("ExternalSecret", "brings", "external-secrets.io/v1", spec=spec),
+        {
+            "apiVersion": "external-secrets.io/v1",
+            "kind": "ClusterSecretStore",
+            "metadata": {"name": "vault"},
+            "spec": {"provider": {}, **more},
+        },
+    )
+
+
 EVERYWHERE = {"kind": "ClusterIssuer", "name": "all"}
 PAIRS: list[tuple[Objects, list[str], Objects]] = [
     (mounts("pgbearer-client-tls"), ["secret_shared"], mounts("pgbearer-client-tls", "ca.crt")),
@@ -96,6 +110,10 @@ PAIRS: list[tuple[Objects, list[str], Objects]] = [
     (another("Pgbearer.databases.svc"), ["certificate_other"],
      another("pgbearer.databases.svc", issuer={"name": "other"})),
     (whole(issuer=EVERYWHERE), ["certificate_other"] * 2, whole()),
+    (from_store("pgbearer-client-tls"), ["secret_shared"],
+     from_store("pgbearer-client-tls", conditions=[{"namespaces": ["databases"]}])),
+    (from_store("pgbearer-service-tls"), ["secret_shared"], from_store("orders")),
+    (from_store("pg-ca"), ["secret_shared"], from_store("pg-ca", kind="SecretStore")),
     (another("pg.databases.svc", issuer=EVERYWHERE, namespace="shop"), ["certificate_other"] * 3,
      another("pg.databases.svc", namespace="shop")),
     (another("orders.databases.svc", isCA=True), ["certificate_other"],

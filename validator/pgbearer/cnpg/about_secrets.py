@@ -18,6 +18,7 @@ __all__ = ["CHECKS", "account_of", "keys_of_all", "trusted_names"]
 
 _About = Iterator[tuple[Manifest, Found]]
 _CERT_MANAGER: Final = "cert-manager.io"
+_EXTERNAL: Final = "external-secrets.io"
 _FOR_PROGRAMS: Final = "app"
 """What ends the name of the Secret that the operator makes for programs: nobody is more by it than its line allows."""
 
@@ -77,11 +78,24 @@ def authority_is_of_this_namespace(manifests: Sequence[Manifest]) -> _About:
             yield certificate, Found("certificate_other", ("spec", "issuerRef"), message, hint)
 
 
+def stores_are_for_some_namespaces(manifests: Sequence[Manifest]) -> _About:
+    """Of a ClusterSecretStore without conditions any namespace reads the same, by an ExternalSecret of its own."""
+    stores = _stores(manifests)
+    for each in manifests:
+        name = text(each.metadata.get("name"))
+        is_open = each.kind == "ClusterSecretStore" and not listing(at(each, ("spec",)).get("conditions"))
+        if is_open and each.group == _EXTERNAL and name in stores:
+            message = f"whoever may make an ExternalSecret in any namespace reads what {stores[name][:100]} is made of"
+            hint = "say which may: spec.conditions: [{namespaces: [...]}]"
+            yield each, Found("secret_shared", ("spec", "conditions"), message, hint)
+
+
 CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
     keys_are_mounted_by_their_own,
     accounts_are_their_own,
     certificates_are_of_their_own,
     authority_is_of_this_namespace,
+    stores_are_for_some_namespaces,
 )
 
 
@@ -111,6 +125,20 @@ def _volumes(owner: Manifest) -> Sequence[object]:
     if is_cluster(owner):
         return [{"projected": at(owner, ("spec", "projectedVolumeTemplate"))}]
     return [] if labels_of_service(owner) is None else listing(at(owner, TEMPLATES[owner.kind]).get("volumes"))
+
+
+def _stores(manifests: Sequence[Manifest]) -> dict[str, str]:
+    """ClusterSecretStores that Secrets with keys come from, each with one of these."""
+    authorities = {_authority(each) for each in _own(manifests)}
+    owners = [(owner, keys) for owner in manifests if (keys := _keys(owner, authorities))]
+    found: dict[str, str] = {}
+    for brings in manifests:
+        store = mapping(at(brings, ("spec",)).get("secretStoreRef"))
+        wide = (brings.group, brings.kind, store.get("kind")) == (_EXTERNAL, "ExternalSecret", "ClusterSecretStore")
+        made = text(at(brings, ("spec", "target")).get("name")) or text(brings.metadata.get("name"))
+        if wide and any(made in keys and beside(owner, brings) for owner, keys in owners):
+            found.setdefault(text(store.get("name")), made)
+    return found
 
 
 def _keys(owner: Manifest, authorities: set[tuple[str, str, str]]) -> set[str]:
