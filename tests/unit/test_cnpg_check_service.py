@@ -239,6 +239,8 @@ TABLE: list[tuple[Change, list[str]]] = [
     (lambda whole: whole["policy"].update(data={"pgbearer.yaml": 1}), ["shape"]),
     (settings("any_role: [app]", "when: clams.x"), ["policy_refused"]),
     (settings("[app], databases", "[app], clients: [other], databases"), ["policy_refused"]),
+    (settings("    clients: [cli]\n", ""), ["policy_refused"]),
+    (settings("profile: keycloak", "profile: entra"), ["policy_refused"] * 2),
     (settings("rules:\n", "rules:\n  - {name: b, any_role: [app], databases: [app], roles: [app]}\n"),
      ["policy_warning"]),
     (settings("realms/corp", "realms/other"), ["issuer_unknown"]),

@@ -1,6 +1,7 @@
 """pgbearer.yaml as a ConfigMap has it: what the service would say of it, without the files that it names."""
 
 from pgbearer.config import Issuer, Problem, Settings
+from pgbearer.config.checks import CHECKS
 from pgbearer.config.decode import decode
 from pgbearer.config.yaml_file import parse_yaml
 from pgbearer.policy import compile as compile_policy
@@ -17,6 +18,7 @@ def judge_policy(text: str) -> tuple[Settings | None, tuple[Problem, ...]]:
     decoded = decode(document, Settings)
     found = [*document.problems, *decoded.problems]
     if decoded.settings is not None:
+        found += [problem for check in CHECKS for problem in check(decoded.settings)]
         found += compile_policy(decoded.settings).problems
     good = not any(problem.is_error for problem in found)
     return decoded.settings if good else None, tuple(found)
