@@ -70,6 +70,31 @@ TWO: dict[str, Any] = {
     },
     "roles": [*SPEC["roles"], {"name": "vendor", "issuer": "vendors"}],
 }
+TENANT = "https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0"
+ENTRA: dict[str, Any] = {
+    "issuer": TENANT,
+    "profile": "entra",
+    "audience": "44445555-eeee-6666-ffff-7777aaaa8888",
+    "scope": "db.orders",
+    "clients": ["00001111-aaaa-2222-bbbb-3333cccc4444"],
+}
+OKTA: dict[str, Any] = {
+    "issuer": "https://example.okta.com/oauth2/default",
+    "profile": "okta",
+    "scope": "orders",
+    "clients": ["nmdP1fcyvdVO11AL7ECm"],
+}
+RFC9068: dict[str, Any] = {"issuer": "https://auth.example.org", "profile": "rfc9068", "clients": ["nightly"]}
+NAMED_FOR_PEOPLE = 'Data: "readers" & \u00c9lite {EU} #1'
+"""As groups of Okta's and Entra's may be called."""
+BOTH: dict[str, Any] = {
+    "other_issuers": {"staff": {**ENTRA, "go_by": "groups"}},
+    "roles": [
+        *SPEC["roles"],
+        {"name": "staff", "inherits": ["pg_monitor"], "issuer": "staff", "given_by": [NAMED_FOR_PEOPLE]},
+    ],
+}
+"""Keycloak's and Entra's."""
 MODES: list[dict[str, Any]] = [
     {"mode": "service"},
     {"mode": "sidecar"},
@@ -85,6 +110,10 @@ MODES: list[dict[str, Any]] = [
     TWO,
     {**TWO, **WORKLOADS, "mode": "service"},
     {"namespace_exists": True},
+    ENTRA,
+    {**OKTA, "trust_config_map": True, "roles": [{"name": "orders_reader", "given_by": [NAMED_FOR_PEOPLE]}], **CA},
+    {**RFC9068, "mode": "sidecar"},
+    {**BOTH, "trust_config_map": True, "certificates": "external", **WORKLOADS},
 ]
 """Specs that have all that there is to be said."""
 

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pgbearer.cnpg import check_text
+from pgbearer.cnpg.written import written
 from pgbearer.config.yaml_file import parse_documents, parse_yaml
-from tests.unit.render_samples import MODES, OAUTH, PASSWORD, SPEC, SPIRE, TWO, WORKLOADS, made, one, path_of, refused
+from tests.unit.render_samples import MODES, OAUTH, OKTA, PASSWORD, SPIRE, TWO, WORKLOADS, made, one, path_of, refused
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -120,26 +123,6 @@ def test_the_name_that_ships_keeps_the_names_that_ship() -> None:
     assert service == "orders-pgbearer"
 
 
-@pytest.mark.parametrize(
-    ("issuer", "page"),
-    [
-        ("https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0", "entra"),
-        ("https://example.okta.com/oauth2/default", "okta"),
-        ("https://notokta.com", "index"),
-        ("https://token.actions.githubusercontent.com", "github-actions"),
-    ],
-)
-def test_an_issuer_that_is_no_realm_is_told_its_page(issuer: str, page: str) -> None:
-    """The policy goes by roles as Keycloak's tokens have them: nobody of another issuer would get in."""
-    (said,) = refused(issuer=issuer)
-    assert "nobody would get in" in said
-    assert said.endswith(f"docs/profiles/{page}.md")
-    assert (Path(__file__).parents[2] / "docs" / "profiles" / f"{page}.md").is_file()
-    more = {"other_issuers": {"b": {"issuer": issuer, "clients": ["b"]}}}
-    (said,) = refused(**more, roles=[*SPEC["roles"], {"name": "b", "issuer": "b"}])
-    assert " other_issuers.b.issuer: no realm" in said
-
-
 def test_a_config_map_to_trust_by_is_of_one_cluster_and_no_secret_says_it() -> None:
     rendered = made(trust_config_map=True)
     volumes = one(rendered, "Deployment")["spec"]["template"]["spec"]["volumes"]
@@ -184,6 +167,8 @@ NOTED: list[tuple[dict[str, Any], list[str]]] = [
     ({"monitoring": True, "alerts_page": "https://docs.example.org/alerts"}, []),
     ({"alerts_page": "https://docs.example.org/alerts"}, ["alerts_page"]),
     ({"mode": "sidecar", "replicas": 3, "certificates": "secret"}, ["replicas", "certificates"]),
+    ({"trust_config_map": True}, ["trust_config_map"]),
+    ({"trust_config_map": False, "mode": "sidecar"}, []),
 ]
 """What is rendered, and which keys something is said of."""
 
@@ -256,6 +241,29 @@ def test_a_name_that_looks_like_a_truth_stays_text(name: str) -> None:
     documents = parse_documents(rendered.text(), depth=64)
     assert [str(problem) for document in documents for problem in document.problems] == []
     assert {each.value["metadata"].get("namespace", "1e5") for each in documents} == {"1e5"}
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n \t:#-'\"|>\\{[$")))
+@settings(deadline=None)
+def test_text_of_several_lines_stays_the_same(text: str) -> None:
+    """However it is written: as a block, or escaped where a block cannot hold it."""
+    value = {"a": text, "b": [{"c": text}, text], "d": {"e": {"f": text}}}
+    assert yaml.safe_load(written(value)) == value
+
+
+def test_what_is_written_for_kustomize_can_be_read() -> None:
+    """Each patch as a block."""
+    rendered = made(mode="service", lines=["host all all 192.0.2.0/24 reject"])
+    lines = written(list(rendered.patches)).splitlines()
+    assert not any("\\n" in line for line in lines)
+    assert sum(line.endswith("patch: |") for line in lines) == len(rendered.patches)
+    assert "      - host all all 192.0.2.0/24 reject" in lines
+
+
+def test_the_policy_can_be_read_in_the_stream() -> None:
+    lines = made(**OKTA).text().splitlines()
+    assert "  pgbearer.yaml: |" in lines
+    assert not any("\\n" in line for line in lines if "podPatch" not in line)
 
 
 def test_folders_are_of_the_checkout() -> None:

@@ -29,6 +29,11 @@ def test_errors_are_in_the_order_of_the_lines() -> None:
 
 
 NO_NAMES: tuple[Any, ...] = ("1pg", "a.b", "-a", "a-", "\uff50g", "p\u200bg", "pg\u202e", 1, None, [])
+NO_PROFILES: tuple[Any, ...] = (
+    *("Keycloak", "github-actions", "kubernetes", "spiffe", "", "entra\n", "\u0435ntra"),
+    *(1, True, []),
+)
+NO_TRUTHS: tuple[Any, ...] = ("yes", 1, "pgbearer-trust", {})
 
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"issuer": ..., "roles": ...}, ["issuer", "roles"]),
@@ -83,9 +88,18 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"mesh": "istio", **WORKLOADS}, ["mesh", "workloads"]),
     ({"mesh": "cilium"}, ["mesh"]),
     *(({"issuer": each}, ["issuer"]) for each in (
-        "https://login.microsoftonline.com/aaaabbbb-0000-cccc-1111-dddd2222eeee/v2.0", "https://accounts.google.com",
-        "https://example.okta.com/oauth2/default", "https://sso.example.org/realms/", "https://sso.example.org/realms/a/b",
-        "https://sso.example.org/realms")),
+        "https://accounts.google.com", "https://sso.example.org/realms/", "https://sso.example.org/realms/a/b",
+        "https://sso.example.org/realms", "https://sso.example.org/realms/a/")),
+    *(({"profile": each}, ["profile"]) for each in NO_PROFILES),
+    *(({"go_by": each}, ["go_by"]) for each in ("scopes", "role", "", True, ["roles"])),
+    *(({"scope": each}, ["scope"]) for each in (
+        "", "a b", 'a"b', "a\\b", "a\nhost all all all trust", "${podselector:x}", "{x}", "a\u00a0b", "\u202e",
+        "a" * 257)),
+    *(({"trust_config_map": each}, ["trust_config_map"]) for each in NO_TRUTHS),
+    *(({"other_issuers": {"b": {"issuer": "https://b.example.org/realms/b", "clients": ["b"], **each}},
+       "roles": [*SPEC["roles"], {"name": "b", "issuer": "b"}]}, [f"other_issuers.b.{key}" for key in each])
+      for each in ({"profile": "x"}, {"scope": "a b"}, {"audience": 'a"b'}, {"go_by": "x"}, {"issuer_ca": "x"})),
+    *(({"roles": [{"name": "a", "given_by": each}]}, ["roles[0].given_by"]) for each in ("a", {"a": 1}, ["a"] * 201)),
     ({"mesh_clients": ["shop/orders"]}, ["mesh_clients"]),
     *(({"mesh_clients": [each]}, ["mesh_clients[0]"]) for each in ("shop", "shop-/a", "shop/a..b", "../a", "shop/..")),
     ({"external": {"store": "x"}}, ["external"]),
@@ -196,7 +210,9 @@ words = st.text(max_size=30) | st.sampled_from(
     "images": st.fixed_dictionaries({}, optional={"service": words, "module": words}),
     "name": words, "issuer": words, "audience": words, "database": words, "break_glass": words,
     "lines": st.lists(words, max_size=2), "clients": st.lists(words, max_size=2),
-    "roles": st.lists(st.fixed_dictionaries({"name": words}), max_size=2),
+    "profile": words | st.sampled_from(["keycloak", "entra", "okta", "rfc9068"]), "scope": words, "go_by": words,
+    "trust_config_map": st.booleans(),
+    "roles": st.lists(st.fixed_dictionaries({"name": words}, optional={"given_by": st.lists(words)}), max_size=2),
 }))  # fmt: skip
 def test_whatever_is_rendered_lets_nobody_in_beside_oauth(mode: dict[str, Any], change: dict[str, Any]) -> None:
     try:

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pgbearer.cnpg.spec import Identity, Spec
+from pgbearer.cnpg.issuers import issuers_of
+from pgbearer.cnpg.spec import Identity, Role, Spec
 
-__all__ = ["CORP", "Access", "accesses"]
+__all__ = ["Access", "accesses"]
 
-CORP: Final = "corp"
-"""What the policy calls the first issuer."""
 _CLUSTER: Final = "cluster"
 _PROD: Final = "prod"
 _PARTNER: Final = "partner"
@@ -42,18 +41,24 @@ def accesses(spec: Spec) -> list[Access]:
 
 
 def _of_people(spec: Spec) -> Iterator[Access]:
-    issuers = [(CORP, None, spec.issuer), *((name, name, each.issuer) for name, each in spec.other_issuers.items())]
-    for name, said, address in issuers:
-        roles = [role for role in spec.roles if role.issuer == said]
+    first, *_ = issuers = issuers_of(spec)
+    for each in issuers:
+        roles = [role for role in spec.roles if role.issuer == each.said]
+        usual = {} if each.kind.session == first.kind.session else {"session": dict(each.kind.session)}
+        asked = f"any_{each.goes_by.removesuffix('s')}"
         yield Access(
-            group="pgbearer_people" if said is None else f"pgbearer_{name}",
+            group="pgbearer_people" if each.said is None else f"pgbearer_{each.name}",
             comment="whose members log in with a token",
-            issuer=address,
-            scope=f"openid {spec.audience}",
+            issuer=each.address,
+            scope=each.scope,
             database="all",
             roles=roles,
-            rules=[_rule(spec, role, name, any_role=list(role.given_by) or [role.name]) for role in roles],
+            rules=[_rule(spec, role, each.name, **{asked: _given_by(role)}, **usual) for role in roles],
         )
+
+
+def _given_by(role: Role) -> list[str]:
+    return list(role.given_by) or [role.name]
 
 
 def _of_pods(spec: Spec) -> Iterator[Access]:
@@ -93,7 +98,7 @@ def _of_workloads(
 
 
 def _rule(spec: Spec, role: Identity, issuer: str, **more: Any) -> Mapping[str, Any]:
-    """Of the policy; if there is one issuer alone, it need not be said."""
+    """Of the policy; if there is one issuer alone, it need not be said, nor a session that all have."""
     alone = not (spec.other_issuers or spec.workloads or spec.spire)
     said = {} if alone else {"issuers": [issuer]}
     means: dict[str, Any] = {"privileged": True} if _is_privileged(role.name, spec) else {}

@@ -141,7 +141,7 @@ def _deployment(made: Object, spec: Spec) -> None:
 def _sources(spec: Spec) -> list[Object]:
     return [
         {"configMap": {"name": authority.config_map, "items": [{"key": authority.key, "path": file}]}}
-        for _, authority, file in authorities(spec)
+        for authority, file in authorities(spec)
     ]
 
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import yaml
 
-from pgbearer.cnpg.access import CORP, accesses
+from pgbearer.cnpg.access import accesses
+from pgbearer.cnpg.issuers import Issuer, issuers_of
 from pgbearer.cnpg.spec import Authority, Spec
 from pgbearer.cnpg.written import written
 
@@ -16,12 +17,11 @@ _MOUNTED: Final = "/etc/pgbearer/config"
 """Where the settings are in the service's container."""
 
 
-def authorities(spec: Spec) -> Iterator[tuple[str, Authority, str]]:
-    """Issuers with an authority of their own: their name, the ConfigMap, and the file that lies beside the settings."""
-    said = [(CORP, spec.issuer_ca), *((name, each.ca) for name, each in spec.other_issuers.items())]
-    for name, authority in said:
-        if authority is not None:
-            yield name, authority, f"{name}-ca.crt"
+def authorities(spec: Spec) -> Iterator[tuple[Authority, str]]:
+    """Of issuers that have one of their own: the ConfigMap, and the file that lies beside the settings."""
+    for each in issuers_of(spec):
+        if each.authority is not None:
+            yield each.authority, _file(each)
 
 
 def changed_policy(text: str, spec: Spec) -> str:
@@ -30,6 +30,8 @@ def changed_policy(text: str, spec: Spec) -> str:
     (server,) = settings["servers"].values()
     settings["servers"] = {spec.name: server}
     settings["issuers"] = _issuers(settings["issuers"], spec)
+    first, *_ = issuers_of(spec)
+    settings["defaults"] = settings["defaults"] | {"session": dict(first.kind.session)}
     settings["rules"] = [dict(rule) for each in accesses(spec) for rule in each.rules]
     return written(settings)
 
@@ -37,13 +39,7 @@ def changed_policy(text: str, spec: Spec) -> str:
 def _issuers(shipped: dict[str, Any], spec: Spec) -> dict[str, Any]:
     """Of those that come with the components, with what the spec says."""
     audience = {"audience": spec.audience}
-    corp = shipped[CORP] | {"issuer": spec.issuer, **audience, "clients": list(spec.clients)}
-    made = {CORP: corp}
-    for name, other in spec.other_issuers.items():
-        its = {"issuer": other.issuer, "clients": list(other.clients), "identity": f"{name}:{{sub}}"}
-        made[name] = copy.deepcopy(corp) | its  # YAML would write what is shared as an alias
-    for name, _, file in authorities(spec):
-        made[name] = made[name] | {"ca_file": f"{_MOUNTED}/{file}"}
+    made = {each.name: _of_people(each) for each in issuers_of(spec)}
     if spec.workloads:
         made["cluster"] = shipped["cluster"] | {"issuer": spec.workloads.issuer, **audience}
     if spec.spire:
@@ -56,3 +52,20 @@ def _issuers(shipped: dict[str, Any], spec: Spec) -> dict[str, Any]:
             }
             made["partner"]["behind"] = {"prod": [spec.database]}
     return made
+
+
+def _of_people(each: Issuer) -> dict[str, Any]:
+    authority = {"ca_file": f"{_MOUNTED}/{_file(each)}"} if each.authority else {}
+    return {
+        "profile": each.profile,
+        "issuer": each.address,
+        "audience": each.audience,
+        "clients": list(each.clients),
+        "identity": f"{each.name}:{{{each.kind.identity}}}",
+        **copy.deepcopy(dict(each.kind.says)),  # YAML would write what is shared as an alias
+        **authority,
+    }
+
+
+def _file(each: Issuer) -> str:
+    return f"{each.name}-ca.crt"

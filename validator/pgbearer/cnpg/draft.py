@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
 
-from pgbearer.cnpg.issuers import judge_issuers
+from pgbearer.cnpg.about_issuers import judge_issuers
 from pgbearer.cnpg.spec import External, Identity, Spec
 from pgbearer.config import ConfigError, KeyPath, Problem
 from pgbearer.config.decode import decode
@@ -27,6 +27,7 @@ _STAND_INS: Final[Mapping[str, Any]] = {
 """For required keys that are wrong, so that the others can be looked at. What has one is never rendered."""
 _COMPARED: Final = (
     frozenset({"roles", "issuer", "other_issuers", "break_glass", "workloads", "spire"}),
+    frozenset({"issuer", "profile", "audience", "scope", "clients", "other_issuers"}),
     frozenset({"mode", "mesh", "mesh_clients", "workloads", "spire", "trust_config_map"}),
     frozenset({"external", "certificates"}),
 )

@@ -1,78 +1,97 @@
-"""The issuers of a spec's people: that they are realms of Keycloak's, as the policy takes them, and their ports."""
+"""The issuers of a spec's people: the first and the others alike, with what their profile says where they do not."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from pgbearer.cnpg.spec import Spec
-from pgbearer.config import KeyPath, Problem
+from pgbearer.cnpg.profiles import PROFILES, Profile, known_by
+from pgbearer.cnpg.spec import Authority, People, Spec
+from pgbearer.config import KeyPath
 
-__all__ = ["hosts", "judge_issuers", "ports"]
+__all__ = ["CORP", "Issuer", "hosts", "issuers_of", "ports"]
 
-_REALM: Final = re.compile(r"(?:/[^/]+)*/realms/[^/]+")
-"""The end of every issuer of Keycloak's: the realm (services/Urls.java of its source, realmIssuer)."""
-_PAGES: Final[Mapping[str, str]] = {
-    "login.microsoftonline.com": "entra",
-    "login.microsoftonline.us": "entra",
-    "sts.windows.net": "entra",
-    "okta.com": "okta",
-    "oktapreview.com": "okta",
-    "okta-emea.com": "okta",
-    "token.actions.githubusercontent.com": "github-actions",
-}
-"""By the end of a host: the page below docs/profiles. Others may keep to RFC 9068."""
+CORP: Final = "corp"
+"""What the policy calls the first issuer."""
 
 
-def judge_issuers(spec: Spec) -> Iterator[Problem]:
-    """What is wrong with them. Pure."""
-    addresses = {spec.issuer}
-    for name, other in spec.other_issuers.items():
-        if other.issuer in addresses:
-            yield Problem(path=("other_issuers", name, "issuer"), message="stands here twice")
-        addresses.add(other.issuer)
-        if not any(role.issuer == name for role in spec.roles):
-            message = "no role says issuer: " + name
-            yield Problem(path=("other_issuers", name), message=message, hint="give it a role, or take it out")
-    for index, role in enumerate(spec.roles):
-        if role.issuer is not None and role.issuer not in spec.other_issuers:
-            path = ("roles", index, "issuer")
-            yield Problem(path=path, message=f'other_issuers has no "{role.issuer[:100]}"')
-    if all(role.issuer is not None for role in spec.roles):
-        yield Problem(path=("roles",), message="none is of the first issuer", hint="leave issuer out of one of them")
-    yield from _are_realms(spec)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """One of them."""
+
+    name: str
+    """In the policy."""
+    said: str | None
+    """As roles name it."""
+    path: KeyPath
+    """Where its keys stand in the spec."""
+    people: People
+    profile: str
+    """What it is taken for: what its address tells, or else what it says."""
+    audience: str
+    clients: Sequence[str]
+    authority: Authority | None
+
+    @property
+    def address(self) -> str:
+        """As it writes itself."""
+        return self.people.issuer
+
+    @property
+    def kind(self) -> Profile:
+        """What its profile says."""
+        return PROFILES[self.profile]
+
+    @property
+    def goes_by(self) -> str:
+        """What its tokens have that gives roles: roles or groups."""
+        return self.people.go_by or self.kind.go_by
+
+    @property
+    def scope(self) -> str:
+        """In the line of pg_hba."""
+        scope = self.people.scope or self.audience
+        return f"openid {scope}" if self.kind.openid else scope
 
 
-def _are_realms(spec: Spec) -> Iterator[Problem]:
-    """The rules go by roles as Keycloak's tokens have them: of any other issuer nobody would get in."""
-    for path, address in _addresses(spec):
-        parts = urlsplit(address)
-        if _REALM.fullmatch(parts.path):
-            continue
-        message = (
-            "no realm of Keycloak's (https://HOST/realms/REALM), which the policy would be for: nobody would get in"
-        )
-        page = _page(parts.hostname or "")
-        hint = f"render one for a realm, and write its pgbearer.yaml by hand, as docs/profiles/{page}.md"
-        yield Problem(path=path, message=message, hint=hint)
+def issuers_of(spec: Spec) -> list[Issuer]:
+    """All of them, the first before the others."""
+    first = _issuer(CORP, None, (), spec, spec.audience, spec.clients, spec.issuer_ca)
+    others = (
+        _issuer(name, name, ("other_issuers", name), each, each.audience or spec.audience, each.clients, each.ca)
+        for name, each in spec.other_issuers.items()
+    )
+    return [first, *others]
 
 
 def ports(spec: Spec) -> list[int]:
     """At which they are asked, but 443, in order."""
-    return sorted({urlsplit(address).port or 443 for _, address in _addresses(spec)} - {443})
+    return sorted({urlsplit(each.address).port or 443 for each in issuers_of(spec)} - {443})
 
 
 def hosts(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
     """Of each, and where it is written."""
-    for path, address in _addresses(spec):
-        yield path, urlsplit(address).hostname or ""
+    for each in issuers_of(spec):
+        yield (*each.path, "issuer"), urlsplit(each.address).hostname or ""
 
 
-def _addresses(spec: Spec) -> Iterator[tuple[KeyPath, str]]:
-    yield ("issuer",), spec.issuer
-    for name, other in spec.other_issuers.items():
-        yield ("other_issuers", name, "issuer"), other.issuer
-
-
-def _page(host: str) -> str:
-    return next((page for end, page in _PAGES.items() if host == end or host.endswith(f".{end}")), "index")
+def _issuer(
+    name: str,
+    said: str | None,
+    path: KeyPath,
+    people: People,
+    audience: str,
+    clients: Sequence[str] | None,
+    authority: Authority | None,
+) -> Issuer:
+    profile = known_by(people.issuer) or people.profile or "keycloak"
+    return Issuer(
+        name=name,
+        said=said,
+        path=path,
+        people=people,
+        profile=profile,
+        audience=audience,
+        clients=PROFILES[profile].clients if clients is None else clients,
+        authority=authority,
+    )

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from pgbearer.cnpg.about_images import EXAMPLE
+from pgbearer.cnpg.called import service_of, trust_of
 from pgbearer.cnpg.issuers import hosts
 from pgbearer.cnpg.spec import Spec
-from pgbearer.config import Problem
+from pgbearer.config import KeyPath, Problem
 
 __all__ = ["notes"]
 
@@ -19,25 +20,40 @@ _OF_PODS_OF_ITS_OWN: Final = ("certificates", "external", "replicas")
 
 def notes(spec: Spec) -> Iterator[Problem]:
     """All of them, as notices. Pure."""
+    yield from _of_elsewhere(spec)
+    yield from _of_images(spec)
+    yield from _of_alerts(spec)
+    if spec.mode == "sidecar":
+        for key in _OF_PODS_OF_ITS_OWN:
+            if key in spec.model_fields_set:
+                yield _notice((key,), "has no effect in mode sidecar", "take it out")
+
+
+def _of_elsewhere(spec: Spec) -> Iterator[Problem]:
+    """What must be there beside what is rendered."""
     for path, host in hosts(spec):
         if _IN_PODS.fullmatch(host):
-            hint = "docs/cloudnativepg.md, 4, has an example"
-            yield Problem(path=path, message="a pod needs a NetworkPolicy more", hint=hint, severity="notice")
+            yield _notice(path, "a pod needs a NetworkPolicy more", "docs/cloudnativepg.md, 4, has an example")
+    if spec.trust_config_map:
+        message = f"no instance starts before the ConfigMap {trust_of(service_of(spec.name))} is there"
+        yield _notice(("trust_config_map",), message, "docs/runbooks/certificates.md has how it is made")
+
+
+def _of_images(spec: Spec) -> Iterator[Problem]:
     for name in ("service", "module", "postgres"):
         image: str = getattr(spec.images, name)
         if image.startswith(EXAMPLE):
             message = f"{image[:200]} is an example, which nobody has published"
-            hint = "build it (cnpg/image), and name your registry"
-            yield Problem(path=("images", name), message=message, hint=hint, severity="notice")
+            yield _notice(("images", name), message, "build it (cnpg/image), and name your registry")
+
+
+def _of_alerts(spec: Spec) -> Iterator[Problem]:
     if spec.monitoring and spec.alerts_page is None:
         hint = "put up docs/alerts.md where your people read, and say its address"
-        yield Problem(path=("alerts_page",), message="alerts lead to an example", hint=hint, severity="notice")
+        yield _notice(("alerts_page",), "alerts lead to an example", hint)
     if spec.alerts_page is not None and not spec.monitoring:
-        hint = "say monitoring: true, or take it out"
-        yield Problem(path=("alerts_page",), message="has no effect without monitoring", hint=hint, severity="notice")
-    if spec.mode == "sidecar":
-        for key in _OF_PODS_OF_ITS_OWN:
-            if key in spec.model_fields_set:
-                yield Problem(
-                    path=(key,), message="has no effect in mode sidecar", hint="take it out", severity="notice"
-                )
+        yield _notice(("alerts_page",), "has no effect without monitoring", "say monitoring: true, or take it out")
+
+
+def _notice(path: KeyPath, message: str, hint: str) -> Problem:
+    return Problem(path=path, message=message, hint=hint, severity="notice")

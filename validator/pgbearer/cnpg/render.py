@@ -3,7 +3,6 @@
 The same twice: as objects to be applied, and as patches for kustomize, which are the differences.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,9 +13,10 @@ from pgbearer.cnpg.check import check_text
 from pgbearer.cnpg.draft import Draft, identities, judge_spec
 from pgbearer.cnpg.finding import Finding
 from pgbearer.cnpg.notes import notes
-from pgbearer.cnpg.policy_text import KEY, judge_policy
+from pgbearer.cnpg.policy_text import KEY
 from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
 from pgbearer.cnpg.spec import Spec
+from pgbearer.cnpg.traced import policy_problems
 from pgbearer.cnpg.written import written
 from pgbearer.config import KeyPath, Problem
 from pgbearer.hba import parse
@@ -79,10 +79,12 @@ def render(draft: Draft) -> Rendered:
     made = _made(spec)
     if draft.problems or unfit:
         raise draft.refusal([*problems, *filter(draft.can_tell, [*_of_lines(spec), *_of_own_lines(made.text(), spec)])])
-    problems += [*_of_policy(made.policy), *_of_lines(spec), *_of_cluster(made.text(), spec)]
+    told = {problem.path for problem in problems}
+    of_policy = [each for each in policy_problems(made.policy, spec) if each.path not in told]
+    problems += [*filter(_is_error, of_policy), *_of_lines(spec), *_of_cluster(made.text(), spec)]
     if problems:
         raise draft.refusal(problems)
-    return replace(made, notes=draft.placed(notes(spec)))
+    return replace(made, notes=draft.placed([*notes(spec), *of_policy]))
 
 
 def _made(spec: Spec) -> Rendered:
@@ -130,7 +132,7 @@ def _in_namespace(objects: Sequence[Object], namespace: str) -> dict[str, Any]:
     """One for all: kustomize's own ``namespace:`` would put kinds that it does not know into one that have none."""
     kinds = sorted({each["kind"] for each in objects} - CLUSTER_WIDE)
     operation = {"op": "add", "path": _NAMESPACE, "value": namespace}
-    return {"target": {"kind": "|".join(kinds)}, "patch": json.dumps([operation])}
+    return {"target": {"kind": "|".join(kinds)}, "patch": written([operation])}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[dict[str, Any]]:
@@ -146,11 +148,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> I
             yield {"op": "replace", "path": here, "value": new[key]}
 
 
-def _of_policy(text: str) -> Iterator[Problem]:
-    """What the service would say of its settings."""
-    for problem in judge_policy(text)[1]:
-        if problem.is_error:
-            yield Problem(path=(KEY, *problem.path), message=problem.message, hint=problem.hint)
+def _is_error(problem: Problem) -> bool:
+    return problem.is_error
 
 
 def _of_cluster(text: str, spec: Spec) -> Iterator[Problem]:

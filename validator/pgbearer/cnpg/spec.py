@@ -13,6 +13,7 @@ from pgbearer.cnpg.taken import (
     given_role,
     like,
     no_truth,
+    printable,
     some,
     with_a_host,
     without_reference,
@@ -20,7 +21,7 @@ from pgbearer.cnpg.taken import (
 from pgbearer.config import Section
 
 __all__ = ["Authority", "External", "Federated", "Identity", "Images", "OtherIssuer", "Resources", "Role", "Spec"]
-__all__ += ["Account", "Spire", "Workloads"]
+__all__ += ["Account", "People", "Spire", "Workloads"]
 
 _ClusterName = Annotated[
     str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=50), AfterValidator(free_cluster)
@@ -43,6 +44,8 @@ _Inherited = Annotated[tuple[Annotated[_SqlName, AfterValidator(given_role)], ..
 _Word = Annotated[
     str, Field(pattern=r"^[!#%-\[\]-z|~]+$", max_length=256)
 ]  # without a quote, a backslash, and what makes a ${reference} or a {template}
+_OfToken = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(printable)]
+"""A role or group of an issuer, as its tokens have it: some are names for people, with spaces."""
 _Https = Annotated[
     str,
     Field(pattern=r"^https://[!$-.0-;=A-Z\[\]_a-z~][!$-;=A-Z\[\]_a-z~]*$", max_length=256),
@@ -82,8 +85,8 @@ class Identity(Section):
 class Role(Identity):
     """A role that people get by what their token says."""
 
-    given_by: Annotated[tuple[_Word, ...], Field(strict=False)] = ()
-    """Roles of the issuer that give it. Left out: the one of the same name."""
+    given_by: Annotated[tuple[_OfToken, ...], Field(strict=False, max_length=200)] = ()
+    """Roles of the issuer that give it, or groups where it goes by them. Left out: the one of the same name."""
     issuer: str | None = None
     """Of `other_issuers`; left out: the one at `issuer`."""
 
@@ -95,10 +98,24 @@ class Authority(Section):
     key: _Key = "ca.crt"
 
 
-class OtherIssuer(Section):
-    """An issuer beside the first, with people and roles of its own."""
+class People(Section):
+    """An issuer that people come from."""
 
     issuer: _Https
+    """Of their tokens, as it writes itself."""
+    profile: Literal["keycloak", "entra", "okta", "rfc9068"] | None = None
+    """Which kind it is. Left out: keycloak, for the address of a realm."""
+    scope: _Word | None = None
+    """That is asked for, and that tokens have. Left out: called as the audience."""
+    go_by: Literal["roles", "groups"] | None = None
+    """What of the tokens gives roles. Left out: as the profile's tokens have it."""
+
+
+class OtherIssuer(People):
+    """An issuer beside the first, with people and roles of its own."""
+
+    audience: _Word | None = None
+    """Of its tokens for this Cluster. Left out: as those of the first."""
     clients: Annotated[tuple[_Word, ...], Field(strict=False, min_length=1)]
     ca: Authority | None = None
 
@@ -171,7 +188,7 @@ class Images(Section):
     postgres: _Image = "ghcr.io/cloudnative-pg/postgresql:18-minimal-trixie"
 
 
-class Spec(Section):
+class Spec(People):
     """What differs between one Cluster and another."""
 
     version: Annotated[Literal[1], BeforeValidator(no_truth)]
@@ -180,13 +197,11 @@ class Spec(Section):
     namespace: _Namespace = "databases"
     namespace_exists: bool = False
     """Whether somebody else makes the namespace, and says what its pods may be."""
-    issuer: _Https
-    """Of people's tokens, as it writes itself."""
     issuer_ca: Authority | None = None
     audience: _Word
-    """Of tokens for this Cluster, and the scope that is asked for."""
-    clients: Annotated[tuple[_Word, ...], Field(strict=False, min_length=1)] = ("pgbearer-cli", "pgbearer-device")
-    """Who may have got the tokens."""
+    """Of tokens for this Cluster."""
+    clients: Annotated[tuple[_Word, ...], Field(strict=False, min_length=1)] | None = None
+    """Who may have got the tokens. Left out: those of our realm; of another profile they must be said."""
     other_issuers: Annotated[dict[Annotated[str, AfterValidator(free_issuer)], OtherIssuer], Field(max_length=20)] = (
         Field(default_factory=dict)
     )

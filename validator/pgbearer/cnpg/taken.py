@@ -14,6 +14,7 @@ __all__ = [
     "given_role",
     "like",
     "no_truth",
+    "printable",
     "some",
     "with_a_host",
     "without_reference",
@@ -98,6 +99,13 @@ def no_truth(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("must be a whole number")  # noqa: TRY004  pydantic collects ValueError only
     return value
+
+
+def printable(name: str) -> str:
+    """A name that is what it looks like: no control, no space but single ones within; raises ValueError."""
+    if not name.isprintable() or name.split(" ") != name.split():
+        raise ValueError("must be printable, with no space but single ones between words")
+    return name
 
 
 def without_reference(line: str) -> str:
