@@ -235,6 +235,8 @@ FITS: list[tuple[dict[str, Any], list[str], str]] = [
     *(({**ENTRA, "scope": each}, ["scope"], "without the API's address") for each in (..., "api://4444/db.orders")),
     ({**ENTRA, "audience": "db:orders"}, ["audience"], "application id of the API"),
     ({**ENTRA, "audience": f"api://{ENTRA['audience']}"}, ["audience"], "application id of the API"),
+    *(({**each, "audience": "db:orders", "scope": "db:other"}, ["scope"], "asks for db:other") for each in (
+        {}, OKTA, RFC9068)),
     # all at once
     ({"issuer": TENANT}, ["issuer", "audience", "scope", "clients"], "profile"),
 ]  # fmt: skip

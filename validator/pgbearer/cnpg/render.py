@@ -12,6 +12,7 @@ from pgbearer.cnpg.change import changed
 from pgbearer.cnpg.check import check_text
 from pgbearer.cnpg.draft import Draft, identities, judge_spec
 from pgbearer.cnpg.finding import Finding
+from pgbearer.cnpg.issuers import issuers_of
 from pgbearer.cnpg.notes import notes
 from pgbearer.cnpg.policy_text import KEY
 from pgbearer.cnpg.shipped import CLUSTER_WIDE, Object
@@ -161,7 +162,8 @@ def _of_cluster(text: str, spec: Spec) -> Iterator[Problem]:
         index = _index(finding.path, first)
         if index is None or not 0 <= index < insecure + len(spec.lines):
             if finding.counts:
-                yield _problem(finding, _in_spec(finding), finding.hint)
+                ours = None if index is None else index - insecure - len(spec.lines)
+                yield _problem(finding, _in_spec(finding, spec, ours), finding.hint)
         elif index >= insecure:
             hint = "write it under insecure_lines if that is meant" if finding.code in _ADMITS else finding.hint
             yield _problem(finding, ("lines", index - insecure), hint)
@@ -196,8 +198,16 @@ def _index(path: KeyPath, first: int) -> int | None:
     return None
 
 
-def _in_spec(finding: Finding) -> KeyPath:
-    """Where the spec has an image that something was found of; for everything else the path in what is made."""
+def _in_spec(finding: Finding, spec: Spec, line: int | None) -> KeyPath:
+    """Where the spec has an image or a scope that something was found of; for everything else the path in what is made.
+
+    Args:
+        finding: what was found.
+        spec: the spec.
+        line: which of the lines for its issuers it was found of, if of one.
+    """
+    if finding.code == "audience_other" and line is not None:
+        return (*issuers_of(spec)[line].path, "scope")
     match finding.path:
         case ("spec", "imageName"):
             return ("images", "postgres")
