@@ -12,7 +12,7 @@ __all__ = ["written"]
 def written(value: Any) -> str:
     """The text of `value`, in which all is quoted that some reader takes for a number, a date or a truth.
 
-    Text of several lines stands there line by line; what a line of it cannot hold is escaped (YAML 1.2, 8.1.1.1).
+    Text of several lines stands there line by line; what a line of it cannot hold is escaped.
     """
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=1000)
 
