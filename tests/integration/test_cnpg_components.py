@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from pgbearer.cnpg import check_text
+from pgbearer.cnpg import check_text, render, write
 from pgbearer.service.metrics import TABLE
 from pgbearer.wire import Reason
-from tests.cnpg.manifests import CNPG, OVERLAYS, Json, Rendered, rendered, with_components
+from tests.cnpg.manifests import CNPG, OVERLAYS, Json, Rendered, build, rendered, with_components
 from tests.cnpg.promql import selected
 from tests.cnpg.realm import production_realm
 from tests.klite.verdict import conform, judge
+from tests.unit.render_samples import spec
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -112,6 +114,29 @@ def test_certificates_of_ones_own(tmp_path: Path) -> None:
         said = subprocess.run(shown, cwd=folder / "made", check=True, capture_output=True, text=True).stdout
         (name,) = rendered("service").one("Certificate", f"pgbearer-{kind}-tls")["spec"]["dnsNames"]
         assert re.findall(r"DNS:(\S+)", said) == [name]
+
+
+def test_certificates_of_ones_own_for_what_is_rendered(tmp_path: Path) -> None:
+    write(render(spec(certificates="secret")), tmp_path / "orders")
+    folder = tmp_path / "orders" / "certificates"
+    names = {"cluster": "orders", "namespace": "shop"}
+    subprocess.run([MAKE_CERTIFICATES, folder], check=True, capture_output=True, env={**os.environ, **names})
+    for word in ("trust-both", "sign-anew", "trust-new"):  # the folder knows for whom they are
+        subprocess.run([MAKE_CERTIFICATES, folder, word], check=True, capture_output=True)
+    file = tmp_path / "orders" / "kustomization.yaml"
+    said = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(said | {"components": [*said["components"], "certificates"]}))
+    manifests = build(tmp_path / "orders")
+    judged(manifests, tmp_path)
+    for kind, name in (("service", "orders-pgbearer.shop.svc"), ("client", "orders.shop.svc")):
+        assert manifests.one("Secret", f"orders-pgbearer-{kind}-tls")["metadata"]["namespace"] == "shop"
+        assert good(folder / "made", f"{kind}.crt", "trust.crt", "-verify_hostname", name)
+    assert len(manifests.of("Secret")) == 2
+    wrong = subprocess.run(
+        [MAKE_CERTIFICATES, tmp_path / "wrong"], capture_output=True, text=True, env={**os.environ, "cluster": "A/b"}
+    )
+    assert "no names of a Cluster" in wrong.stderr
+    assert not (tmp_path / "wrong").exists()
 
 
 def good(folder: Path, certificate: str, authority: str, *how: str) -> bool:
