@@ -1,5 +1,11 @@
 """What PostgreSQL does that `pgbearer cnpg check` and the pages go by."""
 
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
 from tests.integration.fix_postgres import MakeServer
 
 BECOMES = """
@@ -30,3 +36,17 @@ def test_who_writes_all_data_takes_groups_away(postgres_server: MakeServer) -> N
     renamed = "UPDATE pg_group SET groname = 'x' WHERE groname = 'people'"
     server.sql(f"SET SESSION AUTHORIZATION writer; {renamed}; ALTER ROLE writer PASSWORD 'x'")
     assert server.sql("SELECT rolpassword IS NOT NULL FROM pg_authid WHERE rolname = 'writer'") == "t"
+
+
+def test_what_the_page_has_against_it_keeps_groups_as_they_are(postgres_server: MakeServer) -> None:
+    page = Path("docs/cloudnativepg.md").read_text()
+    (remedy,) = re.findall(r"`(SET allow_system_table_mods = on; ALTER VIEW [^`]*;)`", page)
+    server = postgres_server()
+    server.sql("CREATE ROLE people")
+    server.sql("CREATE ROLE writer LOGIN IN ROLE people, pg_read_all_data, pg_write_all_data")
+    server.sql(remedy)
+    for change in ("UPDATE pg_group SET groname = 'x'", "UPDATE pg_group SET grosysid = 1", "DELETE FROM pg_group"):
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            server.sql(f"SET SESSION AUTHORIZATION writer; {change} WHERE groname = 'people'")
+        assert "permission denied for table pg_authid" in refused.value.stderr
+    assert server.sql("SELECT groname FROM pg_group WHERE groname = 'people'") == "people"
