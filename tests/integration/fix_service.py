@@ -106,9 +106,11 @@ class Service:
 
         A request that was made before has the present as its time: a module that sends it did read its clock.
         """
-        request = request or self.request(**changes)
-        sent = replace(request, access=replace(request.access, now=int(time.time() * 1000)))
-        answer = self.post(encode_request(sent))
+        if request is None:
+            request = self.request(**changes)
+        else:
+            request = replace(request, access=replace(request.access, now=int(time.time() * 1000)))
+        answer = self.post(encode_request(request))
         assert answer.status == 200, answer
         return answer.body  # type: ignore[no-any-return]
 
