@@ -8,6 +8,7 @@ from pgbearer.cnpg.about_settings import NETWORK
 from pgbearer.cnpg.beside import beside, settings_beside
 from pgbearer.cnpg.cluster import is_cluster, read_cluster
 from pgbearer.cnpg.finding import Found
+from pgbearer.cnpg.keys import is_certificate
 from pgbearer.cnpg.pods import TEMPLATES, at, containers, labels_of_service, serves
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 from pgbearer.config import KeyPath
@@ -15,7 +16,6 @@ from pgbearer.config import KeyPath
 __all__ = ["CHECKS"]
 
 _About = Iterator[tuple[Manifest, Found]]
-_CERT_MANAGER: Final = "cert-manager.io"
 _CERTIFICATE_KEY: Final = "tls.crt"
 """Of a Secret of type kubernetes.io/tls."""
 _TEMPLATE: Final[KeyPath] = ("spec", "projectedVolumeTemplate")
@@ -147,8 +147,7 @@ def _names(manifests: Sequence[Manifest], one: Manifest, sources: Sequence[Any])
     names: set[str] = set()
     for each in manifests:
         spec = at(each, ("spec",))
-        is_certificate = each.kind == "Certificate" and each.group == _CERT_MANAGER and beside(each, one)
-        if is_certificate and text(spec.get("secretName")) in mounted:
+        if is_certificate(each) and beside(each, one) and text(spec.get("secretName")) in mounted:
             names.update(text(name) for name in listing(spec.get("uris")) or listing(spec.get("dnsNames")))
     return names - {""}
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pgbearer.cnpg import operator
-from pgbearer.cnpg.about_secrets import account_of, keys_of_all, trusted_names
 from pgbearer.cnpg.about_volumes import secrets_of
 from pgbearer.cnpg.beside import beside, is_policy
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
+from pgbearer.cnpg.keys import account_of, owners, trusted_names
 from pgbearer.cnpg.pods import at
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
@@ -124,7 +124,8 @@ def _is_the_operators(binding: Manifest, clusters: Sequence[Manifest]) -> bool:
 
 def _known_beside(manifests: Sequence[Manifest], cluster: Manifest) -> _Known:
     near = [each for each in manifests if beside(each, cluster)]
-    keys = {secret for each in near for secret in secrets_of(each)} | keys_of_all(near)
+    keys = {secret for each in near for secret in secrets_of(each)}  # the one for programs too: it has a password
+    keys |= {secret for _, its in owners(near) for secret in its}
     named = {text(each.metadata.get("name")) for each in near if is_cluster(each) or is_policy(each)}
     return keys, keys | named | trusted_names(near)
 

@@ -4,34 +4,30 @@ Whoever has the Cluster's certificate asks the service as that Cluster; whoever 
 whoever has an authority of either makes both.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
-from pgbearer.cnpg.about_volumes import secrets_of
 from pgbearer.cnpg.beside import beside, is_policy, settings_of
 from pgbearer.cnpg.cluster import is_cluster
 from pgbearer.cnpg.finding import Found
-from pgbearer.cnpg.pods import TEMPLATES, at, containers, labels_of_service, secret_in
+from pgbearer.cnpg.keys import account_of, authority_of, is_certificate, mounted, own_certificates, owners
+from pgbearer.cnpg.pods import TEMPLATES, at, labels_of_service
 from pgbearer.cnpg.stream import Manifest, listing, mapping, text
 
-__all__ = ["CHECKS", "account_of", "keys_of_all", "trusted_names"]
+__all__ = ["CHECKS"]
 
 _About = Iterator[tuple[Manifest, Found]]
-_CERT_MANAGER: Final = "cert-manager.io"
 _EXTERNAL: Final = "external-secrets.io"
-_FOR_PROGRAMS: Final = "app"
-"""What ends the name of the Secret that the operator makes for programs: nobody is more by it than its line allows."""
 
 
 def keys_are_mounted_by_their_own(manifests: Sequence[Manifest]) -> _About:
     """Of workloads beside a Cluster or the service, the service alone has keys of either."""
-    authorities = {_authority(each) for each in _own(manifests)}
-    owners = [(owner, keys) for owner in manifests if (keys := _keys(owner, authorities))]
+    known = owners(manifests)
     for workload in manifests:
         if workload.kind not in TEMPLATES or labels_of_service(workload) is not None:
             continue
-        taken = {name: owner for owner, keys in owners if beside(owner, workload) for name in keys}
-        for name in sorted(_mounted(workload) & taken.keys()):
+        taken = {name: owner for owner, keys in known if beside(owner, workload) for name in keys}
+        for name in sorted(mounted(workload) & taken.keys()):
             message = f"it gets the Secret {name[:100]}, by which it can be {taken[name].what[:100]}, or log in there"
             hint = "give it one of its own; of an authority's, mount no more than ca.crt (items)"
             yield workload, Found("secret_shared", TEMPLATES[workload.kind], message, hint)
@@ -51,12 +47,12 @@ def accounts_are_their_own(manifests: Sequence[Manifest]) -> _About:
 
 def certificates_are_of_their_own(manifests: Sequence[Manifest]) -> _About:
     """Another of the same authority with the same name is the same to whoever is shown it."""
-    own = _own(manifests)
-    authorities = {_authority(each) for each in own}
+    own = own_certificates(manifests)
+    authorities = {authority_of(each) for each in own}
     names = {name for each in own for name in _names(each)} | _callers(manifests)
     hint = "take it out, or have an authority of its own for what others ask for"
-    for other in filter(_is_certificate, manifests):
-        if any(other is each for each in own) or _authority(other) not in authorities:
+    for other in filter(is_certificate, manifests):
+        if any(other is each for each in own) or authority_of(other) not in authorities:
             continue
         if at(other, ("spec",)).get("isCA") is True:
             message = "it is an authority below that of the Cluster and its service, and so makes certificates of both"
@@ -70,8 +66,8 @@ def certificates_are_of_their_own(manifests: Sequence[Manifest]) -> _About:
 
 def authority_is_of_this_namespace(manifests: Sequence[Manifest]) -> _About:
     """Of a ClusterIssuer, whoever may make a Certificate in any namespace has one for the same name."""
-    for certificate in _own(manifests):
-        kind, name, _ = _authority(certificate)
+    for certificate in own_certificates(manifests):
+        kind, name, _ = authority_of(certificate)
         if kind == "ClusterIssuer":
             message = f"whoever may make a Certificate in any namespace has one of {name[:100]} for the same name"
             hint = "have an Issuer for this alone, as cnpg/components/certificates-cert-manager does"
@@ -99,107 +95,17 @@ CHECKS: Final[tuple[Callable[[Sequence[Manifest]], _About], ...]] = (
 )
 
 
-def account_of(cluster: Manifest) -> str:
-    """The service account of a Cluster's instances (GetServiceAccountName of the operator's api/v1)."""
-    return text(at(cluster, ("spec",)).get("serviceAccountName")) or text(cluster.metadata.get("name"))
-
-
-def keys_of_all(near: Sequence[Manifest]) -> set[str]:
-    """Secrets with a key of a Cluster, of a service or of an authority of either, of objects in one namespace."""
-    authorities = {_authority(each) for each in _own(near)}
-    return {name for owner in near for name in _keys(owner, authorities)}
-
-
-def trusted_names(near: Sequence[Manifest]) -> set[str]:
-    """Secrets and ConfigMaps that Clusters and services in one namespace go by: authorities among them."""
-    volumes = [mapping(volume) for each in near for volume in _volumes(each)]
-    sources = [
-        mapping(one) for each in volumes for one in (each, *listing(mapping(each.get("projected")).get("sources")))
-    ]
-    parts = [mapping(source.get(kind)) for source in sources for kind in ("secret", "configMap")]
-    return {text(part.get("name")) or text(part.get("secretName")) for part in parts} - {""}
-
-
-def _volumes(owner: Manifest) -> Sequence[object]:
-    """Of a Cluster what it has projected, of the service all; none of another object."""
-    if is_cluster(owner):
-        return [{"projected": at(owner, ("spec", "projectedVolumeTemplate"))}]
-    return [] if labels_of_service(owner) is None else listing(at(owner, TEMPLATES[owner.kind]).get("volumes"))
-
-
 def _stores(manifests: Sequence[Manifest]) -> dict[str, str]:
     """ClusterSecretStores that Secrets with keys come from, each with one of these."""
-    authorities = {_authority(each) for each in _own(manifests)}
-    owners = [(owner, keys) for owner in manifests if (keys := _keys(owner, authorities))]
+    known = owners(manifests)
     found: dict[str, str] = {}
     for brings in manifests:
         store = mapping(at(brings, ("spec",)).get("secretStoreRef"))
         wide = (brings.group, brings.kind, store.get("kind")) == (_EXTERNAL, "ExternalSecret", "ClusterSecretStore")
         made = text(at(brings, ("spec", "target")).get("name")) or text(brings.metadata.get("name"))
-        if wide and any(made in keys and beside(owner, brings) for owner, keys in owners):
+        if wide and any(made in keys and beside(owner, brings) for owner, keys in known):
             found.setdefault(text(store.get("name")), made)
     return found
-
-
-def _keys(owner: Manifest, authorities: set[tuple[str, str, str]]) -> set[str]:
-    """Secrets with a key by which somebody is `owner`, or logs in to it; an Issuer's if it is one of `authorities`."""
-    if is_cluster(owner):
-        return secrets_of(owner) - {f"{text(owner.metadata.get('name'))}-{_FOR_PROGRAMS}"}
-    if owner.group == _CERT_MANAGER and owner.kind == "Issuer":
-        itself = (owner.kind, text(owner.metadata.get("name")), text(owner.metadata.get("namespace")))
-        return {text(at(owner, ("spec", "ca")).get("secretName"))} - {""} if itself in authorities else set()
-    return set() if labels_of_service(owner) is None else _mounted(owner)
-
-
-def _mounted(workload: Manifest) -> set[str]:
-    """Secrets of which its pods get more than the certificate of an authority."""
-    pod = at(workload, TEMPLATES[workload.kind])
-    found = set()
-    for volume in map(mapping, listing(pod.get("volumes"))):
-        sources = [mapping(source).get("secret") for source in listing(mapping(volume.get("projected")).get("sources"))]
-        found |= {secret_in(source) for source in (volume.get("secret"), *sources)}
-    for _, container in containers(pod):
-        found |= {
-            text(mapping(mapping(each).get("secretRef")).get("name")) for each in listing(container.get("envFrom"))
-        }
-        found |= {_secret_of(mapping(each)) for each in listing(container.get("env"))}
-    return found - {""}
-
-
-def _secret_of(variable: Mapping[str, Any]) -> str:
-    reference = mapping(mapping(variable.get("valueFrom")).get("secretKeyRef"))
-    return secret_in({"name": reference.get("name"), "items": [{"key": reference.get("key")}]})
-
-
-def _is_certificate(manifest: Manifest) -> bool:
-    return manifest.group == _CERT_MANAGER and manifest.kind == "Certificate"
-
-
-def _own(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """The Certificates of what a Cluster's module, or the service, shows."""
-    shown = {(text(each.metadata.get("namespace")), name) for each in manifests for name in _shown_by(each)}
-    return [each for each in filter(_is_certificate, manifests) if _made(each) in shown]
-
-
-def _made(certificate: Manifest) -> tuple[str, str]:
-    """The namespace and the name of the Secret that it becomes."""
-    return text(certificate.metadata.get("namespace")), text(at(certificate, ("spec",)).get("secretName"))
-
-
-def _shown_by(owner: Manifest) -> set[str]:
-    """Secrets of whose keys a Cluster's module, or the service, has one; among them what it shows."""
-    if is_cluster(owner):
-        sources = listing(at(owner, ("spec", "projectedVolumeTemplate")).get("sources"))
-        return {secret_in(mapping(source).get("secret")) for source in sources}
-    return set() if labels_of_service(owner) is None else _mounted(owner)
-
-
-def _authority(certificate: Manifest) -> tuple[str, str, str]:
-    """Kind, name and, unless it is for all of them, namespace of the issuer that it is asked of."""
-    reference = mapping(at(certificate, ("spec",)).get("issuerRef"))
-    kind = text(reference.get("kind")) or "Issuer"
-    namespace = "" if kind == "ClusterIssuer" else text(certificate.metadata.get("namespace"))
-    return kind, text(reference.get("name")), namespace
 
 
 def _names(certificate: Manifest) -> set[str]:
